@@ -1,0 +1,70 @@
+"""The errors a user can meet: what happened, with the value in it, and what to do next."""
+
+from __future__ import annotations
+
+
+class LabelLoopError(Exception):
+    """Base of every error labelloop raises on purpose.
+
+    Args:
+        message: What happened, with the offending value in it.
+        hint: What to do next, as a command where one exists.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.hint), self.__dict__
+
+
+class ConfigError(LabelLoopError):
+    """Something the user wrote or chose cannot work: her move."""
+
+    exit_code = 2
+
+
+class NotFoundError(ConfigError):
+    """A name that does not exist where it was looked up."""
+
+
+class BadItemError(LabelLoopError):
+    """One item cannot be read; reported, counted and skipped, never fatal to a command."""
+
+    exit_code = 2
+
+
+class BackendError(LabelLoopError):
+    """A service or the machine failed: not the user's fault.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        retryable: Whether the same call may succeed later.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, hint: str = "", *, retryable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.retryable = retryable
+
+
+class StepError(LabelLoopError):
+    """A step raised; the message names the step, `__cause__` keeps the error."""
+
+    exit_code = 4
+
+
+class BusyError(LabelLoopError):
+    """Another process holds what this one wants; the message says who and since when."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class LabelLoopWarning(UserWarning):
+    """Something a user should know that does not stop the work."""

@@ -1,0 +1,209 @@
+"""The extension points, on one page. Each has a public contract test in `labelloop.testing.contracts`.
+
+A backend is one class, found by name through an entry point or `module:attribute`. Its constructor is its
+configuration schema: keyword arguments with types and defaults, checked before anything is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+
+from labelloop.types import (
+    AnnotatorState,
+    Answers,
+    Asked,
+    DatasetStats,
+    DatasetSummary,
+    Examples,
+    Inputs,
+    LabelSchema,
+    Modality,
+    Pool,
+    Question,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ArtifactStore(Protocol):
+    """Bytes by key. Writes are atomic: a reader sees the whole body or nothing. Picklable, comparable.
+
+    Keys are `/`-separated segments of `[A-Za-z0-9._-]`. Missing keys raise `NotFoundError`; a full disk or
+    a refused bucket raises `BackendError`.
+    """
+
+    def read(self, key: str) -> BinaryIO:
+        """Open a body for reading; the caller closes it."""
+        ...
+
+    def write(self, key: str, body: BinaryIO) -> None:
+        """Store everything left in `body` under `key`, replacing what was there."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether `key` has a body."""
+        ...
+
+
+class SecretsManager(Protocol):
+    """Named sets of values. Missing names raise `NotFoundError`; no value ever shows in a repr or an error."""
+
+    def get(self, name: str) -> Mapping[str, str]:
+        """The values of one secret."""
+        ...
+
+    def set(self, name: str, values: Mapping[str, str]) -> None:
+        """Create or replace one secret as a whole."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove one secret."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """The names there are, sorted."""
+        ...
+
+
+class Orchestrator(Protocol):
+    """Where steps execute: the shape of `concurrent.futures.Executor`."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start `fn` and return at once."""
+        ...
+
+
+class Dataset(Protocol):
+    """One dataset of an annotator: ask people, hear their answers."""
+
+    def ask(self, questions: Sequence[Question]) -> Asked:
+        """Make these items questions. Declarative: asking twice changes nothing, whoever asked before.
+
+        Raises:
+            ConfigError: A prediction does not fit the label schema (names the field); nothing was sent.
+            BackendError: The service failed; `retryable` says whether asking again may help.
+        """
+        ...
+
+    def answers(self, since: str | None) -> Iterator[Answers]:
+        """Pages of what people say now, about items changed since the cursor; None is the complete set.
+
+        Pages come in the order of change, so that a cursor saved after each page never loses one. A page may
+        repeat what an earlier one said.
+        """
+        ...
+
+    def stats(self) -> DatasetStats:
+        """Counts, without downloading the questions."""
+        ...
+
+    def url(self, item_id: str | None = None) -> str:
+        """The page where a person annotates the dataset, or sees one item of it."""
+        ...
+
+
+class Annotator(Protocol):
+    """The service people annotate in."""
+
+    def describe(self) -> AnnotatorState:
+        """Whether the service is up and lets us in. Never raises for a service that is down."""
+        ...
+
+    def datasets(self) -> Sequence[DatasetSummary]:
+        """The datasets there are."""
+        ...
+
+    def open(self, name: str, schema: LabelSchema) -> Dataset:
+        """Get or create the dataset of exactly this name.
+
+        Raises:
+            ConfigError: The dataset exists with a label schema that contradicts `schema`.
+        """
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a dataset with all its annotations."""
+        ...
+
+
+class Backbone(Protocol):
+    """A frozen pretrained network that turns an item into an embedding."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the embeddings would change."""
+        ...
+
+    @property
+    def modality(self) -> Modality: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def prepare(self, content: bytes | str) -> Any:
+        """Decode one item (image bytes, or a text) into what `embed` takes. Thread-safe.
+
+        Raises:
+            BadItemError: The content cannot be decoded.
+        """
+        ...
+
+    def embed(self, batch: Sequence[Any]) -> np.ndarray:
+        """(n, dimension) float32, L2-normalised, of n prepared items."""
+        ...
+
+
+class Predictor(Protocol):
+    """A loaded model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def predict(self, inputs: Inputs) -> np.ndarray:
+        """(n, k) float32 probabilities, a column per label, in the order of `labels`."""
+        ...
+
+
+class Learner(Protocol):
+    """A recipe: frozen options, no state. A model is a folder; its version is the folder's digest."""
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """What makes `Inputs.features`; None for a learner that reads the items itself."""
+        ...
+
+    def train(self, examples: Examples, out: Path) -> None:
+        """Write a model folder into the existing empty folder `out`. Deterministic: same examples, same bytes."""
+        ...
+
+    def load(self, model: Path) -> Predictor:
+        """A predictor of a model folder this learner wrote."""
+        ...
+
+
+Selector = Callable[[Pool, int, np.random.Generator], np.ndarray]
+"""Chooses the batch: (pool, n, generator) -> min(n, len(pool)) distinct positions in the pool, most useful first."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told about long work: (what, done so far, total or None). Called often; must be cheap."""
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """The progress that nobody watches."""
+
+
+def watched(what: str, things: Iterable[T], total: int | None, progress: Progress) -> Iterator[T]:
+    """Pass `things` through, telling `progress` about each."""
+    for done, thing in enumerate(things):
+        progress(what, done, total)
+        yield thing
+    progress(what, total or 0, total)

@@ -1,0 +1,255 @@
+"""Plain data that every part of labelloop shares: items, labels, answers, columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from labelloop.errors import ConfigError
+
+Modality = Literal["image", "text"]
+Task = Literal["single-choice", "multiple-choice"]
+Region = Mapping[str, Any]
+"""One answer to one control, in Label Studio's own shape, kept lossless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing to be labelled.
+
+    Attributes:
+        id: Ours, derived from the content or given; never changes.
+        modality: What people see.
+        uri: Where the bytes live (`file:///...`, `s3://...`, `https://...`); empty for inline text.
+        text: The text itself, for inline text; empty otherwise.
+        group: Id of the first item that this one is an exact or near duplicate of; its own id when unique.
+        meta: What came with the item in its source (columns of a table, name of the file); shown to people,
+            never learned from.
+    """
+
+    id: str
+    modality: Modality
+    uri: str = ""
+    text: str = ""
+    group: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSchema:
+    """What people are asked about each item.
+
+    Raises:
+        ConfigError: Fewer than two labels, a label twice, or an empty label.
+    """
+
+    modality: Modality
+    labels: tuple[str, ...]
+    task: Task = "single-choice"
+    control: str = "label"
+    instruction: str = ""
+
+    def __post_init__(self) -> None:
+        blank = [label for label in self.labels if not label.strip() or label != label.strip()]
+        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        if blank:
+            raise ConfigError(
+                f"label {blank[0]!r} is empty or has spaces around it",
+                "write each label as people should see it",
+            )
+        if twice:
+            raise ConfigError(f"label {twice[0]!r} is listed twice", "list each label once")
+        if len(self.labels) < 2:
+            raise ConfigError(
+                f"the label schema has {len(self.labels)} label(s), a choice needs at least 2",
+                'set labels = ["...", "..."] under [dataset] in labelloop.toml',
+            )
+
+    @property
+    def multiple(self) -> bool:
+        """Whether one item may carry several labels."""
+        return self.task == "multiple-choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What one person said about one item.
+
+    Attributes:
+        id: The annotator service's id of this annotation, unique within a dataset.
+        annotator: Who said it, as the service names people.
+        skipped: The person declined to answer.
+        lead_time: Seconds the person took, when known.
+    """
+
+    id: str
+    item_id: str
+    regions: tuple[Region, ...]
+    annotator: str
+    created_at: datetime
+    updated_at: datetime
+    skipped: bool = False
+    ground_truth: bool = False
+    lead_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model version says about one item.
+
+    Attributes:
+        score: In [0, 1]; the model's confidence in `regions`. Queues that follow it serve the lowest first.
+    """
+
+    item_id: str
+    regions: tuple[Region, ...]
+    score: float
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item to be asked, with the model's guess filled in, or blind (`prediction` is None)."""
+
+    item: Item
+    prediction: Prediction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one `ask` did.
+
+    Attributes:
+        created: Questions that are new in the annotator.
+        existing: Questions that were there before.
+        predictions: Predictions stored by this call.
+        tasks: Item id -> the annotator's own id of the question, for every question of the call.
+    """
+
+    created: int
+    existing: int
+    predictions: int
+    tasks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Everything people say *now* about one asked item; annotations that are gone are absent."""
+
+    item_id: str
+    task_id: str
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One page of answers, and the cursor to continue from once the page is safe in the ledger."""
+
+    heard: tuple[Heard, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStats:
+    """Counts of one dataset in the annotator, taken without downloading its questions."""
+
+    total: int
+    labeled: int
+    skipped: int
+    with_predictions: int
+    annotations: int
+    model_version: str = ""
+    per_label: Mapping[str, int] = field(default_factory=dict)
+    per_annotator: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unlabeled(self) -> int:
+        """Questions that nobody has answered or skipped."""
+        return self.total - self.labeled - self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """One line of `annotator dataset list`."""
+
+    name: str
+    url: str
+    total: int
+    labeled: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorState:
+    """Where an annotator stands: `up`, `down` or `unauthorised`."""
+
+    flavor: str
+    url: str
+    state: Literal["up", "down", "unauthorised"]
+    version: str = ""
+    datasets: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Items as columns; row i of every column is the same item.
+
+    Attributes:
+        ids: (n,) item ids.
+        features: (n, d) float32 embeddings, L2-normalised; None for a learner without a backbone.
+        items: The n items, only for a learner without a backbone.
+    """
+
+    ids: np.ndarray
+    features: np.ndarray | None = None
+    items: Sequence[Item] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Items with the labels we decided to believe.
+
+    Attributes:
+        inputs: n items.
+        targets: (n, k) bool, one column per label of the schema.
+        labels: The k label names, in the order of the columns.
+        multiple: Whether a row may have several labels.
+        held_out: (n,) bool, items that must never be trained on.
+    """
+
+    inputs: Inputs
+    targets: np.ndarray
+    labels: tuple[str, ...]
+    multiple: bool
+    held_out: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The items nobody has been asked about yet, as columns; row i of every column is the same item.
+
+    Attributes:
+        embeddings: (n, d) float32, L2-normalised, maybe memory-mapped.
+        probabilities: (n, k) float32 of the current model, or None before the first one. Rows sum to 1 for a
+            single choice; each entry is its own probability for a multiple choice.
+        labeled: (m, d) float32 embeddings of the items already asked or answered: what is covered.
+        multiple: Whether a row may have several labels.
+    """
+
+    embeddings: np.ndarray
+    probabilities: np.ndarray | None
+    labeled: np.ndarray
+    multiple: bool = False
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
