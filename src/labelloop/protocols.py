@@ -99,6 +99,10 @@ class Dataset(Protocol):
         """
         ...
 
+    def present(self) -> set[str]:
+        """The item ids of every question there is; costs one scan of ids."""
+        ...
+
     def stats(self) -> DatasetStats:
         """Counts, without downloading the questions."""
         ...
@@ -119,11 +123,12 @@ class Annotator(Protocol):
         """The datasets there are."""
         ...
 
-    def open(self, name: str, schema: LabelSchema) -> Dataset:
-        """Get or create the dataset of exactly this name.
+    def open(self, name: str, schema: LabelSchema, *, create: bool = True) -> Dataset:
+        """Get the dataset of exactly this name; create it if it is missing and `create` allows.
 
         Raises:
             ConfigError: The dataset exists with a label schema that contradicts `schema`.
+            NotFoundError: It is missing and `create` is False.
         """
         ...
 

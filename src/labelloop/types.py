@@ -26,6 +26,7 @@ class Item:
         modality: What people see.
         uri: Where the bytes live (`file:///...`, `s3://...`, `https://...`); empty for inline text.
         text: The text itself, for inline text; empty otherwise.
+        digest: blake2b-128 of the content in hex, where the content was read; empty otherwise.
         group: Id of the first item that this one is an exact or near duplicate of; its own id when unique.
         meta: What came with the item in its source (columns of a table, name of the file); shown to people,
             never learned from.
@@ -36,7 +37,16 @@ class Item:
     uri: str = ""
     text: str = ""
     group: str = ""
+    digest: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item as it was found in a source, with what near-duplicate search compares."""
+
+    item: Item
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)

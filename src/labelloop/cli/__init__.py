@@ -1,0 +1,125 @@
+"""The command line: parse, call one library function, show. Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+import labelloop
+from labelloop.errors import LabelLoopError
+
+COMMANDS = {
+    "demo": ("demo", "Watch the whole loop run on real data, with nothing to set up."),
+    "init": ("setup", "Make this folder a workspace."),
+    "add": ("setup", "Add items to be labelled: images, texts, a table, a URL."),
+    "check": ("setup", "Prove that every component answers."),
+    "config": ("setup", "Show every setting and where its value comes from."),
+    "tick": ("loop", "Do the next thing once: hear, learn, ask."),
+    "watch": ("loop", "Keep the loop going, and say why it waits."),
+    "status": ("loop", "Show where the loop stands and what comes next."),
+    "train": ("loop", "Learn from the answers so far, without asking for more."),
+    "infer": ("loop", "Write what the current model says about every item."),
+    "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
+    "report": ("loop", "Write a self-contained HTML report of the loop."),
+    "annotator": ("annotator", "Look at the annotator and its datasets."),
+    "stack": ("stack", "List the stacks, start and stop what labelloop manages."),
+}
+"""Command -> (module of `labelloop.cli`, the line that `--help` shows)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they run, so that `--help` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"labelloop.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or name the nearest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from labelloop.registry import unknown
+
+            raise unknown("command", args[0], list(COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": None},
+)
+@click.version_option(labelloop.__version__, "-V", "--version", prog_name="labelloop")
+@click.option(
+    "-C", "--workspace", type=click.Path(file_okay=False, path_type=Path), help="Folder of the workspace [here, or above]."
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a setting: --set loop.batch=20")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(ctx: click.Context, workspace: Path | None, settings: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Continuous annotation: a model and its annotators in one loop.
+
+    A first look:    labelloop demo
+
+    Your own data:   labelloop init, labelloop add FOLDER, labelloop watch
+    """
+    from labelloop.cli.app import App
+
+    ctx.obj = App(workspace, settings, as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 your move, 3 a service's fault, 4 a step raised, 75 try again."""
+    raise SystemExit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from labelloop.cli.signals import terminable
+
+    debug = "--debug" in (arguments if arguments is not None else sys.argv)
+    try:
+        with terminable():
+            result: Any = cli.main(arguments, prog_name="labelloop", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LabelLoopError as error:
+        from labelloop.cli.render import error as show_error
+
+        show_error(error)
+        if debug:
+            raise
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    click.echo("\ninterrupted; nothing is lost: run the same command again to continue", err=True)
+    return 130

@@ -1,0 +1,99 @@
+"""The ledger: items, questions, answers with their history, rounds and step results, by SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from labelloop.errors import BackendError, ConfigError
+from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.items import ItemBook
+from labelloop.ledger.lease import Lease
+from labelloop.ledger.rounds import RoundBook
+from labelloop.ledger.steps import StepBook
+from labelloop.ledger.tables import migrate
+
+BUSY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One dataset's part of a ledger database. Every write is an upsert in one transaction."""
+
+    dataset: str
+    engine: Engine
+    items: ItemBook
+    answers: AnswerBook
+    rounds: RoundBook
+    steps: StepBook
+    lease: Lease
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def open_ledger(url: str, dataset: str) -> Ledger:
+    """Open (and create or migrate) the ledger at `url` for one dataset.
+
+    Raises:
+        ConfigError: The URL names no database SQLAlchemy knows, or a newer labelloop wrote it.
+        BackendError: The database cannot be reached or opened.
+    """
+    engine = connect(url)
+    try:
+        with engine.begin() as connection:
+            migrate(connection)
+    except OperationalError as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise BackendError(
+            f"the ledger {shown} cannot be opened: {_first_line(error)}",
+            "check that the folder or server exists and may be written",
+            retryable=True,
+        ) from None
+    return Ledger(
+        dataset,
+        engine,
+        ItemBook(engine, dataset),
+        AnswerBook(engine, dataset),
+        RoundBook(engine, dataset),
+        StepBook(engine),
+        Lease(engine, dataset),
+    )
+
+
+def connect(url: str) -> Engine:
+    """An engine; SQLite in WAL mode, where a writer takes its lock at the start of a transaction and others wait."""
+    try:
+        parsed = make_url(url)
+        sqlite = parsed.get_backend_name() == "sqlite"
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(
+            f"ledger.url is not a database that can be used: {_first_line(error)}",
+            "use sqlite:///path/ledger.db or postgresql+psycopg://user@host/name (pip install 'labelloop[postgres]')",
+        ) from None
+    if sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # labelloop says BEGIN itself, so that a writer locks before it reads
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_immediate(connection: Any) -> None:
+    readonly = connection.get_execution_options().get("readonly", False)
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__

@@ -1,0 +1,134 @@
+"""Proofs that every component answers, each with what to do when it does not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labelloop.config import Workspace
+from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.ledger import open_ledger
+from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
+from labelloop.registry import build
+from labelloop.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    what: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    exit_code: int = 0
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The finding for scripts."""
+        return {"what": self.what, "ok": self.ok, "detail": self.detail, "hint": self.hint}
+
+
+def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
+    """Check the configuration, the ledger, every component of the stack, and the learner's backbone."""
+    dataset = workspace.config.dataset
+    yield found("labels", lambda: ", ".join(dataset.schema_of().labels))
+    yield found("ledger", lambda: _prove_ledger(workspace))
+    yield found("artifact store", lambda: _prove_store(stack.artifact_store))
+    yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
+    yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
+    yield found("annotator", lambda: _prove_annotator(stack.annotator))
+    yield found("learner", lambda: _prove_learner(workspace))
+
+
+def bring_up(stack: Stack, progress: Progress) -> Iterator[Finding]:
+    """Start what labelloop manages, and check the rest of the stack."""
+    yield found("artifact store", lambda: _prove_store(stack.artifact_store))
+    yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
+    yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
+    yield found("annotator", lambda: _start(stack.annotator, progress))
+
+
+def start(component: Any, progress: Progress) -> None:
+    """Start a component that labelloop manages; others have nothing to start."""
+    if hasattr(component, "up"):
+        component.up(progress)
+
+
+def bring_down(stack: Stack) -> list[str]:
+    """Stop what labelloop started; returns the components that were running."""
+    annotator = stack.annotator
+    if not hasattr(annotator, "down"):
+        return []
+    return ["annotator"] if annotator.down() else []
+
+
+def found(what: str, prove: Callable[[], str]) -> Finding:
+    """Run one proof and turn its error, if any, into a finding."""
+    try:
+        return Finding(what, ok=True, detail=prove())
+    except LabelLoopError as error:
+        return Finding(what, ok=False, detail=error.message, hint=error.hint, exit_code=error.exit_code)
+
+
+def _prove_ledger(workspace: Workspace) -> str:
+    ledger = open_ledger(workspace.ledger_url, workspace.config.dataset.name)
+    try:
+        return f"{ledger.items.count()} items"
+    finally:
+        ledger.close()
+
+
+def _prove_store(store: ArtifactStore) -> str:
+    store.write("check/probe", io.BytesIO(b"labelloop"))
+    with store.read("check/probe") as body:
+        if body.read() != b"labelloop":
+            raise BackendError("the artifact store gave back other bytes than were written", "check its disk or bucket")
+    return f"{store!r}: written and read back"
+
+
+def _prove_secrets(secrets: SecretsManager) -> str:
+    return f"{len(secrets.names())} secret(s)"
+
+
+def _prove_orchestrator(orchestrator: Orchestrator) -> str:
+    if orchestrator.submit(sum, [1, 2]).result(timeout=60) != 3:
+        raise BackendError("the orchestrator computed 1 + 2 wrongly", "check the machine it runs on")
+    return f"{orchestrator!r}: a step ran"
+
+
+def _prove_annotator(annotator: Annotator) -> str:
+    state = annotator.describe()
+    if state.state == "down":
+        raise BackendError(f"{state.flavor} at {state.url or 'no address yet'} is down", "labelloop stack up", retryable=True)
+    if state.state == "unauthorised":
+        raise ConfigError(f"{state.flavor} at {state.url} refuses us: {state.detail}", "check the annotator's secret")
+    return f"{state.flavor} {state.version} at {state.url}, {state.datasets} dataset(s)"
+
+
+def _start(annotator: Annotator, progress: Progress) -> str:
+    start(annotator, progress)
+    return _prove_annotator(annotator)
+
+
+def _prove_learner(workspace: Workspace) -> str:
+    config = workspace.config
+    schema = config.dataset.schema_of()
+    learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": schema})
+    backbone = learner.backbone
+    return f"{learner!r}, {_prove_backbone(backbone)}" if backbone else repr(learner)
+
+
+def _prove_backbone(backbone: Backbone) -> str:
+    content: str | bytes = "a probe" if backbone.modality == "text" else _gray_png()
+    embedding = backbone.embed([backbone.prepare(content)])
+    return f"{backbone.dimension} dimensions, one {backbone.modality} embedded: {embedding.shape}"
+
+
+def _gray_png() -> bytes:
+    from PIL import Image
+
+    body = io.BytesIO()
+    Image.new("RGB", (64, 64), "gray").save(body, "PNG")
+    return body.getvalue()

@@ -1,0 +1,61 @@
+"""annotator describe, and the datasets it holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from labelloop.cli.app import App, pass_app
+
+
+@click.group()
+def annotator() -> None:
+    """Look at the annotator and its datasets."""
+
+
+@annotator.command()
+@pass_app
+def describe(app: App) -> int:
+    """Show the active annotator: flavor, URL, version, state, datasets."""
+    from labelloop.cli.render import show
+
+    state = app.stack.annotator.describe()
+    lines = [f"{key:<9} {value}" for key, value in asdict(state).items() if value != ""]
+    show(asdict(state), "\n".join(lines), as_json=app.as_json)
+    return 0 if state.state == "up" else 3
+
+
+@annotator.group()
+def dataset() -> None:
+    """List the datasets, and count one."""
+
+
+@dataset.command(name="list")
+@pass_app
+def list_(app: App) -> None:
+    """List the datasets with their URL and progress."""
+    from labelloop.cli.render import show_json, table
+
+    found = app.stack.annotator.datasets()
+    if app.as_json:
+        show_json([asdict(one) for one in found])
+        return
+    table(
+        [[one.name, f"{one.labeled} of {one.total}", one.url] for one in found],
+        ["dataset", "labeled", "url"],
+    )
+
+
+@dataset.command()
+@click.argument("name", default="")
+@pass_app
+def stats(app: App, name: str) -> None:
+    """Count one dataset (the workspace's own by default) without downloading it."""
+    from labelloop.cli.render import show
+
+    wanted = name or app.workspace.config.dataset.name
+    counts = app.stack.annotator.stats(wanted)
+    numbers = {**asdict(counts), "unlabeled": counts.unlabeled}
+    lines = [f"{key.replace('_', ' '):<17} {value}" for key, value in numbers.items() if value not in ("", {})]
+    show(numbers, "\n".join([wanted, *lines]), as_json=app.as_json)

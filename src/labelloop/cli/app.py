@@ -1,0 +1,64 @@
+"""What every command starts from: the workspace, its stack and its loop, each built when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labelloop.config import Workspace, find_root, load
+from labelloop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labelloop.loop import Loop
+    from labelloop.protocols import Progress
+    from labelloop.stack import Stack
+
+
+@dataclass(frozen=True)
+class App:
+    """The options that stand before the command."""
+
+    folder: Path | None
+    settings: tuple[str, ...]
+    as_json: bool
+
+    @property
+    def root(self) -> Path:
+        """The workspace's folder."""
+        return self.folder.resolve() if self.folder else find_root(Path.cwd())
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace with every setting."""
+        return load(self.root, flags=self._flags())
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The active stack."""
+        from labelloop.stack import Stack
+
+        return Stack(self.workspace)
+
+    def loop(self, progress: Progress | None = None) -> Loop:
+        """The loop of the workspace."""
+        from labelloop.loop import Loop
+        from labelloop.protocols import silent
+
+        return Loop(self.workspace, self.stack, progress or silent)
+
+    def _flags(self) -> Mapping[str, Any]:
+        flags: dict[str, Any] = {}
+        for setting in self.settings:
+            name, equals, value = setting.partition("=")
+            if not equals or not name:
+                raise ConfigError(f"--set {setting!r} is not NAME=VALUE", "for example --set loop.batch=20")
+            flags[name.strip()] = [part.strip() for part in value.split(",")] if name == "dataset.labels" else value
+        return flags
+
+
+pass_app = click.make_pass_decorator(App)

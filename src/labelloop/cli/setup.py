@@ -1,0 +1,102 @@
+"""init, add, check, config: from an empty folder to a loop that can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from labelloop.cli.app import App, pass_app
+
+
+@click.command()
+@click.option("--name", help="Name of the dataset [the folder's name].")
+@click.option("--modality", type=click.Choice(["image", "text"]), help="What people see [image].")
+@click.option(
+    "--task", type=click.Choice(["single-choice", "multiple-choice"]), help="One label or several per item [single-choice]."
+)
+@click.option("--labels", help="The labels, comma-separated: cat,dog,bird")
+@pass_app
+def init(app: App, name: str | None, modality: str | None, task: str | None, labels: str | None) -> None:
+    """Make this folder a workspace.
+
+    Writes labelloop.toml, which you may edit by hand, and a git-ignored .labelloop folder. Safe to repeat: what is
+    there stays, and options given again are updated.
+
+    Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
+    """
+    from labelloop.cli.render import show
+    from labelloop.workspace import create
+
+    root = app.folder.resolve() if app.folder else Path.cwd()
+    chosen = {"name": name, "modality": modality, "task": task, "labels": _split(labels)}
+    created = create(root, {key: value for key, value in chosen.items() if value})
+    show(
+        {"workspace": str(root), "created": created},
+        f"{'created' if created else 'kept'} {root / 'labelloop.toml'}\n"
+        f"next: {'labelloop add FOLDER' if labels else 'set the labels in labelloop.toml, then labelloop add FOLDER'}",
+        as_json=app.as_json,
+    )
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True)
+@click.option("--text-column", default="", help="Column of a table that holds the text.")
+@click.option("--uri-column", default="", help="Column of a table that holds a path or URL.")
+@click.option("--id-column", default="", help="Column of a table that holds your own item id.")
+@click.option("--dry-run", is_flag=True, help="Count what would be added, add nothing.")
+@pass_app
+def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id_column: str, dry_run: bool) -> None:
+    """Add items to be labelled.
+
+    PLACES are folders, globs, CSV / JSONL / Parquet tables, or any URL that fsspec reads. An item is known by its
+    content: adding twice changes nothing. What cannot be read is reported, counted and skipped.
+
+    Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column body
+    """
+    from labelloop.cli.render import show, working
+    from labelloop.intake import Columns, take_in
+    from labelloop.ledger import open_ledger
+
+    dataset = app.workspace.config.dataset
+    ledger = open_ledger(app.workspace.ledger_url, dataset.name)
+    with working(as_json=app.as_json) as progress:
+        taken = take_in(
+            ledger, places, dataset.modality, Columns(text_column, uri_column, id_column), dry_run=dry_run, progress=progress
+        )
+    show(taken.as_dict(), taken.in_words(dry_run), as_json=app.as_json)
+
+
+@click.command()
+@pass_app
+def check(app: App) -> int:
+    """Prove that every component answers: configuration, ledger, stack, learner, annotator."""
+    from labelloop.checks import checks
+    from labelloop.cli.render import show_json, table
+
+    found = list(checks(app.workspace, app.stack))
+    if app.as_json:
+        show_json([finding.as_dict() for finding in found])
+    else:
+        rows = [["ok" if one.ok else "FAILED", one.what, one.detail, one.hint] for one in found]
+        table(rows, ["", "what", "found", "what to do"], title=f"stack {app.stack.name}")
+    return max((one.exit_code for one in found), default=0)
+
+
+@click.command()
+@pass_app
+def config(app: App) -> None:
+    """Show every setting and where its value comes from: default, file, environment or flag."""
+    from labelloop.cli.render import show_json, table
+    from labelloop.config import values
+
+    rows: list[list[Any]] = [[name, value, origin] for name, value, origin in values(app.workspace)]
+    if app.as_json:
+        show_json({name: {"value": value, "source": origin} for name, value, origin in rows})
+        return
+    table([[name, str(value), origin] for name, value, origin in rows], ["setting", "value", "source"])
+
+
+def _split(labels: str | None) -> list[str]:
+    return [label.strip() for label in labels.split(",") if label.strip()] if labels else []

@@ -1,0 +1,105 @@
+"""Taking items in: from places to the ledger, near duplicates grouped, unreadable ones counted and skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Any
+
+from labelloop.duplicates import Leaders
+from labelloop.errors import ConfigError
+from labelloop.ledger import Ledger
+from labelloop.protocols import Progress, silent
+from labelloop.sources import Columns, NewItem, Unreadable, read_items
+from labelloop.types import Modality
+
+BATCH = 2000
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one `add` did."""
+
+    new: int
+    known: int
+    near_duplicates: int
+    total: int
+    unreadable: tuple[Unreadable, ...]
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The counts for scripts."""
+        problems = [{"where": one.where, "reason": one.reason} for one in self.unreadable]
+        return {
+            "new": self.new,
+            "known": self.known,
+            "near_duplicates": self.near_duplicates,
+            "total": self.total,
+            "unreadable": problems,
+        }
+
+    def in_words(self, dry_run: bool) -> str:
+        """The counts for people."""
+        lines = [
+            f"{self.new} new item(s){' would be added' if dry_run else ''}, {self.known} known already, "
+            f"{self.near_duplicates} near duplicate(s) kept together, {self.total} in all"
+        ]
+        lines += [f"unreadable: {one.where}: {one.reason}" for one in self.unreadable[:SHOWN]]
+        if len(self.unreadable) > SHOWN:
+            lines.append(f"... and {len(self.unreadable) - SHOWN} more unreadable; all of them with --json")
+        return "\n".join(lines)
+
+
+def take_in(
+    ledger: Ledger,
+    places: Sequence[str],
+    modality: Modality,
+    columns: Columns,
+    *,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> Taken:
+    """Read places and add what is new. Adding twice changes nothing; a killed add is completed by the next.
+
+    Raises:
+        ConfigError: Nothing readable was found.
+        BusyError: Another process is at work on this dataset.
+    """
+    with ledger.lease.held():
+        leaders = Leaders.from_rows(*ledger.items.fingerprints())
+        before = ledger.items.count()
+        new = seen = near = 0
+        unreadable: list[Unreadable] = []
+        for batch in _batches(places, modality, columns, progress):
+            items = [one for one in batch if isinstance(one, NewItem)]
+            unreadable += [one for one in batch if isinstance(one, Unreadable)]
+            groups = leaders.group([(one.item.id, one.fingerprint) for one in items])
+            grouped = [replace(one, item=replace(one.item, group=groups[one.item.id])) for one in items]
+            fresh = ledger.items.unknown([one.item.id for one in grouped])
+            near += sum(one.item.id in fresh and one.item.group != one.item.id for one in grouped)
+            new += len(fresh)
+            seen += len(items)
+            if not dry_run:
+                ledger.items.add(grouped)
+        if not seen:
+            raise ConfigError(*_nothing(places, unreadable))
+        return Taken(new, seen - new, near, before + new, tuple(unreadable))
+
+
+def _batches(
+    places: Sequence[str], modality: Modality, columns: Columns, progress: Progress
+) -> Iterator[list[NewItem | Unreadable]]:
+    found = chain.from_iterable(read_items(place, modality, columns, progress=progress) for place in places)
+    while batch := list(islice(found, BATCH)):
+        yield batch
+
+
+def _nothing(places: Sequence[str], unreadable: Sequence[Unreadable]) -> tuple[str, str]:
+    where = ", ".join(places)
+    if unreadable:
+        first = unreadable[0]
+        return f"none of the {len(unreadable)} item(s) in {where} can be read; {first.where}: {first.reason}", (
+            "check the files; nothing was added"
+        )
+    return f"there is nothing to label in {where}", "labelloop add --help"

@@ -1,0 +1,242 @@
+"""What people said: questions with their state, annotations as they are now, and all they were before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Row, func, select, update
+
+from labelloop.ledger import _sql
+from labelloop.ledger.tables import annotated, facts, history, questions
+from labelloop.types import Annotation, Answers, Heard, Prediction
+
+Purpose = Literal["train", "holdout"]
+State = Literal["planned", "asked", "answered", "skipped", "gone"]
+CURSOR = "answers_cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One question of a round.
+
+    Attributes:
+        purpose: Whether its answer is learned from, or kept for the honest score.
+        why: Why this item was chosen, in words.
+        prediction: The model's guess that is filled in; None asks blind.
+    """
+
+    item_id: str
+    purpose: Purpose
+    why: str
+    state: State = "planned"
+    task_id: str = ""
+    prediction: Prediction | None = None
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one hearing changed."""
+
+    created: int = 0
+    edited: int = 0
+    removed: int = 0
+    strangers: int = 0
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(
+            self.created + other.created,
+            self.edited + other.edited,
+            self.removed + other.removed,
+            self.strangers + other.strangers,
+        )
+
+    @property
+    def total(self) -> int:
+        """How many annotations are not as they were."""
+        return self.created + self.edited + self.removed
+
+
+class AnswerBook:
+    """Questions and annotations of one dataset."""
+
+    def __init__(self, engine: Engine, dataset: str) -> None:
+        self._engine = engine
+        self._dataset = dataset
+
+    def cursor(self) -> str | None:
+        """Where the next hearing starts; None hears everything."""
+        query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name == CURSOR)
+        with _sql.reading(self._engine) as connection:
+            return connection.scalar(query)
+
+    def hear(self, page: Answers, now: datetime) -> Changes:
+        """Take in one page and move the cursor, in one transaction. Hearing a page again changes nothing."""
+        changes = Changes()
+        with self._engine.begin() as connection:
+            ours = self._ours(connection, [heard.item_id for heard in page.heard])
+            before = self._rows(connection, list(ours))
+            for heard in page.heard:
+                if heard.item_id not in ours:
+                    changes += Changes(strangers=1)
+                    continue
+                changes += self._take(connection, heard, before.get(heard.item_id, {}), now)
+            row = {"dataset": self._dataset, "name": CURSOR, "value": page.cursor}
+            _sql.upsert(connection, facts, [row], update=["value"])
+        return changes
+
+    def lose(self, present: Iterable[str], now: datetime) -> list[str]:
+        """Mark the questions that are not among `present` item ids as gone, their annotations as removed."""
+        there = set(present)
+        with self._engine.begin() as connection:
+            query = select(questions.c.item_id).where(
+                questions.c.dataset == self._dataset, questions.c.state.in_(["asked", "answered", "skipped"])
+            )
+            lost = sorted(set(connection.scalars(query)) - there)
+            before = self._rows(connection, lost)
+            for item_id in lost:
+                self._take(connection, Heard(item_id, "", ()), before.get(item_id, {}), now)
+                self._set_state(connection, item_id, "gone", None)
+        return lost
+
+    def current(self) -> dict[str, list[Annotation]]:
+        """Every annotation there is now, by item, oldest first."""
+        query = (
+            select(annotated)
+            .where(annotated.c.dataset == self._dataset, annotated.c.removed_at.is_(None))
+            .order_by(annotated.c.updated_at, annotated.c.id)
+        )
+        found: dict[str, list[Annotation]] = defaultdict(list)
+        with _sql.reading(self._engine) as connection:
+            for row in connection.execute(query):
+                found[row.item_id].append(_annotation(row))
+        return dict(found)
+
+    def questions(self, state: Sequence[State] = (), round: int = 0) -> list[Asking]:
+        """The questions, in the order they were asked; of some states, of one round."""
+        query = select(questions).where(questions.c.dataset == self._dataset)
+        if state:
+            query = query.where(questions.c.state.in_(state))
+        if round:
+            query = query.where(questions.c.round == round)
+        with _sql.reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(questions.c.round, questions.c.rank)).all()
+        return [_asking(row) for row in rows]
+
+    def counts(self) -> Mapping[tuple[int, Purpose, State], int]:
+        """How many questions there are by (round, purpose, state)."""
+        query = (
+            select(questions.c.round, questions.c.purpose, questions.c.state, func.count())
+            .where(questions.c.dataset == self._dataset)
+            .group_by(questions.c.round, questions.c.purpose, questions.c.state)
+        )
+        with _sql.reading(self._engine) as connection:
+            return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query)}
+
+    def changes(self) -> int:
+        """A number that grows with every change of any annotation."""
+        query = select(func.count()).select_from(history).where(history.c.dataset == self._dataset)
+        with _sql.reading(self._engine) as connection:
+            return connection.scalar(query) or 0
+
+    def _take(self, connection: Connection, heard: Heard, before: Mapping[str, Row[Any]], now: datetime) -> Changes:
+        created = edited = 0
+        for annotation in heard.annotations:
+            old = before.get(annotation.id)
+            if old is not None and old.removed_at is None and _annotation(old) == annotation:
+                continue
+            change = "created" if old is None else "restored" if old.removed_at else "edited"
+            row = self._row(annotation)
+            _sql.upsert(connection, annotated, [row], update=[n for n in row if n not in ("dataset", "id")])
+            self._note(connection, (annotation.id, heard.item_id), change, row, now)
+            created, edited = created + (change != "edited"), edited + (change == "edited")
+        still = {annotation.id for annotation in heard.annotations}
+        gone = [old for old in before.values() if old.removed_at is None and old.id not in still]
+        for old in gone:
+            where = (annotated.c.dataset == self._dataset, annotated.c.id == old.id)
+            connection.execute(update(annotated).where(*where).values(removed_at=_sql.stamp(now)))
+            self._note(connection, (old.id, heard.item_id), "removed", {"regions": old.regions}, now)
+        self._set_state(connection, heard.item_id, _state(heard), heard.task_id)
+        return Changes(created, edited, len(gone))
+
+    def _note(
+        self, connection: Connection, whose: tuple[str, str], change: str, said: Mapping[str, Any], now: datetime
+    ) -> None:
+        annotation_id, item_id = whose
+        connection.execute(
+            history.insert().values(
+                dataset=self._dataset,
+                annotation_id=annotation_id,
+                item_id=item_id,
+                change=change,
+                said=dict(said),
+                heard_at=_sql.stamp(now),
+            )
+        )
+
+    def _set_state(self, connection: Connection, item_id: str, state: State, task_id: str | None) -> None:
+        values = {"state": state} if task_id is None else {"state": state, "task_id": task_id}
+        where = (questions.c.dataset == self._dataset, questions.c.item_id == item_id)
+        connection.execute(update(questions).where(*where).values(**values))
+
+    def _ours(self, connection: Connection, ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for some in _sql.chunks(ids):
+            query = select(questions.c.item_id).where(
+                questions.c.dataset == self._dataset, questions.c.item_id.in_(some)
+            )
+            found.update(connection.scalars(query))
+        return found
+
+    def _rows(self, connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Row[Any]]]:
+        found: dict[str, dict[str, Row[Any]]] = defaultdict(dict)
+        for some in _sql.chunks(ids):
+            query = select(annotated).where(annotated.c.dataset == self._dataset, annotated.c.item_id.in_(some))
+            for row in connection.execute(query):
+                found[row.item_id][row.id] = row
+        return found
+
+    def _row(self, annotation: Annotation) -> dict[str, Any]:
+        return {
+            "dataset": self._dataset,
+            "id": annotation.id,
+            "item_id": annotation.item_id,
+            "annotator": annotation.annotator,
+            "regions": [dict(region) for region in annotation.regions],
+            "skipped": annotation.skipped,
+            "ground_truth": annotation.ground_truth,
+            "lead_time": annotation.lead_time,
+            "created_at": _sql.stamp(annotation.created_at),
+            "updated_at": _sql.stamp(annotation.updated_at),
+            "removed_at": None,
+        }
+
+
+def _state(heard: Heard) -> State:
+    if any(not annotation.skipped for annotation in heard.annotations):
+        return "answered"
+    return "skipped" if heard.annotations else "asked"
+
+
+def _annotation(row: Row[Any]) -> Annotation:
+    return Annotation(
+        id=row.id,
+        item_id=row.item_id,
+        regions=tuple(row.regions),
+        annotator=row.annotator,
+        created_at=_sql.moment(row.created_at),
+        updated_at=_sql.moment(row.updated_at),
+        skipped=row.skipped,
+        ground_truth=row.ground_truth,
+        lead_time=row.lead_time,
+    )
+
+
+def _asking(row: Row[Any]) -> Asking:
+    guess = row.prediction
+    prediction = Prediction(row.item_id, tuple(guess["regions"]), guess["score"], guess["model"]) if guess else None
+    return Asking(row.item_id, row.purpose, row.why, row.state, row.task_id or "", prediction, row.round)

@@ -1,0 +1,112 @@
+"""Exactly one process acts on a dataset at a time; the others are told who does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, select, update
+
+from labelloop.errors import BusyError
+from labelloop.ledger import _sql
+from labelloop.ledger.tables import leases
+
+TTL_SECONDS = 60.0
+BEAT_SECONDS = 15.0
+
+
+class Lease:
+    """The right to act on one dataset; renewed while held, taken over from a process that is gone."""
+
+    def __init__(self, engine: Engine, dataset: str, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._dataset = dataset
+        self._clock = clock
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the lease inside the block; yields its fence, which only grows.
+
+        Raises:
+            BusyError: Another living process holds it.
+        """
+        fence = self._acquire()
+        stop = threading.Event()
+        beat = threading.Thread(target=self._renew, args=(fence, stop), daemon=True)
+        beat.start()
+        try:
+            yield fence
+        finally:
+            stop.set()
+            beat.join()
+            self._release(fence)
+
+    def _acquire(self) -> int:
+        now = self._clock()
+        me = _me()
+        with self._engine.begin() as connection:
+            row = connection.execute(select(leases).where(leases.c.dataset == self._dataset).with_for_update()).first()
+            if row is not None and row.expires > now and not _is_dead(row.holder):
+                raise BusyError(
+                    f"round work on dataset {self._dataset!r} is held by {_readable(row.holder)} "
+                    f"since {datetime.fromtimestamp(row.since, UTC):%Y-%m-%d %H:%M:%S} UTC",
+                    "wait for it to finish, or stop that process; nothing was changed",
+                )
+            fence = row.fence + 1 if row is not None else 1
+            values = {
+                "dataset": self._dataset,
+                "holder": me,
+                "fence": fence,
+                "since": now,
+                "expires": now + TTL_SECONDS,
+            }
+            _sql.upsert(connection, leases, [values], update=["holder", "fence", "since", "expires"])
+        return fence
+
+    def _renew(self, fence: int, stop: threading.Event) -> None:
+        while not stop.wait(BEAT_SECONDS):
+            self._set_expiry(fence, self._clock() + TTL_SECONDS)
+
+    def _release(self, fence: int) -> None:
+        self._set_expiry(fence, 0.0)
+
+    def _set_expiry(self, fence: int, expires: float) -> None:
+        where = (leases.c.dataset == self._dataset, leases.c.fence == fence)
+        with self._engine.begin() as connection:
+            connection.execute(update(leases).where(*where).values(expires=expires))
+
+
+def _me() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def _readable(holder: str) -> str:
+    host, pid, _ = holder.split("/")
+    return f"process {pid} on {host}"
+
+
+def _is_dead(holder: str) -> bool:
+    host, pid, started = holder.split("/")
+    if host != socket.gethostname():
+        return False  # only its expiry can tell
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process started, as the kernel counts it: tells a reused pid. Empty where the system does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+    except OSError:
+        return ""

@@ -1,0 +1,138 @@
+"""The rounds of a loop: planned and confirmed in transactions, and what was fixed before the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from sqlalchemy import Engine, Row, func, select, update
+
+from labelloop.ledger import _sql
+from labelloop.ledger.answers import Asking
+from labelloop.ledger.tables import facts, questions, rounds
+from labelloop.types import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Learn from the answers so far, then ask for more; as it is remembered.
+
+    Attributes:
+        reason: Why the round was started.
+        learned_from: Answers the model of this round was trained on.
+        room: How many it was allowed to ask; None is as many as a round asks.
+        items: Items there were when the round learned.
+        changes: `AnswerBook.changes()` when the round learned: nothing new means nothing to learn.
+        model: Reference of the model in use after this round; empty before the first one.
+        promoted: Whether this round's own model is the one in use.
+        gate: Why it is, or is not.
+        metrics: The honest score on the holdout (`labelloop.metrics.Metrics` as plain data).
+        seconds: Seconds by stage.
+        stopped: Why there is nothing more to ask, if so.
+    """
+
+    number: int
+    reason: str
+    state: Literal["planned", "asked"] = "planned"
+    asked: int = 0
+    held_out: int = 0
+    at_random: int = 0
+    learned_from: int = 0
+    room: int | None = None
+    items: int = 0
+    changes: int = 0
+    model: str = ""
+    version: str = ""
+    promoted: bool = False
+    gate: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    started_at: str = ""
+    stopped: str = ""
+
+
+class RoundBook:
+    """Rounds of one dataset, and the facts that no round may change."""
+
+    def __init__(self, engine: Engine, dataset: str) -> None:
+        self._engine = engine
+        self._dataset = dataset
+
+    def last(self) -> Round | None:
+        """The newest round."""
+        newest = select(func.max(rounds.c.number)).where(rounds.c.dataset == self._dataset).scalar_subquery()
+        query = select(rounds).where(rounds.c.dataset == self._dataset, rounds.c.number == newest)
+        with _sql.reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        return _round(row) if row else None
+
+    def all(self) -> list[Round]:
+        """Every round, oldest first."""
+        query = select(rounds).where(rounds.c.dataset == self._dataset).order_by(rounds.c.number)
+        with _sql.reading(self._engine) as connection:
+            return [_round(row) for row in connection.execute(query)]
+
+    def plan(self, one: Round, batch: Sequence[Asking], refreshed: Sequence[Prediction] = ()) -> None:
+        """Write a round, its questions, and new guesses for open questions, before anything is sent."""
+        rows = [self._question(one.number, rank, asking) for rank, asking in enumerate(batch)]
+        with self._engine.begin() as connection:
+            _sql.upsert(connection, rounds, [self._row(one)], update=["state", "record"])
+            _sql.upsert(connection, questions, rows)
+            for guess in refreshed:
+                where = (questions.c.dataset == self._dataset, questions.c.item_id == guess.item_id)
+                connection.execute(update(questions).where(*where).values(prediction=_guess(guess)))
+
+    def confirm(self, one: Round, tasks: Mapping[str, str]) -> None:
+        """The questions of a planned round are with the annotator now: item id -> its id there."""
+        confirmed = replace(one, state="asked")
+        with self._engine.begin() as connection:
+            for item_id, task_id in tasks.items():
+                connection.execute(
+                    update(questions)
+                    .where(
+                        questions.c.dataset == self._dataset,
+                        questions.c.item_id == item_id,
+                        questions.c.state == "planned",
+                    )
+                    .values(state="asked", task_id=task_id)
+                )
+            _sql.upsert(connection, rounds, [self._row(confirmed)], update=["state", "record"])
+
+    def fact(self, name: str) -> Any:
+        """A fact that was fixed earlier, or None."""
+        query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name == name)
+        with _sql.reading(self._engine) as connection:
+            return connection.scalar(query)
+
+    def fix(self, name: str, value: Any) -> Any:
+        """Fix a fact for good; returns the value that holds, which is an earlier one if there is."""
+        with self._engine.begin() as connection:
+            _sql.upsert(connection, facts, [{"dataset": self._dataset, "name": name, "value": value}])
+        return self.fact(name)
+
+    def _row(self, one: Round) -> dict[str, Any]:
+        return {"dataset": self._dataset, "number": one.number, "state": one.state, "record": asdict(one)}
+
+    def _question(self, number: int, rank: int, asking: Asking) -> dict[str, Any]:
+        return {
+            "dataset": self._dataset,
+            "item_id": asking.item_id,
+            "round": number,
+            "rank": rank,
+            "purpose": asking.purpose,
+            "why": asking.why,
+            "state": "planned",
+            "task_id": None,
+            "prediction": _guess(asking.prediction) if asking.prediction else None,
+        }
+
+
+def _guess(guess: Prediction) -> dict[str, Any]:
+    return {"regions": [dict(r) for r in guess.regions], "score": guess.score, "model": guess.model_version}
+
+
+def _round(row: Row[Any]) -> Round:
+    return Round(**row.record)

@@ -1,0 +1,166 @@
+"""The tables of the ledger, and the list of functions that brings an older database up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    select,
+)
+
+from labelloop.errors import ConfigError
+
+metadata = MetaData()
+
+_serial = BigInteger().with_variant(Integer, "sqlite")
+
+version = Table("labelloop_version", metadata, Column("number", Integer, nullable=False))
+
+items = Table(
+    "items",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("modality", String, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("grp", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("meta", JSON, nullable=False),
+    Column("problem", Text),
+    Index("items_position", "dataset", "position", unique=True),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("task_id", String),
+    Column("prediction", JSON),
+    Index("questions_round", "dataset", "round", "state"),
+)
+
+annotated = Table(
+    "annotations",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("item_id", String, nullable=False),
+    Column("annotator", String, nullable=False),
+    Column("regions", JSON, nullable=False),
+    Column("skipped", Boolean, nullable=False),
+    Column("ground_truth", Boolean, nullable=False),
+    Column("lead_time", Float),
+    Column("created_at", String, nullable=False),
+    Column("updated_at", String, nullable=False),
+    Column("removed_at", String),
+    Index("annotations_item", "dataset", "item_id"),
+)
+
+history = Table(
+    "annotation_history",
+    metadata,
+    Column("number", _serial, primary_key=True, autoincrement=True),
+    Column("dataset", String, nullable=False),
+    Column("annotation_id", String, nullable=False),
+    Column("item_id", String, nullable=False),
+    Column("change", String, nullable=False),
+    Column("said", JSON, nullable=False),
+    Column("heard_at", String, nullable=False),
+    Index("history_annotation", "dataset", "annotation_id"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("record", JSON, nullable=False),
+)
+
+embedded = Table(
+    "embedded",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("backbone", String, primary_key=True),
+    Column("start", Integer, primary_key=True),
+    Column("stop", Integer, nullable=False),
+    Column("ref", String, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("step", String, nullable=False),
+    Column("ref", String, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+)
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first]
+"""What brings a database from version i to i + 1; appended to, never edited."""
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the database to the newest version, inside the caller's transaction.
+
+    Raises:
+        ConfigError: A newer labelloop wrote this ledger.
+    """
+    version.create(connection, checkfirst=True)
+    now = connection.scalar(select(version.c.number)) or 0
+    if now > len(MIGRATIONS):
+        raise ConfigError(
+            f"the ledger is of version {now}, this labelloop knows up to {len(MIGRATIONS)}",
+            "pip install --upgrade labelloop",
+        )
+    for step in MIGRATIONS[now:]:
+        step(connection)
+    if now < len(MIGRATIONS):
+        connection.execute(version.delete())
+        connection.execute(version.insert().values(number=len(MIGRATIONS)))

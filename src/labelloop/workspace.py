@@ -1,0 +1,60 @@
+"""Making a workspace: labelloop.toml for people to edit, a git-ignored folder for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labelloop.config import FILE, STATE, editing, replace_text
+
+TEMPLATE = """\
+# What labelloop does in this folder. Every setting there is, with its value: labelloop config
+
+[dataset]
+name = "{name}"
+modality = "image"           # image | text
+task = "single-choice"       # single-choice | multiple-choice
+labels = []                  # for example ["cat", "dog"]
+
+[loop]
+batch = 50                   # items asked per round to learn from
+selector = "uherding"        # random | least-confident | margin | entropy | centroids | uherding | module:function
+random_share = 0.1           # share of each batch drawn at random
+
+[holdout]                    # never selected, never trained on: the honest score comes from here
+share = 0.1
+size = 200
+
+[learner]
+flavor = "frozen"            # a frozen backbone with a linear head
+backbone = "auto"
+"""
+
+
+def create(root: Path, chosen: Mapping[str, Any]) -> bool:
+    """Make `root` a workspace, or update the chosen `[dataset]` settings of one that is there.
+
+    Returns:
+        Whether the labelloop.toml is new.
+
+    Raises:
+        ConfigError: The settings would not be valid; an existing file is untouched.
+    """
+    state = root / STATE
+    state.mkdir(parents=True, exist_ok=True)
+    replace_text(state / ".gitignore", "*\n")
+    is_new = not (root / FILE).exists()
+    if is_new:
+        replace_text(root / FILE, TEMPLATE.format(name=_safe_name(root)))
+    if chosen:
+        with editing(root) as document:
+            section = document.setdefault("dataset", {})
+            for key, value in chosen.items():
+                section[key] = value
+    return is_new
+
+
+def _safe_name(root: Path) -> str:
+    name = root.resolve().name.replace('"', "").replace("\\", "") or "dataset"
+    return name if len(name) >= 3 else f"{name}-dataset"

@@ -1,0 +1,290 @@
+"""The ledger's contract, the same on every database."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelloop.errors import BackendError, BusyError, ConfigError
+from labelloop.ledger import Ledger, connect, open_ledger
+from labelloop.ledger.answers import Asking, Changes
+from labelloop.ledger.items import Chunk
+from labelloop.ledger.rounds import Round
+from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def new(*ids: str, group: str = "") -> list[NewItem]:
+    return [NewItem(Item(i, "text", text=f"text of {i}", group=group, meta={"row": 1}), i.encode()) for i in ids]
+
+
+def said(annotation: str, item: str, label: str = "cat", minute: int = 0, skipped: bool = False) -> Annotation:
+    region = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": [label]}}
+    at = NOW + timedelta(minutes=minute)
+    return Annotation(annotation, item, () if skipped else (region,), "ann@example.com", NOW, at, skipped=skipped)
+
+
+def page(*heard: Heard, cursor: str = "c1") -> Answers:
+    return Answers(heard, cursor)
+
+
+def asked(ledger: Ledger, *ids: str, number: int = 1) -> None:
+    ledger.items.add(new(*ids))
+    one = Round(number, "because")
+    ledger.rounds.plan(one, [Asking(i, "train", "why not") for i in ids])
+    ledger.rounds.confirm(one, {i: f"task-{i}" for i in ids})
+
+
+def test_adding_items_twice_changes_nothing(ledger: Ledger) -> None:
+    first = ledger.items.add(new("a", "b"))
+    again = ledger.items.add(new("b", "a", "c", "c"))
+
+    assert (first, again) == (2, 1)
+    assert [item.id for item in ledger.items.between(0, 10)] == ["a", "b", "c"]
+
+
+def test_items_come_back_as_they_were_added(ledger: Ledger) -> None:
+    (one,) = new("a", group="a")
+
+    ledger.items.add([one])
+
+    assert ledger.items.get(["a", "absent"]) == {"a": one.item}
+
+
+def test_columns_follow_positions(ledger: Ledger) -> None:
+    ledger.items.add(new("b", "a"))
+    ledger.items.add([NewItem(Item("c", "text", text="near b", group="b"), b"c")])
+    ledger.items.set_problems({"a": "corrupt"})
+
+    columns = ledger.items.columns()
+
+    assert columns.ids.tolist() == ["b", "a", "c"]
+    assert columns.groups.tolist() == ["b", "a", "b"]
+    assert columns.readable.tolist() == [True, False, True]
+    assert ledger.items.fingerprints() == (["b", "a"], [b"b", b"a"])
+
+
+def test_columns_of_nothing_are_empty(ledger: Ledger) -> None:
+    assert len(ledger.items.columns().ids) == 0
+    assert ledger.items.columns().readable.dtype == np.bool_
+
+
+def test_more_items_than_one_statement_takes(ledger: Ledger) -> None:
+    ids = [f"i{n}" for n in range(1500)]
+    ledger.items.add(new(*ids))
+
+    assert ledger.items.unknown([*ids, "stranger"]) == {"stranger"}
+    assert len(ledger.items.get(ids)) == 1500
+
+
+def test_embedded_chunks_are_remembered_in_order(ledger: Ledger) -> None:
+    ledger.items.add_chunk("net", Chunk(10, 20, "npy:b"))
+    ledger.items.add_chunk("net", Chunk(0, 10, "npy:a"))
+    ledger.items.add_chunk("other", Chunk(0, 5, "npy:c"))
+
+    assert ledger.items.chunks("net") == [Chunk(0, 10, "npy:a"), Chunk(10, 20, "npy:b")]
+
+
+def test_hearing_a_page_again_changes_nothing(ledger: Ledger) -> None:
+    asked(ledger, "a", "b")
+    heard = page(Heard("a", "7", (said("1", "a"),)))
+
+    first = ledger.answers.hear(heard, NOW)
+    again = ledger.answers.hear(heard, NOW)
+
+    assert (first, again) == (Changes(created=1), Changes())
+    assert ledger.answers.current() == {"a": [said("1", "a")]}
+    assert ledger.answers.cursor() == "c1"
+
+
+@pytest.mark.parametrize(
+    ("then", "changes", "state"),
+    [
+        ((said("1", "a", "dog", minute=1),), Changes(edited=1), "answered"),
+        ((), Changes(removed=1), "asked"),
+        ((said("2", "a", skipped=True),), Changes(created=1, removed=1), "skipped"),
+        ((said("1", "a"), said("2", "a", "dog")), Changes(created=1), "answered"),
+    ],
+)
+def test_edits_deletions_and_skips_are_heard(
+    ledger: Ledger, then: tuple[Annotation, ...], changes: Changes, state: str
+) -> None:
+    asked(ledger, "a")
+    ledger.answers.hear(page(Heard("a", "7", (said("1", "a"),))), NOW)
+
+    heard = ledger.answers.hear(page(Heard("a", "7", then)), NOW)
+
+    assert heard == changes
+    assert ledger.answers.current().get("a", []) == list(then)
+    assert [question.state for question in ledger.answers.questions()] == [state]
+
+
+def test_a_removed_annotation_that_comes_back_is_restored(ledger: Ledger) -> None:
+    asked(ledger, "a")
+    with_answer = page(Heard("a", "7", (said("1", "a"),)))
+    ledger.answers.hear(with_answer, NOW)
+    ledger.answers.hear(page(Heard("a", "7", ())), NOW)
+
+    assert ledger.answers.hear(with_answer, NOW) == Changes(created=1)
+    assert ledger.answers.changes() == 3
+
+
+def test_answers_to_questions_we_never_asked_are_counted_and_set_aside(ledger: Ledger) -> None:
+    asked(ledger, "a")
+
+    changes = ledger.answers.hear(page(Heard("stranger", "9", (said("5", "stranger"),))), NOW)
+
+    assert changes == Changes(strangers=1)
+    assert ledger.answers.current() == {}
+
+
+def test_questions_that_vanished_are_gone_and_their_answers_kept_in_history(ledger: Ledger) -> None:
+    asked(ledger, "a", "b")
+    ledger.answers.hear(page(Heard("a", "7", (said("1", "a"),))), NOW)
+
+    lost = ledger.answers.lose({"b"}, NOW)
+
+    assert lost == ["a"]
+    assert ledger.answers.current() == {}
+    assert {q.item_id: q.state for q in ledger.answers.questions()} == {"a": "gone", "b": "asked"}
+    assert ledger.answers.changes() == 2
+
+
+def test_a_round_is_planned_then_confirmed(ledger: Ledger) -> None:
+    ledger.items.add(new("a", "b"))
+    guess = Prediction("b", ({"value": {"choices": ["cat"]}},), 0.5, "m1")
+    one = Round(1, "nothing has been asked yet", asked=2, metrics={"score": 0.5}, room=None)
+
+    ledger.rounds.plan(one, [Asking("a", "holdout", "blind"), Asking("b", "train", "unsure", prediction=guess)])
+    planned = ledger.rounds.last()
+    ledger.rounds.confirm(one, {"a": "7", "b": "8"})
+
+    assert planned == one
+    last = ledger.rounds.last()
+    assert last is not None
+    assert last.state == "asked"
+    assert [(q.item_id, q.purpose, q.task_id, q.state, q.prediction) for q in ledger.answers.questions(round=1)] == [
+        ("a", "holdout", "7", "asked", None),
+        ("b", "train", "8", "asked", guess),
+    ]
+    assert ledger.answers.counts() == {(1, "holdout", "asked"): 1, (1, "train", "asked"): 1}
+
+
+def test_planning_a_round_again_asks_nothing_twice(ledger: Ledger) -> None:
+    asked(ledger, "a")
+
+    ledger.rounds.plan(Round(1, "again"), [Asking("a", "train", "again")])
+
+    assert [q.state for q in ledger.answers.questions()] == ["asked"]
+
+
+def test_a_new_round_refreshes_the_guesses_of_open_questions(ledger: Ledger) -> None:
+    asked(ledger, "a")
+    guess = Prediction("a", (), 0.9, "m2")
+
+    ledger.rounds.plan(Round(2, "more"), [], refreshed=[guess])
+
+    assert ledger.answers.questions()[0].prediction == guess
+
+
+def test_a_fact_is_fixed_once(ledger: Ledger) -> None:
+    assert ledger.rounds.fix("holdout", {"share": 0.1}) == {"share": 0.1}
+    assert ledger.rounds.fix("holdout", {"share": 0.5}) == {"share": 0.1}
+
+
+def test_datasets_do_not_see_each_other(ledger: Ledger, url: str) -> None:
+    asked(ledger, "a")
+
+    other = open_ledger(url, "plants")
+
+    assert other.items.count() == 0
+    assert other.rounds.last() is None
+    assert other.answers.questions() == []
+    other.close()
+
+
+def test_steps_are_recalled_by_key(ledger: Ledger) -> None:
+    ledger.steps.remember("k", step="train", ref="npy:1", seconds=1.0)
+    ledger.steps.remember("k", step="train", ref="npy:2", seconds=1.0)
+
+    assert ledger.steps.recall("k") == "npy:2"
+    assert ledger.steps.recall("absent") is None
+
+
+def test_the_lease_tells_who_holds_it(ledger: Ledger, url: str) -> None:
+    other = open_ledger(url, "pets")
+
+    with ledger.lease.held(), pytest.raises(BusyError) as refused, other.lease.held():
+        pass
+    other.close()
+
+    assert f"process {os.getpid()} on" in refused.value.message
+    assert refused.value.exit_code == 75
+
+
+def test_the_lease_is_free_after_the_block_and_its_fence_grows(ledger: Ledger) -> None:
+    with ledger.lease.held() as first:
+        pass
+    with ledger.lease.held() as second:
+        pass
+
+    assert second == first + 1
+
+
+def _hold_for_ever(url: str, held: Event) -> None:
+    with open_ledger(url, "pets").lease.held():
+        held.set()
+        signal.pause()
+
+
+def test_the_lease_of_a_killed_process_is_taken_over_at_once(ledger: Ledger, url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=_hold_for_ever, args=(url, held))
+    process.start()
+    assert held.wait(30)
+    with pytest.raises(BusyError), ledger.lease.held():
+        pass
+
+    process.kill()
+    process.join()
+
+    with ledger.lease.held():
+        pass
+
+
+def test_a_ledger_from_a_newer_labelloop_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'l.db'}"
+    open_ledger(url, "pets").close()
+    with connect(url).begin() as connection:
+        connection.exec_driver_sql("UPDATE labelloop_version SET number = 99")
+
+    with pytest.raises(ConfigError, match="version 99"):
+        open_ledger(url, "pets")
+
+
+def test_an_unknown_database_is_refused_with_examples() -> None:
+    with pytest.raises(ConfigError, match="not a database") as refused:
+        open_ledger("nonsense://x", "pets")
+
+    assert "sqlite:///" in refused.value.hint
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="cannot be opened"):
+        open_ledger(f"sqlite:///{tmp_path}/absent/ledger.db", "pets")
+
+
+def test_a_password_in_the_url_never_shows() -> None:
+    with pytest.raises(BackendError) as refused:
+        open_ledger("postgresql+psycopg://me:hunter2@127.0.0.1:1/x?connect_timeout=1", "pets")
+
+    assert "hunter2" not in str(refused.value)
