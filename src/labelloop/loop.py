@@ -1,138 +1,28 @@
-"""The loop: `decide` what to do next is pure; `Loop.tick` does it, once, and can be repeated at any time."""
+"""The loop: hear what people said, decide what to do, do it once. Idempotent, so that anything can drive it."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 import labelloop
-from labelloop import metrics, rounds
-from labelloop.artifacts import Artifacts, Ref
+from labelloop.artifacts import Artifacts
 from labelloop.config import Workspace
+from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError
+from labelloop.learning import Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import Asking, Changes
-from labelloop.ledger.items import Chunk, ItemColumns
+from labelloop.ledger.answers import Changes
 from labelloop.ledger.rounds import Round
-from labelloop.metrics import Metrics
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
-from labelloop.rounds import Known
-from labelloop.runs import Artifact, Run
-from labelloop.sources import read_content
+from labelloop.runs import Run
+from labelloop.selection import RANDOM
 from labelloop.stack import Stack
-from labelloop.types import LabelSchema, Prediction, Question
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Where the loop stands.
-
-    Attributes:
-        items: Items there are.
-        last: The newest round.
-        waiting: Questions of the newest round that are with people.
-        closed: Of those, answered or skipped.
-        asked: Questions of all rounds that exist.
-        asking_rounds: Rounds that asked something.
-        changes: Changes of annotations ever heard.
-    """
-
-    items: int
-    last: Round | None = None
-    waiting: int = 0
-    closed: int = 0
-    asked: int = 0
-    asking_rounds: int = 0
-    changes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """When to go on, and how far.
-
-    Attributes:
-        batch: Items to learn from asked per round.
-        rounds: Rounds that ask; 0 is no limit.
-        budget: Questions in total, the holdout's included; 0 is no limit.
-        enough: Share of a round's questions that must be answered or skipped before the next one.
-    """
-
-    batch: int = 50
-    rounds: int = 0
-    budget: int = 0
-    enough: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """People are at work."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Learn from the answers and ask up to `room` more (None: as many as a round asks)."""
-
-    number: int
-    room: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Complete a round that was planned and not confirmed."""
-
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Nothing is left to do until something changes."""
-
-    reason: str
-
-
-Action = Wait | Start | Finish | Stop
-
-
-def decide(now: Situation, policy: Policy) -> Action:
-    """Choose the next action. Pure: same situation, same answer."""
-    last = now.last
-    if last is None:
-        return Start(1, _room(now, policy), "nothing has been asked yet")
-    if last.state == "planned":
-        return Finish(last.number, f"round {last.number} was interrupted before its questions were confirmed")
-    wanted = math.ceil(policy.enough * now.waiting)
-    if now.closed < wanted:
-        return Wait(f"{now.closed} of {wanted} answers to round {last.number}")
-    room = _room(now, policy)
-    if last.asked == 0 and (now.changes, now.items, room) == (last.changes, last.items, last.room):
-        return Stop(last.stopped)
-    return Start(last.number + 1, room, _why_start(now, last, room))
-
-
-def _room(now: Situation, policy: Policy) -> int | None:
-    if policy.rounds and now.asking_rounds >= policy.rounds:
-        return 0
-    return max(0, policy.budget - now.asked) if policy.budget else None
-
-
-def _why_start(now: Situation, last: Round, room: int | None) -> str:
-    if last.asked and not now.waiting:
-        return f"the questions of round {last.number} were deleted"
-    if last.asked:
-        return f"round {last.number} is answered"
-    return "there is room for more questions" if room != last.room else "answers or items have changed"
+from labelloop.types import LabelSchema, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +66,13 @@ class Loop:
         self.policy = Policy(config.loop.batch, config.loop.rounds, config.loop.budget, config.loop.enough)
         self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
-        self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
+        artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
+        run = Run(artifacts, self.ledger.steps, stack.orchestrator, progress)
+        self.learning = Learning(config, self.ledger, run, self.learner, progress)
+        self.belief = config.loop.belief
         self._config = config
         self._stack = stack
-        self._progress = progress
         self._clock = clock
-        self._run = Run(self.artifacts, self.ledger.steps, stack.orchestrator)
         self._dataset: Dataset | None = None
 
     @property
@@ -199,7 +90,7 @@ class Loop:
             except NotFoundError as error:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
-                    f"dataset {name!r} is gone from the annotator; the ledger still has what people said ({kept} changes)",
+                    f"dataset {name!r} is gone from the annotator; what people said is in the ledger ({kept} changes)",
                     "restore the annotator's data, or go on under a new name: labelloop tick --set dataset.name=NEW",
                 ) from error
         return self._dataset
@@ -247,33 +138,58 @@ class Loop:
             changes=self.ledger.answers.changes(),
         )
 
+    def _plan(self, start: Start) -> None:
+        started = self._clock()
+        learned = self.learning.learn()
+        proposal = self.learning.propose(learned, start.number, start.room)
+        planned = self._round(start, learned, proposal, started)
+        self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed)
+
+    def _round(self, start: Start, learned: Learned, proposal: Proposal, started: datetime) -> Round:
+        judged, batch = learned.judged, proposal.batch
+        counts = self.ledger.answers.counts()
+        return Round(
+            number=start.number,
+            reason=start.reason,
+            asked=len(batch),
+            held_out=sum(one.purpose == "holdout" for one in batch),
+            at_random=sum(one.why == RANDOM for one in batch),
+            answered=sum(n for (_, _, state), n in counts.items() if state == "answered"),
+            learned_from=learned.learned_from,
+            room=start.room,
+            items=len(learned.known.columns.ids),
+            changes=self.ledger.answers.changes(),
+            model=judged.model,
+            version=judged.version,
+            promoted=judged.promoted,
+            gate=judged.gate,
+            metrics=asdict(judged.metrics),
+            seconds=learned.watch.seconds,
+            seed=self._config.loop.seed,
+            versions={"labelloop": labelloop.__version__, "numpy": np.__version__},
+            started_at=started.isoformat(),
+            stopped="" if batch else why_nothing(self.policy, start.room),
+        )
+
+    def _ask(self) -> None:
+        """Send what is planned, and new guesses for open questions; then confirm the round."""
+        planned = self.ledger.rounds.last()
+        assert planned is not None
+        watch = Stopwatch()
+        with watch.stage("ask"):
+            waiting = self.ledger.answers.questions(["planned", "asked"])
+            due = [
+                one
+                for one in waiting
+                if one.state == "planned" or (one.prediction and one.prediction.model_version == planned.version)
+            ]
+            items = self.ledger.items.get([one.item_id for one in due])
+            asked = self.dataset.ask([Question(items[one.item_id], one.prediction) for one in due]) if due else None
+        done = replace(planned, seconds={**planned.seconds, **watch.seconds})
+        self.ledger.rounds.confirm(done, asked.tasks if asked else {})
+
     def _notice_lost(self) -> int:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
         if self.dataset.stats().total >= expected:
             return 0
         return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
-
-    def learn(self) -> Learned:
-        """Learn from every answer heard so far and judge the model; asks nothing, records nothing."""
-        watch = Stopwatch()
-        columns, features = self._embedded(watch)
-        with watch.stage("believe"):
-            known = self._known(columns)
-        training = rounds.examples_of(columns, known, features.matrix, self.schema, held_out=False)
-        judging = rounds.examples_of(columns, known, features.matrix, self.schema, held_out=True)
-        last = self.ledger.rounds.last()
-        champion = Ref.parse(last.model) if last and last.model else None
-        if not len(training):
-            verdict = Judged(champion, False, "no answers to learn from yet", metrics.evaluate_nothing(self.schema.labels))
-            return Learned(columns, known, features, verdict, 0, watch.seconds)
-        with watch.stage("train"):
-            model = self._run(rounds.train, self.learner, training)
-        with watch.stage("evaluate"):
-            verdict = self._judge(model.ref, champion, judging)
-        return Learned(columns, known, features, verdict, len(training), watch.seconds)
-
-    def probabilities(self, model: Ref, features: Features) -> np.ndarray:
-        """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
-        handle = self._run.artifact(model)
-        parts = [self._run(rounds.predict, self.learner, handle, self._run.artifact(ref)).value for ref in features.refs]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.schema.labels)), np.float32)

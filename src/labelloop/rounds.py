@@ -15,14 +15,14 @@ from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.runs import step
-from labelloop.selection import Selection, select
+from labelloop.selection import select
 from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Pool, Prediction
 
 CHUNK = 1024
 """Items embedded, and scored, as one step: what a crash can cost, and what one artifact holds."""
 
 
-@step(ignore=("items", "read", "progress"))
+@step(ignore=("items", "read"))
 def embed(
     backbone: Backbone,
     digests: Sequence[str],
@@ -68,9 +68,10 @@ def evaluate(probabilities: np.ndarray, examples: Examples) -> Metrics:
 
 @dataclass(frozen=True)
 class Known:
-    """What is believed about the items, as columns beside `ItemColumns`; row i is the item at position i.
+    """The items and what is believed about them, as columns; row i of every column is the item at position i.
 
     Attributes:
+        columns: The n items.
         believed: (n,) bool, whether people's answer is believed.
         targets: (n, k) bool, the believed labels.
         asked: (n,) bool, whether the item is, or was, a question.
@@ -78,6 +79,7 @@ class Known:
         strange: Item id -> why its answer was set aside.
     """
 
+    columns: ItemColumns
     believed: np.ndarray
     targets: np.ndarray
     asked: np.ndarray
@@ -85,96 +87,112 @@ class Known:
     strange: Mapping[str, str]
 
 
-def know(
-    columns: ItemColumns,
-    answers: Mapping[str, Sequence[Annotation]],
-    asked: Sequence[str],
-    schema: LabelSchema,
-    policy: str,
-    holdout_share: float,
-    salt: str,
-) -> Known:
-    """Turn what people said into columns. Pure."""
-    position = {str(item_id): i for i, item_id in enumerate(columns.ids)}
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """How to choose: which selector, how many, and the share drawn at random."""
+
+    selector: str
+    n: int
+    random_share: float
+
+
+@dataclass(frozen=True)
+class Believed:
+    """Believed labels by item, as a matrix: row i of `targets` (m, k) belongs to `ids[i]`."""
+
+    ids: Sequence[str]
+    targets: np.ndarray
+    strange: Mapping[str, str]
+
+
+def believed(schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: labels.Policy) -> Believed:
+    """Decide what to believe of what people said. Pure."""
     beliefs = labels.believe_all(schema, answers, policy=policy)
-    targets = np.zeros((len(columns.ids), len(schema.labels)), dtype=np.bool_)
-    believed = np.zeros(len(columns.ids), dtype=np.bool_)
-    ids = [item_id for item_id in beliefs.names if item_id in position]
-    rows = np.array([position[item_id] for item_id in ids], dtype=np.intp)
-    if len(rows):
-        targets[rows] = labels.targets(schema, [beliefs.names[item_id] for item_id in ids])
-        believed[rows] = True
-    questions = np.zeros(len(columns.ids), dtype=np.bool_)
-    questions[[position[item_id] for item_id in asked if item_id in position]] = True
-    held = holdout.held_out(columns.groups, holdout_share, salt)
-    return Known(believed, targets, questions, held, beliefs.strange)
+    return Believed(list(beliefs.names), labels.targets(schema, list(beliefs.names.values())), beliefs.strange)
 
 
-def examples_of(
-    columns: ItemColumns, known: Known, features: np.ndarray, schema: LabelSchema, *, held_out: bool
-) -> Examples:
+def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: Believed) -> Known:
+    """Bring items, questions and beliefs into one order. Pure."""
+    position = {str(item_id): row for row, item_id in enumerate(columns.ids)}
+    ours = [i for i, item_id in enumerate(beliefs.ids) if item_id in position]
+    rows = [position[beliefs.ids[i]] for i in ours]
+    n = len(columns.ids)
+    is_believed, is_asked = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    targets = np.zeros((n, beliefs.targets.shape[1]), np.bool_)
+    is_believed[rows] = True
+    targets[rows] = beliefs.targets[ours]
+    is_asked[[position[item_id] for item_id in asked if item_id in position]] = True
+    return Known(columns, is_believed, targets, is_asked, held_out, beliefs.strange)
+
+
+def examples_of(known: Known, features: np.ndarray, schema: LabelSchema, *, held_out: bool) -> Examples:
     """The believed items on one side of the holdout, with their embeddings; unreadable ones left out."""
-    rows = np.flatnonzero(known.believed & (known.held_out == held_out) & columns.readable)
-    inputs = Inputs(columns.ids[rows], np.ascontiguousarray(features[rows]))
+    rows = np.flatnonzero(known.believed & (known.held_out == held_out) & known.columns.readable)
+    inputs = Inputs(known.columns.ids[rows], np.ascontiguousarray(features[rows]))
     return Examples(inputs, known.targets[rows], schema.labels, schema.multiple, known.held_out[rows])
 
 
 def choose(
-    columns: ItemColumns,
     known: Known,
-    features: np.ndarray,
-    probabilities: np.ndarray | None,
+    seen: tuple[np.ndarray, np.ndarray | None],
     schema: LabelSchema,
-    selector: str,
-    n: int,
-    random_share: float,
+    taste: Taste,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, Selection]:
-    """Choose the next n items to learn from: (positions of the items, the selection with its reasons). Pure."""
-    open_rows = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
-    covered = np.flatnonzero(known.asked & columns.readable)
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Choose items to learn from: (their positions, why each), most useful first. Pure.
+
+    Args:
+        seen: The embeddings (n, d) and the probabilities (n, k) of all items; None before there is a model.
+    """
+    features, probabilities = seen
+    unasked = np.flatnonzero(~known.asked & ~known.held_out & known.columns.readable)
+    covered = np.flatnonzero(known.asked & known.columns.readable)
     pool = Pool(
-        features[open_rows],
-        None if probabilities is None else probabilities[open_rows],
+        features[unasked],
+        None if probabilities is None else probabilities[unasked],
         features[covered],
         schema.multiple,
     )
-    selection = select(pool, n, selector, rng, random_share=random_share, labels=schema.labels)
-    return open_rows[selection.positions], selection
+    chosen = select(pool, taste.n, taste.selector, rng, random_share=taste.random_share, labels=schema.labels)
+    return unasked[chosen.positions], chosen.why
 
 
-def choose_held_out(columns: ItemColumns, known: Known, n: int, salt: str) -> np.ndarray:
+def choose_held_out(known: Known, n: int, salt: str) -> np.ndarray:
     """The next n protected items to ask, in an order that is random but fixed by their groups. Pure."""
-    rows = np.flatnonzero(~known.asked & known.held_out & columns.readable)
-    order = np.argsort(holdout.draw_order(columns.groups[rows], salt), kind="stable")
+    rows = np.flatnonzero(~known.asked & known.held_out & known.columns.readable)
+    order = np.argsort(holdout.draw_order(known.columns.groups[rows], salt), kind="stable")
     chosen: np.ndarray = rows[order[:n]]
     return chosen
 
 
-def batch_of(
-    columns: ItemColumns,
-    chosen: np.ndarray,
-    why: Sequence[str],
-    guesses: Sequence[Prediction | None],
-    protected: np.ndarray,
-    rng: np.random.Generator,
-) -> list[Asking]:
-    """One batch in the order people see it: most useful first, the protected items mixed in. Pure."""
-    useful = [
-        Asking(str(columns.ids[row]), "train", reason, prediction=guess)
-        for row, reason, guess in zip(chosen, why, guesses, strict=True)
+def predictions_of(
+    known: Known, rows: np.ndarray, probabilities: np.ndarray, schema: LabelSchema, version: str
+) -> list[Prediction]:
+    """What a model says about the items at these positions, in the annotator's terms."""
+    guesses = labels.guesses(schema, probabilities[rows])
+    ids = known.columns.ids[rows]
+    return [
+        Prediction(str(item_id), labels.regions_of(schema, names), score, version)
+        for item_id, (names, score) in zip(ids, guesses, strict=True)
     ]
-    blind = [Asking(str(columns.ids[row]), "holdout", "drawn for the honest score, asked blind") for row in protected]
+
+
+def asking(known: Known, rows: np.ndarray, why: Sequence[str], guesses: Sequence[Prediction | None]) -> list[Asking]:
+    """Questions to learn from."""
+    chosen = zip(known.columns.ids[rows], why, guesses, strict=True)
+    return [Asking(str(item_id), "train", reason, prediction=guess) for item_id, reason, guess in chosen]
+
+
+def asking_blind(known: Known, rows: np.ndarray) -> list[Asking]:
+    """Questions for the honest score, without the model's guess."""
+    return [
+        Asking(str(item_id), "holdout", "drawn for the honest score, asked blind")
+        for item_id in known.columns.ids[rows]
+    ]
+
+
+def mixed(useful: Sequence[Asking], blind: Sequence[Asking], rng: np.random.Generator) -> list[Asking]:
+    """One batch in the order people see it: most useful first, the blind ones among them at random."""
     turns = rng.permutation(np.repeat([0, 1], [len(useful), len(blind)]))
     queues = (iter(useful), iter(blind))
     return [next(queues[turn]) for turn in turns]
-
-
-def predictions_of(
-    ids: Sequence[str], probabilities: np.ndarray, schema: LabelSchema, version: str
-) -> list[Prediction]:
-    """What a model says about items, in the annotator's terms."""
-    return [
-        Prediction(item_id, labels.regions_of(schema, names), score, version)
-        for item_id, (names, score) in zip(ids, labels.guesses(schema, probabilities), strict=True)
-    ]

@@ -18,7 +18,7 @@ def annotator() -> None:
 @pass_app
 def describe(app: App) -> int:
     """Show the active annotator: flavor, URL, version, state, datasets."""
-    from labelloop.cli.render import show
+    from labelloop.cli.output import show
 
     state = app.stack.annotator.describe()
     lines = [f"{key:<9} {value}" for key, value in asdict(state).items() if value != ""]
@@ -52,7 +52,7 @@ def list_(app: App) -> None:
 @pass_app
 def stats(app: App, name: str) -> None:
     """Count one dataset (the workspace's own by default) without downloading it."""
-    from labelloop.cli.render import show
+    from labelloop.cli.output import show
 
     wanted = name or app.workspace.config.dataset.name
     counts = app.stack.annotator.stats(wanted)

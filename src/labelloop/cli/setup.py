@@ -26,7 +26,7 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
 
     Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
     """
-    from labelloop.cli.render import show
+    from labelloop.cli.output import show
     from labelloop.workspace import create
 
     root = app.folder.resolve() if app.folder else Path.cwd()
@@ -55,7 +55,7 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
 
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column body
     """
-    from labelloop.cli.render import show, working
+    from labelloop.cli.output import show, working
     from labelloop.intake import Columns, take_in
     from labelloop.ledger import open_ledger
 

@@ -32,7 +32,8 @@ def list_(app: App) -> None:
 def up(app: App) -> int:
     """Start what labelloop manages, check what it does not. Safe to repeat."""
     from labelloop.checks import bring_up
-    from labelloop.cli.render import show_json, table, working
+    from labelloop.cli.output import working
+    from labelloop.cli.render import show_json, table
 
     with working(as_json=app.as_json) as progress:
         found = list(bring_up(app.stack, progress))
@@ -51,7 +52,7 @@ def up(app: App) -> int:
 def down(app: App) -> None:
     """Stop what labelloop started. Safe to repeat; nothing is deleted."""
     from labelloop.checks import bring_down
-    from labelloop.cli.render import show
+    from labelloop.cli.output import show
 
     stopped = bring_down(app.stack)
     show({"stopped": stopped}, f"stopped {', '.join(stopped)}" if stopped else "nothing was running", as_json=app.as_json)

@@ -1,0 +1,35 @@
+# Sourced by the other scripts: a virtual environment in .venv with labelloop and all that a demo, or a test, needs; made once.
+cd "$(dirname "$0")/.."
+
+python_to_use() {
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: no Python 3.11 or newer was found" >&2
+    echo " hint: install one, for example: apt-get install python3" >&2
+    return 2
+}
+
+make_environment() {
+    base=$(python_to_use)
+    if ! "$base" -c 'import ensurepip' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq python3-venv # Debian ships venv apart
+    fi
+    "$base" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+}
+
+install() {
+    made=.venv/made-$(cat pyproject.toml | cksum | tr ' ' '-')-$1
+    [ -e "$made" ] && return
+    echo "installing labelloop into .venv ..." >&2
+    [ -x .venv/bin/uv ] || make_environment
+    case "$1" in
+        demo) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo]' ;;
+        test) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres]' --group dev ;;
+    esac
+    touch "$made"
+}

@@ -1,0 +1,41 @@
+"""demo: the main job on the embedded default; no account, no cloud, no click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labelloop.cli.app import App, pass_app
+
+
+@click.command()
+@click.option("--text", is_flag=True, help="Texts (newsgroup posts in six topics) instead of images (handwritten digits).")
+@click.option("--me", is_flag=True, help="You annotate, in the browser; the loop follows your answers.")
+@click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 1200 texts].")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")
+@click.option("--batch", default=30, show_default=True, type=click.IntRange(2, 500), help="Items asked per round.")
+@click.option(
+    "--error-rate", default=0.03, show_default=True, type=click.FloatRange(0, 0.5), help="How often the simulated annotator errs."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the data, the errors and the selection.")
+@click.option(
+    "--folder",
+    default=Path("labelloop-demo"),
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Workspace of the demo.",
+)
+@pass_app
+def demo(
+    app: App, text: bool, me: bool, items: int, rounds: int, batch: int, error_rate: float, seed: int, folder: Path
+) -> None:
+    """Watch the whole loop run on real data, with nothing to set up.
+
+    Installs and starts a real Label Studio, asks it about real items, answers through its REST API with a simulated
+    annotator who errs now and then, learns, asks again; ends with a learning curve and an HTML report.
+    """
+    from labelloop.demo.run import Demo, play
+
+    modality = "text" if text else "image"
+    play(Demo(folder, modality, items, rounds, batch, error_rate, seed, me), as_json=app.as_json)

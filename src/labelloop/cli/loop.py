@@ -1,0 +1,107 @@
+"""tick, watch, status, train, infer, export, report: the loop from day to day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labelloop.cli.app import App, pass_app
+
+
+@click.command()
+@pass_app
+def tick(app: App) -> None:
+    """Do the next thing once: hear, then wait, learn and ask, or finish what was interrupted.
+
+    Safe to repeat and to kill at any moment, so cron, CI or a cluster can drive the loop. Exits with 75 when another
+    process holds the round.
+    """
+    from labelloop.cli.output import show, working
+    from labelloop.overview import outcome_as_dict, outcome_in_words
+
+    with working(as_json=app.as_json) as progress:
+        outcome = app.loop(progress).tick()
+    show(outcome_as_dict(outcome), outcome_in_words(outcome), as_json=app.as_json)
+
+
+@click.command()
+@click.option("--every", default=5.0, show_default=True, type=click.FloatRange(min=0.2), help="Seconds between looks.")
+@click.option("--until-done", is_flag=True, help="End when nothing is left to ask, instead of waiting for more.")
+@pass_app
+def watch(app: App, every: float, until_done: bool) -> None:
+    """Keep the loop going: start what labelloop manages, tick, wait, and say why.
+
+    Looks less often while nothing happens, backs off while the annotator is away, ends in order on Ctrl-C or SIGTERM.
+    """
+    from labelloop.checks import start
+    from labelloop.cli.render import live_rounds
+    from labelloop.watch import watch as watch_loop
+
+    with live_rounds(as_json=app.as_json) as view:
+        start(app.stack.annotator, view.progress)
+        watch_loop(app.loop(view.progress), view, every=every, until_done=until_done)
+
+
+@click.command()
+@pass_app
+def status(app: App) -> None:
+    """Show where the loop stands and what the next tick would do. Reads the ledger only."""
+    from labelloop.cli.output import show
+    from labelloop.overview import status_as_dict, status_in_words
+
+    loop = app.loop()
+    show(status_as_dict(loop), status_in_words(loop), as_json=app.as_json)
+
+
+@click.command()
+@pass_app
+def train(app: App) -> None:
+    """Learn from the answers so far and print the honest score; asks nothing, promotes nothing."""
+    from labelloop.cli.output import show, working
+    from labelloop.overview import learned_as_dict, learned_in_words
+
+    with working(as_json=app.as_json) as progress:
+        loop = app.loop(progress)
+        loop.hear()
+        learned = loop.learn()
+    show(learned_as_dict(learned), learned_in_words(learned), as_json=app.as_json)
+
+
+@click.command()
+@click.option("-o", "--output", default="-", show_default=True, help="FILE.jsonl, .csv or .parquet; - is stdout.")
+@pass_app
+def infer(app: App, output: str) -> None:
+    """Write what the model in use says about every item: labels, confidence, a probability per label."""
+    from labelloop.cli.output import working
+    from labelloop.harvest import write_predictions
+
+    with working(as_json=True) as progress:
+        count = write_predictions(app.loop(progress), output)
+    click.echo(f"{count} prediction(s) written to {output}", err=True)
+
+
+@click.command()
+@click.option("-o", "--output", default="-", show_default=True, help="FILE.jsonl, .csv or .parquet; - is stdout.")
+@pass_app
+def export(app: App, output: str) -> None:
+    """Write the labels that are believed, one line per item, with who said so and whether it is held out."""
+    from labelloop.harvest import write_labels
+
+    count = write_labels(app.loop(), output)
+    click.echo(f"{count} labelled item(s) written to {output}", err=True)
+
+
+@click.command()
+@click.option(
+    "-o", "--output", default=Path("report.html"), show_default=True, type=click.Path(dir_okay=False, path_type=Path)
+)
+@pass_app
+def report(app: App, output: Path) -> None:
+    """Write a self-contained HTML report: learning curve, labels, the last batch and why it was asked."""
+    from labelloop.cli.output import show
+    from labelloop.overview import report_view
+    from labelloop.report import write
+
+    write(report_view(app.loop()), output)
+    show({"report": str(output)}, f"written {output}", as_json=app.as_json)

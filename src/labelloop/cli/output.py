@@ -1,0 +1,32 @@
+"""What most commands end with, a few words or JSON, and the progress they show on the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labelloop.protocols import Progress, silent
+
+
+def show(value: Any, words: str, *, as_json: bool) -> None:
+    """Print the result of a command: for people, or as JSON for scripts."""
+    from labelloop.cli.render import clean, show_json
+
+    if as_json:
+        show_json(value)
+    else:
+        print(clean(words, keep="\n"))  # noqa: T201
+
+
+@contextmanager
+def working(*, as_json: bool) -> Iterator[Progress]:
+    """Progress of long work on stderr: a bar on a terminal, a line now and then when piped, nothing with --json."""
+    from labelloop.cli.render import live_rounds
+
+    if as_json:
+        yield silent
+        return
+    with live_rounds(stream=sys.stderr) as view:
+        yield view.progress

@@ -1,0 +1,269 @@
+"""From answers to the next batch: embed what is new, learn, judge, score, choose. Records nothing, asks nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from labelloop import holdout, metrics, rounds
+from labelloop.artifacts import Ref
+from labelloop.config import Config
+from labelloop.errors import ConfigError
+from labelloop.ledger import Ledger
+from labelloop.ledger.answers import Asking
+from labelloop.ledger.items import Chunk, ItemColumns
+from labelloop.metrics import Metrics
+from labelloop.protocols import Learner, Progress
+from labelloop.rounds import Known, Taste
+from labelloop.runs import Artifact, Run
+from labelloop.sources import read_content
+from labelloop.types import Examples, LabelSchema, Prediction
+
+
+@dataclass(frozen=True)
+class Features:
+    """The embeddings of all items: as artifacts, and as one matrix.
+
+    Attributes:
+        matrix: (n, d) float32; a row of NaN where an item could not be read.
+    """
+
+    refs: Sequence[Ref]
+    matrix: np.ndarray
+
+    @property
+    def unreadable(self) -> np.ndarray:
+        """(n,) bool: the items that could not be read."""
+        lost: np.ndarray = np.isnan(self.matrix[:, 0])
+        return lost
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The model to use from now on, and why.
+
+    Attributes:
+        model: Reference of its folder; empty while there is none.
+        promoted: Whether it is a new one.
+        gate: Why it was promoted, or not.
+        metrics: Its honest score.
+    """
+
+    model: str
+    version: str
+    promoted: bool
+    gate: str
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What learning brought.
+
+    Attributes:
+        learned_from: Examples the model was trained on.
+        seconds: Seconds by stage so far; grows with the stages that follow.
+    """
+
+    known: Known
+    features: Features
+    judged: Judged
+    learned_from: int
+    watch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to ask next, and the new guesses for questions that are still open."""
+
+    batch: Sequence[Asking]
+    refreshed: Sequence[Prediction]
+
+
+class Learning:
+    """The thinking part of a loop, over its ledger and its artifacts."""
+
+    def __init__(self, config: Config, ledger: Ledger, run: Run, learner: Learner, progress: Progress) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._run = run
+        self._learner = learner
+        self._schema: LabelSchema = config.dataset.schema_of()
+        self._progress = progress
+
+    def embedded(self) -> tuple[ItemColumns, Features]:
+        """Every item as columns, with its embedding; only items that are new are computed."""
+        self._embed_new()
+        columns, features = self._ledger.items.columns(), self._features()
+        new = features.unreadable & columns.readable
+        if not new.any():
+            return columns, features
+        reason = "its content could not be read or decoded when it was embedded"
+        self._ledger.items.set_problems({str(item_id): reason for item_id in columns.ids[new]})
+        return replace(columns, readable=columns.readable & ~features.unreadable), features
+
+    def learn(self) -> Learned:
+        """Learn from every answer heard so far, and judge the model on the holdout."""
+        watch = Stopwatch()
+        with watch.stage("embed"):
+            columns, features = self.embedded()
+        known = self._known(columns)
+        training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
+        judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
+        last = self._ledger.rounds.last()
+        champion = last.model if last else ""
+        if not len(training):
+            judged = Judged(champion, "", False, "no answers to learn from yet", metrics.nothing(self._schema.labels))
+            return Learned(known, features, judged, 0, watch)
+        with watch.stage("train"):
+            model = self._run(rounds.train, self._learner, training)
+        with watch.stage("evaluate"):
+            judged = self._judge(model, champion, judging)
+        return Learned(known, features, judged, len(training), watch)
+
+    def probabilities(self, model: str, features: Features) -> np.ndarray:
+        """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
+        handle = self._run.artifact(Ref.parse(model))
+        chunks = [self._run(rounds.predict, self._learner, handle, self._run.artifact(ref)) for ref in features.refs]
+        if not chunks:
+            return np.empty((0, len(self._schema.labels)), np.float32)
+        return np.concatenate([chunk.value for chunk in chunks])
+
+    def propose(self, learned: Learned, number: int, room: int | None) -> Proposal:
+        """Choose the batch of round `number`, at most `room` questions; pure but for what is cached."""
+        rng = np.random.default_rng([self._config.loop.seed, number])
+        with learned.watch.stage("score"):
+            model = learned.judged.model
+            probabilities = self.probabilities(model, learned.features) if model else None
+        with learned.watch.stage("select"):
+            batch = self._batch(learned, probabilities, room, rng)
+            return Proposal(batch, self._refreshed(learned, probabilities))
+
+    def _batch(
+        self, learned: Learned, probabilities: np.ndarray | None, room: int | None, rng: np.random.Generator
+    ) -> list[Asking]:
+        useful, protected = self._sizes(room)
+        loop, known = self._config.loop, learned.known
+        taste = Taste(loop.selector if probabilities is not None else loop.cold_start, useful, loop.random_share)
+        held = rounds.choose_held_out(known, protected, self._salt)
+        rows, why = rounds.choose(known, (learned.features.matrix, probabilities), self._schema, taste, rng)
+        guesses: Sequence[Prediction | None] = [None] * len(rows)
+        if probabilities is not None:
+            guesses = rounds.predictions_of(known, rows, probabilities, self._schema, learned.judged.version)
+        return rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
+
+    def _sizes(self, room: int | None) -> tuple[int, int]:
+        """How many to ask to learn from, and how many for the holdout."""
+        config = self._config
+        counts = self._ledger.answers.counts()
+        drawn = sum(n for (_, purpose, state), n in counts.items() if purpose == "holdout" and state != "gone")
+        protected = min(config.holdout.per_round, max(0, config.holdout.size - drawn))
+        if room is None:
+            return config.loop.batch, protected
+        useful = min(config.loop.batch, room)
+        return useful, min(protected, room - useful)
+
+    def _refreshed(self, learned: Learned, probabilities: np.ndarray | None) -> list[Prediction]:
+        """New guesses for the questions that are open and were not asked blind, by a newly promoted model."""
+        if probabilities is None or not learned.judged.promoted:
+            return []
+        waiting = {one.item_id for one in self._ledger.answers.questions(["asked"]) if one.purpose == "train"}
+        rows = np.flatnonzero(np.isin(learned.known.columns.ids, list(waiting)))
+        return rounds.predictions_of(learned.known, rows, probabilities, self._schema, learned.judged.version)
+
+    def _judge(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
+        """Promote the new model unless the one in use is surely better on the same held-out items."""
+        ref, version = str(model.ref), _version(model.ref)
+        if not len(judging):
+            nothing = metrics.nothing(self._schema.labels)
+            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", nothing)
+        ours = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
+        score = self._run(rounds.evaluate, ours, judging).value
+        if champion in ("", ref):
+            return Judged(
+                ref, version, not champion, "the same model as before" if champion else "the first model", score
+            )
+        before = self._run.artifact(Ref.parse(champion))
+        theirs = self._run(rounds.predict, self._learner, before, judging.inputs.features).value
+        verdict = metrics.is_worse(theirs, ours, judging.targets, multiple=judging.multiple)
+        if not verdict.worse:
+            return Judged(ref, version, True, verdict.reason, score)
+        kept = self._run(rounds.evaluate, theirs, judging).value
+        return Judged(champion, _version(before.ref), False, verdict.reason, kept)
+
+    def _known(self, columns: ItemColumns) -> Known:
+        asked = [one.item_id for one in self._ledger.answers.questions()]
+        answers = self._ledger.answers.current()
+        held_out = holdout.held_out(columns.groups, self._share(), self._salt)
+        return rounds.know(columns, held_out, asked, rounds.believed(self._schema, answers, self._config.loop.belief))
+
+    def _share(self) -> float:
+        """The share that was fixed before the first round.
+
+        Raises:
+            ConfigError: The configuration asks for another one by now.
+        """
+        wanted = self._config.holdout.share
+        fixed: float = self._ledger.rounds.fix("holdout_share", wanted)
+        if fixed != wanted:
+            raise ConfigError(
+                f"holdout.share is {wanted}, but this dataset began with {fixed}: "
+                "items already trained on would enter the holdout",
+                f"set holdout.share = {fixed}, or begin a dataset of another name",
+            )
+        return fixed
+
+    def _embed_new(self) -> None:
+        backbone = self._learner.backbone
+        if backbone is None:
+            raise ConfigError(f"learner {self._learner!r} has no backbone", "choose a learner with one: learner.flavor")
+        total = self._ledger.items.count()
+        chunks = self._ledger.items.chunks(backbone.fingerprint)
+        for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
+            stop = min(start + rounds.CHUNK, total)
+            items = self._ledger.items.between(start, stop)
+            digests = [item.digest or item.id for item in items]
+            progress = _within(self._progress, start, total)
+            made = self._run(rounds.embed, backbone, digests, items, read_content, progress)
+            self._ledger.items.add_chunk(backbone.fingerprint, Chunk(start, stop, str(made.ref)))
+
+    def _features(self) -> Features:
+        backbone = self._learner.backbone
+        assert backbone is not None
+        refs = [Ref.parse(chunk.ref) for chunk in self._ledger.items.chunks(backbone.fingerprint)]
+        parts = [self._run.artifact(ref).value for ref in refs]
+        return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))
+
+    @property
+    def _salt(self) -> str:
+        return self._ledger.dataset
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the seconds of the block under `name`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 3)
+
+
+def _version(model: Ref) -> str:
+    return model.digest[:12]
+
+
+def _within(progress: Progress, start: int, total: int) -> Progress:
+    """Progress of a part, told as progress of the whole."""
+    return lambda what, done, _: progress(what, start + done, total)

@@ -1,0 +1,238 @@
+"""The loop in words, as JSON, and as the views that the terminal and the report show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from labelloop import labels
+from labelloop.decide import Finish, Start, decide
+from labelloop.errors import BadItemError
+from labelloop.learning import Learned
+from labelloop.ledger.answers import Asking
+from labelloop.ledger.rounds import Round
+from labelloop.loop import Loop, Outcome
+from labelloop.report.views import (
+    Confusion,
+    LabelScore,
+    ReliabilityBin,
+    ReportView,
+    RoundView,
+    Sample,
+    Totals,
+)
+from labelloop.sources import read_content
+from labelloop.types import Item
+
+SHOWN = 12
+THUMBNAIL = 128
+
+
+def round_view(one: Round) -> RoundView:
+    """A round as people read it."""
+    score = one.metrics
+    return RoundView(
+        number=one.number,
+        asked=one.asked,
+        asked_holdout=one.held_out,
+        asked_random=one.at_random,
+        answered=one.answered,
+        trained_on=one.learned_from,
+        score=score.get("score"),
+        low=score.get("low"),
+        high=score.get("high"),
+        score_name=score.get("score_name", "accuracy"),
+        n_holdout=score.get("n", 0),
+        seconds=one.seconds,
+        reason=one.stopped or one.reason,
+        promoted=one.promoted,
+        gate_reason=one.gate,
+        model_version=one.version,
+        started_at=one.started_at,
+    )
+
+
+def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
+    """What a tick did, for scripts."""
+    return {
+        "action": type(outcome.action).__name__.lower(),
+        "reason": outcome.action.reason,
+        "heard": asdict(outcome.changes),
+        "lost": outcome.lost,
+        "round": asdict(outcome.round) if outcome.round else None,
+    }
+
+
+def outcome_in_words(outcome: Outcome) -> str:
+    """What a tick did, for people."""
+    from labelloop.cli.render import round_in_words
+
+    heard = outcome.changes
+    lines = []
+    if heard.total or heard.strangers:
+        lines.append(
+            f"heard {heard.created} new, {heard.edited} edited, {heard.removed} removed answer(s)"
+            + (f"; {heard.strangers} to questions this loop never asked" if heard.strangers else "")
+        )
+    if outcome.lost:
+        lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
+    if isinstance(outcome.action, Start | Finish) and outcome.round:
+        lines.append(round_in_words(round_view(outcome.round)))
+    else:
+        lines.append(f"{type(outcome.action).__name__.lower()}: {outcome.action.reason}")
+    return "\n".join(lines)
+
+
+def status_as_dict(loop: Loop) -> Mapping[str, Any]:
+    """Where the loop stands, for scripts."""
+    now = loop.look()
+    action = decide(now, loop.policy)
+    counts = loop.ledger.answers.counts()
+    return {
+        "dataset": loop.ledger.dataset,
+        "items": now.items,
+        "unreadable": len(loop.ledger.items.problems()),
+        "asked": now.asked,
+        "answered": sum(n for key, n in counts.items() if key[2] == "answered"),
+        "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
+        "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
+        "next": {"action": type(action).__name__.lower(), "reason": action.reason},
+        "round": asdict(now.last) if now.last else None,
+    }
+
+
+def status_in_words(loop: Loop) -> str:
+    """Where the loop stands, for people."""
+    from labelloop.cli.render import round_in_words
+
+    now = status_as_dict(loop)
+    lines = [
+        f"dataset   {now['dataset']}: {now['items']} items, {now['unreadable']} unreadable",
+        f"answers   {now['answered']} of {now['asked']} questions, {now['skipped']} skipped, "
+        f"{now['held_out']} held out for the score",
+    ]
+    last = loop.ledger.rounds.last()
+    lines += [f"last      {round_in_words(round_view(last))}"] if last else []
+    return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])
+
+
+def learned_as_dict(learned: Learned) -> Mapping[str, Any]:
+    """What learning brought, for scripts."""
+    judged = learned.judged
+    return {
+        "examples": learned.learned_from,
+        "model": str(judged.model) if judged.model else None,
+        "version": judged.version,
+        "promote": judged.promoted,
+        "gate": judged.gate,
+        "metrics": asdict(judged.metrics),
+        "seconds": dict(learned.watch.seconds),
+        "set_aside": dict(learned.known.strange),
+    }
+
+
+def learned_in_words(learned: Learned) -> str:
+    """What learning brought, for people."""
+    judged = learned.judged
+    score = judged.metrics
+    lines = [f"learned from {learned.learned_from} answer(s), model {judged.version or 'none'}: {judged.gate}"]
+    if score.score is not None:
+        lines.append(
+            f"{score.score_name} {score.score:.3f} ({score.low:.3f} to {score.high:.3f}) on {score.n} held-out items"
+        )
+    lines += [f"set aside: {item}: {reason}" for item, reason in list(learned.known.strange.items())[:5]]
+    return "\n".join(lines)
+
+
+def report_view(loop: Loop) -> ReportView:
+    """Everything a report shows, from the ledger and the artifacts; the annotator is not asked."""
+    history = loop.ledger.rounds.all()
+    asked = loop.ledger.answers.questions()
+    return ReportView(
+        dataset=loop.ledger.dataset,
+        modality=loop.schema.modality,
+        labels=loop.schema.labels,
+        task=loop.schema.task,
+        totals=_totals(loop, asked),
+        annotator_url=loop.annotator_url,
+        rounds=[round_view(one) for one in history],
+        per_label=_per_label(history),
+        confusion=_confusion(history, loop.schema.labels),
+        reliability=_reliability(history),
+        batch=_last_batch(loop, history, asked),
+        versions=history[-1].versions if history else {},
+        generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _totals(loop: Loop, asked: Sequence[Asking]) -> Totals:
+    return Totals(
+        items=loop.ledger.items.count(),
+        tasks=sum(one.state != "gone" for one in asked),
+        annotations=sum(len(said) for said in loop.ledger.answers.current().values()),
+        unreadable=len(loop.ledger.items.problems()),
+        holdout=sum(one.purpose == "holdout" for one in asked),
+        skipped=sum(one.state == "skipped" for one in asked),
+    )
+
+
+def _metrics(history: Sequence[Round]) -> Mapping[str, Any]:
+    return next((one.metrics for one in reversed(history) if one.metrics.get("score") is not None), {})
+
+
+def _per_label(history: Sequence[Round]) -> list[LabelScore]:
+    scores = _metrics(history).get("per_label", {})
+    return [
+        LabelScore(label, one["precision"], one["recall"], one["f1"], one["support"]) for label, one in scores.items()
+    ]
+
+
+def _confusion(history: Sequence[Round], names: Sequence[str]) -> Confusion | None:
+    counts = _metrics(history).get("confusion")
+    return Confusion(names, counts) if counts else None
+
+
+def _reliability(history: Sequence[Round]) -> list[ReliabilityBin]:
+    return [ReliabilityBin(**one) for one in _metrics(history).get("reliability", [])]
+
+
+def _last_batch(loop: Loop, history: Sequence[Round], asked: Sequence[Asking]) -> list[Sample]:
+    newest = max((one.round for one in asked), default=0)
+    chosen = [one for one in asked if one.round == newest and one.purpose == "train"][:SHOWN]
+    items = loop.ledger.items.get([one.item_id for one in chosen])
+    answers = loop.ledger.answers.current()
+    return [_sample(loop, items[one.item_id], one, answers.get(one.item_id, ())) for one in chosen]
+
+
+def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
+    guess = labels.names_of(loop.schema, one.prediction.regions) if one.prediction else ()
+    belief = labels.believe(loop.schema, said)
+    return Sample(
+        item.id,
+        one.why,
+        guess,
+        one.prediction.score if one.prediction else None,
+        belief.names or (),
+        _thumbnail(item),
+        item.text[:300],
+    )
+
+
+def _thumbnail(item: Item) -> bytes:
+    if item.modality != "image":
+        return b""
+    import io
+
+    from PIL import Image
+
+    try:
+        content = read_content(item)
+        picture = Image.open(io.BytesIO(content if isinstance(content, bytes) else content.encode()))
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        body = io.BytesIO()
+        picture.convert("RGB").save(body, "PNG")
+    except (BadItemError, OSError):
+        return b""
+    return body.getvalue()
