@@ -11,19 +11,10 @@ from pathlib import Path
 import pytest
 
 from labelloop.errors import BackendError, ConfigError
-from labelloop.report import (
-    Confusion,
-    LabelScore,
-    ReliabilityBin,
-    ReportView,
-    RoundView,
-    Sample,
-    Totals,
-    learning_curve_png,
-    render,
-    write,
-)
+from labelloop.report.files import learning_curve_png, write
+from labelloop.report.page import render
 from labelloop.report.plots import NARROW, WIDE, calibration_error, label_range, learning_curve, score_range, ticks
+from labelloop.report.views import Confusion, LabelScore, ReliabilityBin, ReportView, RoundView, Sample, Totals
 from labelloop.report.words import duration, interval, percent
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 16

@@ -101,7 +101,9 @@ def _prove_orchestrator(orchestrator: Orchestrator) -> str:
 def _prove_annotator(annotator: Annotator) -> str:
     state = annotator.describe()
     if state.state == "down":
-        raise BackendError(f"{state.flavor} at {state.url or 'no address yet'} is down", "labelloop stack up", retryable=True)
+        raise BackendError(
+            f"{state.flavor} at {state.url or 'no address yet'} is down", "labelloop stack up", retryable=True
+        )
     if state.state == "unauthorised":
         raise ConfigError(f"{state.flavor} at {state.url} refuses us: {state.detail}", "check the annotator's secret")
     return f"{state.flavor} {state.version} at {state.url}, {state.datasets} dataset(s)"

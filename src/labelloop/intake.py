@@ -11,8 +11,8 @@ from labelloop.duplicates import Leaders
 from labelloop.errors import ConfigError
 from labelloop.ledger import Ledger
 from labelloop.protocols import Progress, silent
-from labelloop.sources import Columns, NewItem, Unreadable, read_items
-from labelloop.types import Modality
+from labelloop.sources import Columns, Unreadable, read_items
+from labelloop.types import Modality, NewItem
 
 BATCH = 2000
 SHOWN = 5

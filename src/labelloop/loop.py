@@ -83,7 +83,7 @@ class Loop:
             NotFoundError: It existed, and is gone.
         """
         if self._dataset is None:
-            fresh = self.ledger.rounds.last() is None
+            fresh = all(state == "planned" for _, _, state in self.ledger.answers.counts())
             name = self._config.dataset.name
             try:
                 self._dataset = self._stack.annotator.open(name, self.schema, create=fresh)
@@ -190,6 +190,6 @@ class Loop:
 
     def _notice_lost(self) -> int:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
-        if self.dataset.stats().total >= expected:
+        if self.dataset.size() >= expected:
             return 0
         return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))

@@ -9,11 +9,12 @@ from typing import Any
 
 from labelloop import labels
 from labelloop.decide import Finish, Start, decide
-from labelloop.errors import BadItemError
+from labelloop.errors import BadItemError, LabelLoopError
 from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome
+from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
     Confusion,
     LabelScore,
@@ -67,8 +68,6 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
 
 def outcome_in_words(outcome: Outcome) -> str:
     """What a tick did, for people."""
-    from labelloop.cli.render import round_in_words
-
     heard = outcome.changes
     lines = []
     if heard.total or heard.strangers:
@@ -105,8 +104,6 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
 
 def status_in_words(loop: Loop) -> str:
     """Where the loop stands, for people."""
-    from labelloop.cli.render import round_in_words
-
     now = status_as_dict(loop)
     lines = [
         f"dataset   {now['dataset']}: {now['items']} items, {now['unreadable']} unreadable",
@@ -147,7 +144,7 @@ def learned_in_words(learned: Learned) -> str:
 
 
 def report_view(loop: Loop) -> ReportView:
-    """Everything a report shows, from the ledger and the artifacts; the annotator is not asked."""
+    """Everything a report shows, from the ledger and the artifacts; a link to the annotator if it is up."""
     history = loop.ledger.rounds.all()
     asked = loop.ledger.answers.questions()
     return ReportView(
@@ -156,7 +153,7 @@ def report_view(loop: Loop) -> ReportView:
         labels=loop.schema.labels,
         task=loop.schema.task,
         totals=_totals(loop, asked),
-        annotator_url=loop.annotator_url,
+        annotator_url=_address(loop),
         rounds=[round_view(one) for one in history],
         per_label=_per_label(history),
         confusion=_confusion(history, loop.schema.labels),
@@ -165,6 +162,13 @@ def report_view(loop: Loop) -> ReportView:
         versions=history[-1].versions if history else {},
         generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _address(loop: Loop) -> str:
+    try:
+        return loop.dataset.url()
+    except LabelLoopError:
+        return ""
 
 
 def _totals(loop: Loop, asked: Sequence[Asking]) -> Totals:

@@ -99,6 +99,10 @@ class Dataset(Protocol):
         """
         ...
 
+    def size(self) -> int:
+        """How many questions there are, at the price of one small request."""
+        ...
+
     def present(self) -> set[str]:
         """The item ids of every question there is; costs one scan of ids."""
         ...
@@ -129,6 +133,14 @@ class Annotator(Protocol):
         Raises:
             ConfigError: The dataset exists with a label schema that contradicts `schema`.
             NotFoundError: It is missing and `create` is False.
+        """
+        ...
+
+    def stats(self, name: str) -> DatasetStats:
+        """Counts of the dataset of exactly this name, without downloading its questions.
+
+        Raises:
+            NotFoundError: There is none.
         """
         ...
 

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Literal, get_args
 
 from labelloop.errors import ConfigError, NotFoundError
@@ -24,6 +23,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 @cache
 def flavors(point: Point) -> Mapping[str, str]:
     """The installed flavors of one extension point: name -> `module:attribute`."""
+    from importlib.metadata import entry_points
+
     found = entry_points(group=f"labelloop.{point}")
     return {entry.name: entry.value for entry in sorted(found, key=lambda entry: entry.name)}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelloop.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Modality = Literal["image", "text"]
 Task = Literal["single-choice", "multiple-choice"]

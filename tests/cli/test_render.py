@@ -15,8 +15,8 @@ from rich.console import Console
 from labelloop.cli.curve import curve
 from labelloop.cli.render import JsonRounds, LiveTable, PlainRounds, clean, error, live_rounds, show_json, table
 from labelloop.cli.round_table import round_table
-from labelloop.cli.words import round_in_words
 from labelloop.errors import BackendError
+from labelloop.report.plain import round_in_words
 from labelloop.report.views import RoundView
 
 

@@ -69,7 +69,10 @@ class LazyGroup(click.Group):
 )
 @click.version_option(labelloop.__version__, "-V", "--version", prog_name="labelloop")
 @click.option(
-    "-C", "--workspace", type=click.Path(file_okay=False, path_type=Path), help="Folder of the workspace [here, or above]."
+    "-C",
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the workspace [here, or above].",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a setting: --set loop.batch=20")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

@@ -59,3 +59,14 @@ def stats(app: App, name: str) -> None:
     numbers = {**asdict(counts), "unlabeled": counts.unlabeled}
     lines = [f"{key.replace('_', ' '):<17} {value}" for key, value in numbers.items() if value not in ("", {})]
     show(numbers, "\n".join([wanted, *lines]), as_json=app.as_json)
+
+
+@annotator.command(name="open")
+@click.argument("item", default="")
+@click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")
+@pass_app
+def open_(app: App, item: str, print_only: bool) -> None:
+    """Open the dataset, or one ITEM of it, in your browser; signed in where labelloop manages the server."""
+    from labelloop.cli.visit import visit
+
+    visit(app.stack.annotator, app.loop().dataset.url(item or None), print_only=print_only)

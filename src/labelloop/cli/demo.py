@@ -10,13 +10,17 @@ from labelloop.cli.app import App, pass_app
 
 
 @click.command()
-@click.option("--text", is_flag=True, help="Texts (newsgroup posts in six topics) instead of images (handwritten digits).")
+@click.option("--text", is_flag=True, help="Texts (newsgroup posts) instead of images (handwritten digits).")
 @click.option("--me", is_flag=True, help="You annotate, in the browser; the loop follows your answers.")
 @click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 1200 texts].")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")
 @click.option("--batch", default=30, show_default=True, type=click.IntRange(2, 500), help="Items asked per round.")
 @click.option(
-    "--error-rate", default=0.03, show_default=True, type=click.FloatRange(0, 0.5), help="How often the simulated annotator errs."
+    "--error-rate",
+    default=0.03,
+    show_default=True,
+    type=click.FloatRange(0, 0.5),
+    help="How often the simulated annotator errs.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the data, the errors and the selection.")
 @click.option(
@@ -35,7 +39,17 @@ def demo(
     Installs and starts a real Label Studio, asks it about real items, answers through its REST API with a simulated
     annotator who errs now and then, learns, asks again; ends with a learning curve and an HTML report.
     """
+    from labelloop.cli.curve import curve
+    from labelloop.cli.render import live_rounds
+    from labelloop.cli.visit import visiting
     from labelloop.demo.run import Demo, play
 
-    modality = "text" if text else "image"
-    play(Demo(folder, modality, items, rounds, batch, error_rate, seed, me), as_json=app.as_json)
+    wanted = Demo(folder, "text" if text else "image", items, rounds, batch, error_rate, seed, me)
+    with live_rounds(as_json=app.as_json) as view:
+        shown = play(wanted, view, visiting)
+    if app.as_json:
+        return
+    click.echo(curve(shown.rounds))
+    click.echo(f"report        {shown.report}")
+    click.echo(f"Label Studio  {shown.url}   (signed in: labelloop -C {folder} annotator open)")
+    click.echo(f"stop it       labelloop -C {folder} stack down")

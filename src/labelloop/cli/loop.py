@@ -64,7 +64,7 @@ def train(app: App) -> None:
     with working(as_json=app.as_json) as progress:
         loop = app.loop(progress)
         loop.hear()
-        learned = loop.learn()
+        learned = loop.learning.learn()
     show(learned_as_dict(learned), learned_in_words(learned), as_json=app.as_json)
 
 
@@ -101,7 +101,7 @@ def report(app: App, output: Path) -> None:
     """Write a self-contained HTML report: learning curve, labels, the last batch and why it was asked."""
     from labelloop.cli.output import show
     from labelloop.overview import report_view
-    from labelloop.report import write
+    from labelloop.report.files import write
 
     write(report_view(app.loop()), output)
     show({"report": str(output)}, f"written {output}", as_json=app.as_json)

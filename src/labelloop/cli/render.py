@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from labelloop.cli.round_table import round_table
-from labelloop.cli.words import clean, round_in_words
+from labelloop.report.plain import clean, round_in_words
 from labelloop.report.views import RoundView
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ from labelloop.cli.app import App, pass_app
 @click.option("--name", help="Name of the dataset [the folder's name].")
 @click.option("--modality", type=click.Choice(["image", "text"]), help="What people see [image].")
 @click.option(
-    "--task", type=click.Choice(["single-choice", "multiple-choice"]), help="One label or several per item [single-choice]."
+    "--task",
+    type=click.Choice(["single-choice", "multiple-choice"]),
+    help="One label or several per item [single-choice].",
 )
 @click.option("--labels", help="The labels, comma-separated: cat,dog,bird")
 @pass_app
@@ -56,14 +58,20 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column body
     """
     from labelloop.cli.output import show, working
-    from labelloop.intake import Columns, take_in
+    from labelloop.intake import take_in
     from labelloop.ledger import open_ledger
+    from labelloop.sources import Columns
 
     dataset = app.workspace.config.dataset
     ledger = open_ledger(app.workspace.ledger_url, dataset.name)
     with working(as_json=app.as_json) as progress:
         taken = take_in(
-            ledger, places, dataset.modality, Columns(text_column, uri_column, id_column), dry_run=dry_run, progress=progress
+            ledger,
+            places,
+            dataset.modality,
+            Columns(text_column, uri_column, id_column),
+            dry_run=dry_run,
+            progress=progress,
         )
     show(taken.as_dict(), taken.in_words(dry_run), as_json=app.as_json)
 

@@ -55,4 +55,6 @@ def down(app: App) -> None:
     from labelloop.cli.output import show
 
     stopped = bring_down(app.stack)
-    show({"stopped": stopped}, f"stopped {', '.join(stopped)}" if stopped else "nothing was running", as_json=app.as_json)
+    show(
+        {"stopped": stopped}, f"stopped {', '.join(stopped)}" if stopped else "nothing was running", as_json=app.as_json
+    )

@@ -20,6 +20,7 @@ class Round:
 
     Attributes:
         reason: Why the round was started.
+        answered: Answers heard when the round began, the holdout's included.
         learned_from: Answers the model of this round was trained on.
         room: How many it was allowed to ask; None is as many as a round asks.
         items: Items there were when the round learned.
@@ -38,6 +39,7 @@ class Round:
     asked: int = 0
     held_out: int = 0
     at_random: int = 0
+    answered: int = 0
     learned_from: int = 0
     room: int | None = None
     items: int = 0

@@ -1,0 +1,264 @@
+"""Label Studio as the place where people annotate: a server labelloop manages, or someone else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from labelloop.backends.label_studio.client import Client, checked_url
+from labelloop.backends.label_studio.config import config_of, differences
+from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
+from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.locks import locked
+from labelloop.backends.label_studio.server import DEFAULT_PORT, Server, version_of
+from labelloop.backends.label_studio.signin import signed_in_link
+from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.protocols import Progress, SecretsManager, silent
+from labelloop.types import AnnotatorState, DatasetStats, DatasetSummary, LabelSchema
+
+_FLAVOR = "label_studio"
+_TOKEN_KEYS = ("token", "api_key")
+_SHORTEST, _LONGEST = 3, 50
+
+
+class LabelStudioAnnotator:
+    """Label Studio. Without a url it is our own server, kept in the workspace and started by `up`.
+
+    Args:
+        home: The workspace's folder; our own server lives in `label-studio` below it.
+        secrets: Holds the token of someone else's server, or keeps the credentials of ours.
+        url: Someone else's server; empty for our own.
+        authentication_secret: The secret with the `token` for someone else's server (a personal access token or a
+            legacy one).
+        port: The port of our own server, or the first free one after it.
+        media_root: Our own server may show local files below it to annotators who signed in.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        secrets: SecretsManager,
+        url: str = "",
+        authentication_secret: str = "",
+        port: int = DEFAULT_PORT,
+        media_root: str = "/",
+    ) -> None:
+        if not 0 < port < 65536:
+            raise ConfigError(f"port is {port}, not between 1 and 65535", "choose another port")
+        if url and not authentication_secret:
+            raise ConfigError(
+                f"the annotator at {url} has no authentication_secret",
+                "labelloop secret create NAME --token=... and set authentication_secret = NAME",
+            )
+        self.url = checked_url(url) if url else ""
+        self._home = home / "label-studio"
+        self._secrets = secrets
+        self._secret = authentication_secret
+        self._media_root = Path(media_root).absolute()
+        self._server = Server(self._home, secrets, port=port, media_root=self._media_root)
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"LabelStudioAnnotator({self.url or 'managed'!r})"
+
+    def up(self, progress: Progress = silent) -> AnnotatorState:
+        """Start our own server if it is down; nothing to do for someone else's."""
+        if not self.url:
+            self._server.up(progress)
+        return self.describe()
+
+    def down(self, progress: Progress = silent) -> bool:
+        """Stop our own server; whether it was running. Someone else's is left alone."""
+        if self.url or self._server.state() is None:
+            return False
+        self._server.down(progress)
+        return True
+
+    def login(self) -> tuple[str, str]:
+        """Email and password for the browser on our own server; empty for someone else's."""
+        if self.url:
+            return "", ""
+        kept = self._server.credentials()
+        return kept["email"], kept["password"]
+
+    def client(self) -> Client:
+        """An authenticated client of the server.
+
+        Raises:
+            BackendError: Our own server is down.
+            ConfigError: The secret has no token.
+            NotFoundError: There is no such secret.
+        """
+        url = self.url or self._managed_url()
+        if self._client is None or self._client.url != url:
+            self._client = Client(url, self._token())
+        return self._client
+
+    def describe(self) -> AnnotatorState:
+        """Whether Label Studio is up and lets us in."""
+        running = None if self.url else self._server.state()
+        url = self.url or (running.url if running else "")
+        if not url:
+            return AnnotatorState(_FLAVOR, "", "down", detail="it is not running")
+        try:
+            client = self.client()
+            client.whoami()
+            return AnnotatorState(_FLAVOR, url, "up", version_of(client), len(self._projects("id")))
+        except ConfigError as error:
+            return AnnotatorState(_FLAVOR, url, "unauthorised", detail=error.message)
+        except BackendError as error:
+            return AnnotatorState(_FLAVOR, url, "down", detail=error.message)
+
+    def datasets(self) -> Sequence[DatasetSummary]:
+        """Every project of the server, with its counters."""
+        url = self.client().url
+        return [
+            DatasetSummary(
+                str(project["title"]),
+                f"{url}/projects/{project['id']}/data",
+                int(project["task_number"]),
+                int(project["num_tasks_with_annotations"]),
+            )
+            for project in self._projects("id,title,task_number,num_tasks_with_annotations")
+        ]
+
+    def open(self, name: str, schema: LabelSchema, *, create: bool = True) -> LabelStudioDataset:
+        """Get the project of exactly this title; create it if it is missing and `create` allows.
+
+        Raises:
+            ConfigError: The title is too short or long, two projects bear it, or its label config was changed by hand.
+            NotFoundError: It is missing and `create` is False.
+        """
+        if not _SHORTEST <= len(name) <= _LONGEST or name != name.strip():
+            raise ConfigError(
+                f"dataset name {name!r} has {len(name)} characters; Label Studio takes {_SHORTEST} to {_LONGEST},"
+                " without spaces around",
+                "choose another dataset name",
+            )
+        with self._writing():
+            project = self._find(name)
+            if project is None and create:
+                project = self._create(name, schema)
+        if project is None:
+            raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
+        self._agree(name, schema, project)
+        number = int(project["id"])
+        where = Place(self.client(), number, name, None if self.url else self._media_root, self._writing)
+        doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
+        return LabelStudioDataset(where, schema, doubts, model_version=str(project["model_version"] or ""))
+
+    def stats(self, name: str) -> DatasetStats:
+        """Counts of the project of exactly this title, without downloading its tasks.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return counted(self.client(), int(self._existing(name)["id"]))
+
+    @contextmanager
+    def signed_in(self, page: str) -> Iterator[tuple[str, Event]]:
+        """A one-time address of `page` that signs the browser in on our own server, and the event of its use.
+
+        On someone else's server it is the page itself: people sign in there as they are used to.
+        """
+        if self.url:
+            yield page, Event()
+            return
+        with signed_in_link(page, *self.login()) as link:
+            yield link
+
+    def delete(self, name: str) -> None:
+        """Delete a project with all its annotations.
+
+        Raises:
+            NotFoundError: There is none of this title.
+        """
+        with self._writing():
+            self.client().call("DELETE", f"/api/projects/{self._existing(name)['id']}", timeout=600.0)
+
+    def _managed_url(self) -> str:
+        running = self._server.state()
+        if running is None:
+            raise BackendError("Label Studio is not running", "labelloop stack up", retryable=True)
+        return running.url
+
+    def _token(self) -> str:
+        if not self.url:
+            return self._server.credentials()["token"]
+        values = self._secrets.get(self._secret)
+        for key in _TOKEN_KEYS:
+            if values.get(key):
+                return values[key]
+        raise ConfigError(
+            f"secret {self._secret!r} has no token; it has {', '.join(sorted(values)) or 'nothing'}",
+            f"labelloop secret update {self._secret} --token=...",
+        )
+
+    def _projects(self, fields: str, title: str = "") -> list[Mapping[str, Any]]:
+        """Every project, or those whose title contains `title`."""
+        found: list[Mapping[str, Any]] = []
+        query: dict[str, Any] = {"include": fields, "page_size": 100, "page": 1}
+        if title:
+            query["title"] = title
+        while True:
+            answer = self.client().call("GET", "/api/projects", query=query)
+            found += answer["results"]
+            if not answer.get("next"):
+                return found
+            query["page"] += 1
+
+    def _existing(self, name: str) -> Mapping[str, Any]:
+        project = self._find(name)
+        if project is None:
+            raise NotFoundError(
+                f"dataset {name!r} does not exist at {self.client().url}", "labelloop annotator dataset list"
+            )
+        return project
+
+    def _find(self, name: str) -> Mapping[str, Any] | None:
+        numbers = [project["id"] for project in self._projects("id,title", name) if project["title"] == name]
+        if len(numbers) > 1:
+            raise ConfigError(
+                f"{len(numbers)} projects at {self.client().url} are called {name!r}: {numbers}",
+                "rename all but one of them in Label Studio",
+            )
+        if not numbers:
+            return None
+        found: Mapping[str, Any] = self.client().call("GET", f"/api/projects/{numbers[0]}")
+        return found
+
+    def _create(self, name: str, schema: LabelSchema) -> Mapping[str, Any]:
+        created: Mapping[str, Any] = self.client().call(
+            "POST",
+            "/api/projects",
+            body={
+                "title": name,
+                "description": schema.instruction,
+                "label_config": config_of(schema),
+                "sampling": "Sequential sampling",  # in the order asked, which mixes useful and blind questions
+                "show_collab_predictions": True,
+            },
+        )
+        return created
+
+    def _agree(self, name: str, schema: LabelSchema, project: Mapping[str, Any]) -> None:
+        differing = differences(schema, project)
+        if differing:
+            raise ConfigError(
+                f"the label config of {name!r} in Label Studio was changed: {'; '.join(differing)}",
+                f"undo it at {self.client().url}/projects/{project['id']}/settings/labeling,"
+                " or change labels in labelloop.toml",
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with locked(self._home / f"writing-{self._key()}.lock", "writes to Label Studio", silent):
+            yield
+
+    def _key(self) -> str:
+        return sha256(self.url.encode()).hexdigest()[:8] if self.url else "own"

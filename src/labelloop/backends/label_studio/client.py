@@ -1,0 +1,195 @@
+"""Label Studio's REST API: one authenticated call, and its failures as our errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from labelloop.errors import BackendError, ConfigError, NotFoundError
+
+READ_TIMEOUT = 60.0
+WRITE_TIMEOUT = 600.0
+_RENEW_BEFORE = 60.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_USUAL_LIFETIME = 300.0
+_SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
+
+
+class Client:
+    """One Label Studio, as one user.
+
+    Args:
+        url: Its address, with a path if it lives under one.
+        token: A legacy token (40 hexadecimal digits) or a personal access token (a JWT), told apart by their look.
+        clock: Seconds from anywhere; decides when an access token is renewed.
+
+    Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
+    the service's fault). Threads may share a client. The token shows nowhere.
+    """
+
+    def __init__(self, url: str, token: str, clock: Callable[[], float] = monotonic) -> None:
+        self.url = checked_url(url)
+        self._token = token.strip()
+        self._clock = clock
+        self._access = ""
+        self._renew_at = 0.0
+        self._renewing = threading.Lock()
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
+            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+            limits=httpx.Limits(
+                max_connections=32, max_keepalive_connections=0
+            ),  # kept alive, each answer takes 40 ms more
+        )
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        files: Any = None,
+        timeout: float = READ_TIMEOUT,
+    ) -> Any:
+        """The parsed answer of one request; None when the answer is empty."""
+        request: dict[str, Any] = {"query": query, "body": body, "files": files, "timeout": timeout}
+        answer = self._send(method, path, self._authorization(), **request)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and self._is_personal:
+            answer = self._send(method, path, self._authorization(renew=True), **request)
+        return self._parsed(answer, method, path)
+
+    def whoami(self) -> Mapping[str, Any]:
+        """The user the token belongs to."""
+        user: Mapping[str, Any] = self.call("GET", "/api/current-user/whoami")
+        return user
+
+    @property
+    def _is_personal(self) -> bool:
+        return self._token.count(".") == 2
+
+    def _authorization(self, renew: bool = False) -> str:
+        if not self._is_personal:
+            return f"Token {self._token}"
+        with self._renewing:
+            if renew or self._clock() >= self._renew_at:
+                self._renew()
+            return f"Bearer {self._access}"
+
+    def _renew(self) -> None:
+        path = "/api/token/refresh/"
+        answer = self._send("POST", path, "", body={"refresh": self._token})
+        self._access = str(self._parsed(answer, "POST", path)["access"])
+        self._renew_at = self._clock() + max(0.0, _lifetime(self._access) - _RENEW_BEFORE)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        authorization: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        files: Any = None,
+        timeout: float = READ_TIMEOUT,
+    ) -> httpx.Response:
+        headers = {"Authorization": authorization} if authorization else {}
+        try:
+            return self._http.request(
+                method,
+                self.url + path,
+                params=query,
+                json=body,
+                files=files,
+                headers=headers,
+                timeout=httpx.Timeout(timeout, connect=10.0),
+            )
+        except httpx.TimeoutException:
+            raise BackendError(
+                f"Label Studio at {self.url} did not answer {method} {path} in time",
+                "try again; a server that imports or exports much data is slow",
+                retryable=True,
+            ) from None
+        except httpx.HTTPError as error:
+            raise BackendError(
+                f"Label Studio at {self.url} cannot be reached: {error}",
+                "check the address, and that the server is up (labelloop stack up)",
+                retryable=True,
+            ) from None
+
+    def _parsed(self, answer: httpx.Response, method: str, path: str) -> Any:
+        where = f"Label Studio at {self.url} answered {answer.status_code} to {method} {path}"
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise self._refused(answer, where)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFoundError(where + _detail(answer), "it may have been deleted in Label Studio")
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise BackendError(where + _detail(answer), "read the server's log, then try again", retryable=True)
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            raise BackendError(where + _detail(answer), "the request was refused as it is; nothing was stored")
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            raise BackendError(
+                f"{self.url} does not speak Label Studio's API: no JSON from {method} {path}",
+                "check that the url is Label Studio's own, without /projects or another page",
+            ) from None
+
+    def _refused(self, answer: httpx.Response, where: str) -> ConfigError:
+        kind = "personal access token" if self._is_personal else "legacy token"
+        page = f"{self.url}/user/account/personal-access-token"
+        if not self._is_personal:
+            page += f" (or {self.url}/user/account/legacy-token, if the organization allows legacy tokens)"
+        return ConfigError(
+            f"{where}: the {kind} is wrong, expired or switched off{_detail(answer)}",
+            f"copy a token from {page} into the annotator's authentication secret",
+        )
+
+
+def checked_url(url: str) -> str:
+    """The address without a trailing slash.
+
+    Raises:
+        ConfigError: It is not an http(s) address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"Label Studio's url is {url!r}, which is no address", "write it like https://label.example.com"
+        )
+    return url.rstrip("/")
+
+
+def _lifetime(access: str) -> float:
+    """Seconds between a JWT's issue and its end."""
+    try:
+        payload = access.split(".")[1]
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return float(claims["exp"]) - float(claims["iat"])
+    except (IndexError, KeyError, ValueError, TypeError):
+        return _USUAL_LIFETIME
+
+
+def _detail(answer: httpx.Response) -> str:
+    """What the server said, short; never a page of HTML, never something that looks like a token."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return ""
+    if isinstance(said, Mapping):
+        said = said.get("validation_errors") or said.get("detail") or said
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    return ": " + _SECRET_LOOK.sub("...", text)[:500]

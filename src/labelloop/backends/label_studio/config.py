@@ -1,0 +1,144 @@
+"""A label schema as Label Studio's config, what differs between the two, and whether a prediction fits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from labelloop.errors import ConfigError
+from labelloop.types import LabelSchema, Prediction, Question, Region
+
+_HOTKEYS = "1234567890"
+
+
+def object_name(schema: LabelSchema) -> str:
+    """What the control points at, and the key of a task's data that holds it."""
+    return schema.modality
+
+
+def config_of(schema: LabelSchema) -> str:
+    """The label config people see: the instruction, the item, the choices with hotkeys."""
+    name, choice = object_name(schema), "multiple" if schema.multiple else "single"
+    default = "Choose every label that fits" if schema.multiple else "Choose the label that fits best"
+    labels = "\n".join(f"    {_choice(label, place)}" for place, label in enumerate(schema.labels))
+    return (
+        f'<View style="max-width: 60rem; margin: 0 auto">\n'
+        f'  <Header size="4" value={quoteattr(_shown(schema.instruction or default))}/>\n'
+        f"  {_shown_object(schema)}\n"
+        f"  <Choices name={quoteattr(schema.control)} toName={quoteattr(name)}"
+        f' choice="{choice}" showInline="true" required="true">\n'
+        f"{labels}\n"
+        f"  </Choices>\n"
+        f"</View>\n"
+    )
+
+
+def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
+    """What a project's config says against the schema, in words; empty when they agree."""
+    name = object_name(schema)
+    control = (project.get("parsed_label_config") or {}).get(schema.control)
+    if control is None:
+        return [f"the control {schema.control!r} is gone"]
+    found = []
+    if control.get("type") != "Choices":
+        found.append(f"the control {schema.control!r} is a {control.get('type')}, not Choices")
+    if control.get("to_name") != [name]:
+        found.append(f"the control {schema.control!r} points at {control.get('to_name')}, not at {name!r}")
+    shown = [(entry.get("type"), entry.get("value")) for entry in control.get("inputs", ())]
+    if shown != [(schema.modality.capitalize(), name)]:
+        found.append(f"it shows {shown}, not the {schema.modality} of each task's {name!r}")
+    there = set(control.get("labels", ()))
+    if missing := [label for label in schema.labels if label not in there]:
+        found.append(f"labels missing in Label Studio: {', '.join(map(repr, missing))}")
+    if extra := sorted(there - set(schema.labels)):
+        found.append(f"labels only in Label Studio: {', '.join(map(repr, extra))}")
+    if _is_multiple(str(project.get("label_config", "")), schema.control) != schema.multiple:
+        found.append(f"it is no {schema.task} any more")
+    return found
+
+
+def checked_version(schema: LabelSchema, questions: Sequence[Question]) -> str:
+    """The one model version of the questions' predictions; empty when all are blind.
+
+    Raises:
+        ConfigError: A prediction does not fit its item or the schema (names the field), or there are two versions.
+    """
+    versions: dict[str, str] = {}
+    for question in questions:
+        guess = question.prediction
+        if guess is None:
+            continue
+        if guess.item_id != question.item.id:
+            raise _misfit(question.item.id, "item_id", guess.item_id, "it belongs to another item")
+        _check(schema, guess)
+        versions.setdefault(guess.model_version, guess.item_id)
+    if len(versions) > 1:
+        first, second = list(versions)[:2]
+        raise _misfit(
+            versions[second], "model_version", second, f"item {versions[first]!r} has {first!r} in the same call"
+        )
+    return next(iter(versions), "")
+
+
+def _check(schema: LabelSchema, guess: Prediction) -> None:
+    if not guess.model_version.strip():
+        raise _misfit(guess.item_id, "model_version", guess.model_version, "it is empty")
+    if not (math.isfinite(guess.score) and 0.0 <= guess.score <= 1.0):
+        raise _misfit(guess.item_id, "score", guess.score, "it is outside [0, 1]")
+    if len(guess.regions) > 1:
+        raise _misfit(guess.item_id, "regions", len(guess.regions), f"the control {schema.control!r} takes one answer")
+    for region in guess.regions:
+        _check_region(schema, guess.item_id, region)
+
+
+def _check_region(schema: LabelSchema, item_id: str, region: Region) -> None:
+    wanted = {"from_name": schema.control, "to_name": object_name(schema), "type": "choices"}
+    for field, fitting in wanted.items():
+        if region.get(field) != fitting:
+            raise _misfit(item_id, field, region.get(field), f"the label schema says {fitting!r}")
+    value = region.get("value")
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(choices, list | tuple) or not choices:
+        raise _misfit(item_id, "value.choices", choices, "it must list at least one label")
+    unknown = [choice for choice in choices if choice not in schema.labels]
+    if unknown:
+        raise _misfit(item_id, "value.choices", unknown[0], f"the labels are {', '.join(schema.labels)}")
+    if len(choices) > 1 and not schema.multiple:
+        raise _misfit(item_id, "value.choices", list(choices), "a single choice takes one label")
+
+
+def _misfit(item_id: str, field: str, value: object, why: str) -> ConfigError:
+    return ConfigError(
+        f"the prediction for item {item_id!r} has {field} = {value!r}: {why}",
+        "correct the learner or the label schema; nothing was sent",
+    )
+
+
+def _is_multiple(xml: str, control: str) -> bool:
+    try:
+        root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
+    except ElementTree.ParseError:
+        return False
+    found = [node for node in root.iter("Choices") if node.get("name") == control]
+    return bool(found) and found[0].get("choice", "single").startswith("multiple")
+
+
+def _shown_object(schema: LabelSchema) -> str:
+    name = object_name(schema)
+    if schema.modality == "image":
+        return f'<Image name="{name}" value="${name}" zoom="true" zoomControl="true" maxWidth="100%"/>'
+    return f'<Text name="{name}" value="${name}" granularity="word"/>'
+
+
+def _choice(label: str, place: int) -> str:
+    hotkey = f' hotkey="{_HOTKEYS[place]}"' if place < len(_HOTKEYS) else ""
+    return f"<Choice value={quoteattr(label)}{hotkey}/>"
+
+
+def _shown(instruction: str) -> str:
+    """The instruction with dollar signs that Label Studio would take for variables of the task defused."""
+    return re.sub(r"\$(?=\w)", "$\N{WORD JOINER}", " ".join(instruction.split()))

@@ -1,0 +1,436 @@
+"""One Label Studio project: questions go in once, answers come out as they change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
+from labelloop.backends.label_studio.config import checked_version, object_name
+from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.media import shown
+from labelloop.backends.label_studio.tasks import UID, Row, where
+from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.types import Annotation, Answers, Asked, DatasetStats, Heard, LabelSchema, Prediction, Question
+
+CHUNK = 1000
+"""The most tasks of one import call: larger ones are not faster, and lock a SQLite server for longer."""
+
+OVERLAP = timedelta(seconds=20)
+"""How far before its cursor a hearing starts: a long import shows up seconds after its own time stamp."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
+_ANSWER_FIELDS = "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,lead_time,created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which project this is, and how we may treat its server.
+
+    Attributes:
+        media_root: Below it the server may show our local files; None when it cannot see them.
+        writing: Serialises writes of all processes; Label Studio on SQLite stalls on concurrent ones.
+    """
+
+    client: Client
+    project: int
+    name: str
+    media_root: Path | None
+    writing: Callable[[], AbstractContextManager[None]]
+
+
+class Recent:
+    """The tasks heard shortly before the newest one: what a hearing need not repeat if nothing joined them.
+
+    Attributes:
+        newest: The latest time of change heard.
+    """
+
+    def __init__(self) -> None:
+        self.newest = _LONG_AGO
+        self._times: dict[int, datetime] = {}
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """These tasks were heard, in the order of their change."""
+        self._times |= {int(row["id"]): tasks.moment(row["updated_at"]) for row in rows}
+        self.newest = max(self.newest, tasks.moment(rows[-1]["updated_at"]))
+        oldest = self.newest - OVERLAP
+        self._times = {task: time for task, time in self._times.items() if time >= oldest}
+
+    def without(self, rows: Sequence[Row]) -> int:
+        """How many are left when these have changed since."""
+        return len(self._times.keys() - {int(row["id"]) for row in rows})
+
+
+class LabelStudioDataset:
+    """A project of Label Studio as a dataset. Made by `LabelStudioAnnotator.open`.
+
+    Args:
+        place: The project.
+        schema: What people are asked.
+        doubts: Remembers imports whose outcome is unknown.
+        model_version: The version whose predictions annotators see now.
+        page_size: The most tasks per page of answers.
+    """
+
+    def __init__(
+        self, place: Place, schema: LabelSchema, doubts: Doubts, *, model_version: str = "", page_size: int = 500
+    ) -> None:
+        self._place = place
+        self._client = place.client
+        self._project = place.project
+        self._schema = schema
+        self._doubts = doubts
+        self._page_size = page_size
+        self._shown = model_version
+        self._people: dict[int, str] = {}
+        self._recent = Recent()
+
+    def __repr__(self) -> str:
+        return f"LabelStudioDataset({self._place.name!r}, {self._client.url!r})"
+
+    @property
+    def project(self) -> int:
+        """Label Studio's id of the project."""
+        return self._project
+
+    def ask(self, questions: Sequence[Question]) -> Asked:
+        """Make these items tasks, each once, with the predictions visible to annotators.
+
+        What is there is looked up by our own id in the task's data, so asking again after any failure is safe.
+
+        Raises:
+            ConfigError: A prediction does not fit; nothing was sent.
+            NotFoundError: The project was deleted.
+            BackendError: Label Studio failed, or stored less than it was sent.
+        """
+        version = checked_version(self._schema, questions)
+        wanted = {question.item.id: question for question in questions}
+        if not wanted:
+            return Asked(0, 0, 0, {})
+        try:
+            with self._place.writing():
+                return self._ask(wanted, version)
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def answers(self, since: str | None) -> Iterator[Answers]:
+        """Pages of what people say now, about tasks changed since the cursor.
+
+        Raises:
+            ConfigError: The cursor is not one of ours.
+            NotFoundError: The project was deleted.
+        """
+        cursor = _moment_of(since)
+        reached = cursor or _LONG_AGO
+        try:
+            self._resolve_doubts()
+            for rows in self._pages(cursor):
+                self._recent.remember(rows)
+                heard = tuple(self._heard(row) for row in rows if UID in row["data"])
+                reached = max(reached, tasks.moment(rows[-1]["updated_at"]))
+                yield Answers(heard, tasks.stamp_of(reached))
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def present(self) -> set[str]:
+        """The item ids of every task there is; costs one scan."""
+        try:
+            rows = [row for rows in tasks.scan(self._client, self._project, [], "id,data") for row in rows]
+        except NotFoundError as error:
+            raise self._gone() from error
+        return {str(row["data"][UID]) for row in rows if UID in row["data"]}
+
+    def size(self) -> int:
+        """How many tasks there are, from a counter."""
+        try:
+            return int(self._get("task_number")["task_number"])
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def stats(self) -> DatasetStats:
+        """Counts from Label Studio's own counters and filters."""
+        try:
+            return counted(self._client, self._project)
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def url(self, item_id: str | None = None) -> str:
+        """The label stream, or the page of one item.
+
+        Raises:
+            NotFoundError: The item is no task here.
+        """
+        page = f"{self._client.url}/projects/{self._project}/data"
+        if item_id is None:
+            return f"{page}?labeling=1"
+        wanted = [where(f"data.{UID}", "equal", item_id, "String")]
+        rows, _ = tasks.page(self._client, self._project, wanted, "id", 1)
+        if not rows:
+            raise NotFoundError(f"item {item_id!r} is no task of {self._place.name!r}", "ask it first")
+        return f"{page}?task={rows[0]['id']}"
+
+    def _ask(self, wanted: Mapping[str, Question], version: str) -> Asked:
+        there = self._lookup(list(wanted), with_predictions=bool(version))
+        self._doubts.found(there.keys())
+        missing = [question for item, question in wanted.items() if item not in there]
+        stale = {
+            int(there[item]["id"]): question.prediction
+            for item, question in wanted.items()
+            if item in there and question.prediction and version not in _versions(there[item])
+        }
+        created, stored = self._import(missing)
+        stored += self._predict(stale)
+        if version:
+            self._show(version)
+        ids = {item: str(row["id"]) for item, row in there.items()} | created
+        return Asked(len(created), len(there), stored, {item: ids[item] for item in wanted})
+
+    def _lookup(self, items: Sequence[str], *, with_predictions: bool = False) -> dict[str, Row]:
+        """The task of each item that has one; of several, the unanswered newer ones are deleted."""
+        fields = f"{_TASK_FIELDS},predictions,model_version" if with_predictions else _TASK_FIELDS
+        kept: dict[str, Row] = {}
+        twins = []
+        for row in tasks.with_uids(self._client, self._project, items, fields, everything=with_predictions):
+            item = str(row["data"][UID])
+            first = kept.get(item, row)
+            better, worse = (row, first) if _is_answered(row) and not _is_answered(first) else (first, row)
+            kept[item] = better
+            if worse is not better and not _is_answered(worse):
+                twins.append(int(worse["id"]))
+        if twins:
+            self._delete(twins)
+        return kept
+
+    def _import(self, questions: Sequence[Question]) -> tuple[dict[str, str], int]:
+        """Import in chunks: (item id -> task id, predictions stored)."""
+        created: dict[str, str] = {}
+        stored = 0
+        doubted = self._doubts.ids()
+        for start in range(0, len(questions), CHUNK):
+            chunk = questions[start : start + CHUNK]
+            answer = self._send(self._payload(chunk), [question.item.id for question in chunk], doubted)
+            sent = sum(question.prediction is not None for question in chunk)
+            self._compare("tasks", len(chunk), answer["task_count"])
+            self._compare("predictions", sent, answer["prediction_count"])
+            created |= {q.item.id: str(task) for q, task in zip(chunk, answer["task_ids"], strict=True)}
+            stored += sent
+        if doubted & created.keys():
+            kept = self._lookup(list(created))  # an import of unknown outcome may have arrived meanwhile
+            created = {item: str(kept[item]["id"]) for item in created}
+        return created, stored
+
+    def _send(self, payload: Sequence[Mapping[str, Any]], items: Sequence[str], doubted: set[str]) -> Any:
+        path = f"/api/projects/{self._project}/import"
+        certain = [item for item in items if item not in doubted]
+        self._doubts.add(items)
+        try:
+            answer = self._client.call(
+                "POST", path, query={"return_task_ids": "true"}, body=list(payload), timeout=WRITE_TIMEOUT
+            )
+        except LabelLoopError as error:
+            if not (isinstance(error, BackendError) and error.retryable):
+                self._doubts.settle(certain)  # it was refused, so nothing arrived
+            raise
+        self._doubts.settle(certain)
+        return answer
+
+    def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        items = [question.item for question in questions]
+        values = shown(self._client, self._project, items, self._place.media_root)
+        name = object_name(self._schema)
+        return [_task(question, name, values[question.item.id]) for question in questions]
+
+    def _predict(self, stale: Mapping[int, Prediction]) -> int:
+        """Add predictions to tasks that lack the ones of this model version."""
+        bodies = [{"task": task, **_prediction(guess)} for task, guess in stale.items()]
+        for start in range(0, len(bodies), CHUNK):
+            chunk = bodies[start : start + CHUNK]
+            path = f"/api/projects/{self._project}/import/predictions"
+            answer = self._client.call("POST", path, body=chunk, timeout=WRITE_TIMEOUT)
+            self._compare("predictions", len(chunk), answer["created"])
+        return len(bodies)
+
+    def _show(self, version: str) -> None:
+        """Have annotators see the predictions of this version: Label Studio shows one version, or none."""
+        if self._shown != version:
+            path, body = f"/api/projects/{self._project}", {"model_version": version}
+            self._client.call("PATCH", path, query={"include": "id"}, body=body)
+            self._shown = version
+
+    def _compare(self, what: str, sent: int, stored: int) -> None:
+        if stored != sent:
+            raise BackendError(
+                f"Label Studio stored {stored} of {sent} {what} sent to {self._place.name!r}",
+                "ask again; what is missing is added",
+                retryable=True,
+            )
+
+    def _resolve_doubts(self) -> None:
+        if doubted := self._doubts.ids():
+            self._doubts.found(self._lookup(sorted(doubted)).keys())
+
+    def _delete(self, ids: Sequence[int]) -> None:
+        self._client.call(
+            "POST",
+            "/api/dm/actions",
+            query={"id": "delete_tasks", "project": self._project},
+            body={"selectedItems": {"all": False, "included": list(ids)}},
+            timeout=WRITE_TIMEOUT,
+        )
+
+    def _pages(self, cursor: datetime | None) -> Iterator[list[Row]]:
+        """Pages of tasks changed since the cursor, and of those that a slow import showed only after it."""
+        if cursor is None or cursor != self._recent.newest:
+            yield from self._changed([_since(cursor - OVERLAP)] if cursor else [])
+            return
+        after = [where("updated_at", "greater", tasks.stamp_of(cursor), "Datetime")]
+        rows, total = self._page(after)
+        before = [
+            _since(cursor - OVERLAP),
+            where("updated_at", "less_or_equal", tasks.stamp_of(cursor), "Datetime"),
+        ]
+        still_there = self._recent.without(rows)
+        if total > len(rows) or tasks.count(self._client, self._project, before) != still_there:
+            yield from self._changed([_since(cursor - OVERLAP)])
+        elif rows:
+            yield rows
+
+    def _changed(self, after: list[tasks.Filter]) -> Iterator[list[Row]]:
+        """Pages of tasks by growing time of change, each page complete up to its last time stamp.
+
+        Asks for the first page again and again from an advancing time, since offsets shift while people work.
+        """
+        while True:
+            rows, total = self._page(after)
+            if rows and len(rows) < total:
+                last = rows[-1]["updated_at"]
+                yield [row for row in rows if row["updated_at"] != last] + self._same_moment(last)
+                after = [where("updated_at", "greater", tasks.stamp_of(tasks.moment(last)), "Datetime")]
+                continue
+            if rows:
+                yield rows
+            return
+
+    def _page(self, after: Sequence[tasks.Filter]) -> tuple[list[Row], int]:
+        size = self._page_size
+        return tasks.page(self._client, self._project, after, _ANSWER_FIELDS, size, order="updated_at", everything=True)
+
+    def _same_moment(self, stamp: str) -> list[Row]:
+        """Every task changed at exactly this time; a bulk action gives one time to thousands."""
+        exactly = [where("updated_at", "equal", tasks.stamp_of(tasks.moment(stamp)), "Datetime")]
+        pages = tasks.scan(self._client, self._project, exactly, _ANSWER_FIELDS, size=self._page_size, everything=True)
+        return [row for rows in pages for row in rows]
+
+    def _heard(self, row: Row) -> Heard:
+        item = str(row["data"][UID])
+        return Heard(item, str(row["id"]), tuple(self._annotation(item, said) for said in row["annotations"]))
+
+    def _annotation(self, item: str, said: Row) -> Annotation:
+        return Annotation(
+            id=str(said["id"]),
+            item_id=item,
+            regions=tuple(said["result"] or ()),
+            annotator=self._person(said["completed_by"]),
+            created_at=tasks.moment(said["created_at"]),
+            updated_at=tasks.moment(said["updated_at"]),
+            skipped=bool(said["was_cancelled"]),
+            ground_truth=bool(said["ground_truth"]),
+            lead_time=said["lead_time"],
+        )
+
+    def _person(self, user: Any) -> str:
+        """The email of a user by id; the id itself for someone who has left."""
+        number = int(user["id"] if isinstance(user, Mapping) else user or 0)
+        if number not in self._people:
+            listed = self._client.call("GET", "/api/users")
+            known = listed["results"] if isinstance(listed, Mapping) else listed
+            self._people |= {int(person["id"]): str(person["email"]) for person in known}
+            self._people.setdefault(number, str(number))
+        return self._people[number]
+
+    def _get(self, fields: str) -> Mapping[str, Any]:
+        project: Mapping[str, Any] = self._client.call(
+            "GET", f"/api/projects/{self._project}", query={"include": f"id,{fields}"}
+        )
+        return project
+
+    def _gone(self) -> NotFoundError:
+        return NotFoundError(
+            f"dataset {self._place.name!r} (project {self._project}) is gone from {self._client.url}",
+            "restore the project in Label Studio, or choose another dataset name",
+        )
+
+
+def counted(client: Client, project: int) -> DatasetStats:
+    """Counts of a project from counters and filters; `per_annotator` stays empty, it has no cheap source.
+
+    Raises:
+        NotFoundError: There is no such project.
+    """
+    counters = "task_number,total_annotations_number,model_version"
+    found = client.call("GET", f"/api/projects/{project}", query={"include": counters})
+    summary = client.call("GET", f"/api/projects/{project}/summary")
+    unanswered = where("total_annotations", "equal", 0, "Number")
+    skipped = where("cancelled_annotations", "greater", 0, "Number")
+    return DatasetStats(
+        total=int(found["task_number"]),
+        labeled=tasks.count(client, project, [where("total_annotations", "greater", 0, "Number")]),
+        skipped=tasks.count(client, project, [skipped, unanswered]),
+        with_predictions=tasks.count(client, project, [where("total_predictions", "greater", 0, "Number")]),
+        annotations=int(found["total_annotations_number"]),
+        model_version=str(found["model_version"] or ""),
+        per_label={label: n for labels in summary.get("created_labels", {}).values() for label, n in labels.items()},
+    )
+
+
+def _task(question: Question, name: str, value: str) -> dict[str, Any]:
+    task: dict[str, Any] = {
+        "data": {name: value, UID: question.item.id},
+        "meta": {**_plain(question.item.meta), UID: question.item.id},
+    }
+    if question.prediction:
+        task["predictions"] = [_prediction(question.prediction)]
+    return task
+
+
+def _prediction(guess: Prediction) -> dict[str, Any]:
+    return {
+        "result": [dict(region) for region in guess.regions],
+        "score": float(guess.score),
+        "model_version": guess.model_version,
+    }
+
+
+def _plain(meta: Mapping[str, Any]) -> Any:
+    """What JSON can say of what came with an item; NaN, which no database takes, becomes null."""
+    text = json.dumps({str(key): value for key, value in meta.items()}, default=str)
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def _versions(row: Row) -> set[str]:
+    return {str(prediction["model_version"]) for prediction in row["predictions"]}
+
+
+def _is_answered(row: Row) -> bool:
+    return bool(row["total_annotations"] or row["cancelled_annotations"])
+
+
+def _since(time: datetime) -> tasks.Filter:
+    return where("updated_at", "greater_or_equal", tasks.stamp_of(time), "Datetime")
+
+
+def _moment_of(since: str | None) -> datetime | None:
+    if since is None:
+        return None
+    try:
+        return tasks.moment(since)
+    except ValueError:
+        raise ConfigError(f"the cursor {since!r} is not one of Label Studio's answers", "hear from the start") from None

@@ -1,0 +1,150 @@
+"""What Label Studio shows for an item: inline text, an address, a served local file, or an uploaded one."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
+from labelloop.errors import BackendError, ConfigError
+from labelloop.types import Item
+
+_MOST_FOLDERS = 16
+_UPLOADED_AT_ONCE = 50
+_SHOWABLE = (".bmp", ".gif", ".jpg", ".jpeg", ".png", ".svg", ".webp")
+
+
+def shown(client: Client, project: int, items: Sequence[Item], media_root: Path | None) -> dict[str, str]:
+    """Item id -> the value of its task's data.
+
+    Args:
+        media_root: Below it the server may serve local files; None for a server that cannot see our files.
+
+    Raises:
+        ConfigError: An item has nothing to show.
+        BackendError: A file could not be read, or Label Studio refused it.
+    """
+    inline = {item.id: _clean(item.text) for item in items if item.modality == "text"}
+    linked = {item.id: item.uri for item in items if item.modality == "image" and _is_web(item.uri)}
+    files = [item for item in items if item.id not in inline and item.id not in linked]
+    for item in items:
+        if not (item.text if item.modality == "text" else item.uri):
+            raise ConfigError(f"item {item.id!r} has no {item.modality} to show", "add it again from its source")
+    served = {item.id: path for item in files if (path := _served_path(item, media_root))}
+    if media_root is not None and served:
+        _serve_folders(client, project, {path.parent for path in served.values()}, media_root)
+    addresses = {item: _address(path, media_root) for item, path in served.items() if media_root is not None}
+    return inline | linked | addresses | _upload(client, project, [item for item in files if item.id not in served])
+
+
+def _is_web(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _local_path(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if "://" in uri else Path(uri).absolute()
+
+
+def _served_path(item: Item, media_root: Path | None) -> Path | None:
+    path = _local_path(item.uri)
+    if path is None or media_root is None:
+        return None
+    path = Path(os.path.normpath(path))
+    # a file right in the root cannot be served: Label Studio wants a folder strictly below it
+    return path if media_root in path.parent.parents else None
+
+
+def _address(path: Path, media_root: Path) -> str:
+    return f"/data/local-files/?d={quote(str(path.relative_to(media_root)))}"
+
+
+def _serve_folders(client: Client, project: int, folders: set[Path], media_root: Path) -> None:
+    """Have a local-files storage over each folder: Label Studio serves only what one covers."""
+    there = client.call("GET", "/api/storages/localfiles", query={"project": project})
+    covered = [Path(storage["path"]) for storage in there]
+    for folder in sorted(roots_of(_uncovered(folders, covered), media_root)):
+        client.call(
+            "POST",
+            "/api/storages/localfiles/",
+            body={
+                "project": project,
+                "path": str(folder),
+                "title": f"labelloop: {folder.name}",
+                "use_blob_urls": True,
+                "regex_filter": "(?!)",  # matches nothing, so that its Sync button makes no tasks twice
+            },
+        )
+
+
+def _uncovered(folders: Iterable[Path], covered: Sequence[Path]) -> set[Path]:
+    return {f for f in folders if not any(root == f or root in f.parents for root in covered)}
+
+
+def roots_of(folders: set[Path], media_root: Path) -> set[Path]:
+    """The few folders to serve for many: the outermost ones, or what they have in common when they are too many."""
+    outermost = {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
+    if len(outermost) <= _MOST_FOLDERS:
+        return outermost
+    common = Path(os.path.commonpath(outermost))
+    if common != media_root:
+        return {common}
+    depth = len(media_root.parts) + 1
+    return {Path(*folder.parts[:depth]) for folder in outermost}
+
+
+def _upload(client: Client, project: int, items: Sequence[Item]) -> dict[str, str]:
+    addresses: dict[str, str] = {}
+    for start in range(0, len(items), _UPLOADED_AT_ONCE):
+        some = items[start : start + _UPLOADED_AT_ONCE]
+        files = {item.id: (_file_name(item), _bytes_of(item)) for item in some}
+        answer = client.call(
+            "POST",
+            f"/api/projects/{project}/import",
+            query={"commit_to_project": "false"},
+            files=files,
+            timeout=WRITE_TIMEOUT,
+        )
+        ids = answer["file_upload_ids"]
+        listed = client.call("GET", f"/api/projects/{project}/file-uploads", query={"ids": str(ids)})
+        paths = {entry["id"]: str(entry["file"]) for entry in _entries(listed)}
+        if len(ids) != len(some) or not all(upload in paths for upload in ids):
+            raise BackendError(
+                f"Label Studio took {len(paths)} of {len(some)} uploaded files", "try again", retryable=True
+            )
+        addresses |= {item.id: f"/data/{paths[upload]}" for item, upload in zip(some, ids, strict=True)}
+    return addresses
+
+
+def _entries(listed: Any) -> Sequence[Mapping[str, Any]]:
+    entries: Sequence[Mapping[str, Any]] = listed["results"] if isinstance(listed, Mapping) else listed
+    return entries
+
+
+def _file_name(item: Item) -> str:
+    suffix = PurePosixPath(urlsplit(item.uri).path).suffix.lower()
+    return f"{item.id[:40]}{suffix if suffix in _SHOWABLE else '.png'}"
+
+
+def _bytes_of(item: Item) -> bytes:
+    import fsspec
+
+    uri = unquote(item.uri) if item.uri.startswith("file://") else item.uri
+    try:
+        with fsspec.open(uri, "rb") as file:
+            content: bytes = file.read()
+    except (OSError, ValueError, ImportError) as error:
+        raise BackendError(
+            f"item {item.id!r} cannot be read from {item.uri}: {error}", "restore the file, then try again"
+        ) from error
+    return content
+
+
+def _clean(text: str) -> str:
+    """The text without what no database takes: NUL and lone surrogates."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

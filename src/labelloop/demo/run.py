@@ -1,0 +1,162 @@
+"""The demo: a workspace made from nothing, and its loop driven to the end before one's eyes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from labelloop.checks import start
+from labelloop.config import FILE, Workspace, load, replace_text
+from labelloop.decide import Finish, Start, Stop
+from labelloop.demo import data
+from labelloop.intake import take_in
+from labelloop.loop import Loop
+from labelloop.overview import report_view, round_view
+from labelloop.protocols import Progress, silent
+from labelloop.report.files import write
+from labelloop.report.views import RoundView
+from labelloop.sources import Columns
+from labelloop.stack import Stack
+from labelloop.types import Modality
+from labelloop.watch import View, watch
+from labelloop.workspace import create
+
+NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-news"}
+SIZES: Mapping[Modality, int] = {"image": 1000, "text": 1200}
+HOLDOUT = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo was asked to show."""
+
+    folder: Path
+    modality: Modality
+    items: int
+    rounds: int
+    batch: int
+    error_rate: float
+    seed: int
+    me: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the demo ended."""
+
+    report: Path
+    rounds: tuple[RoundView, ...]
+    url: str
+
+
+class Stage(View, Protocol):
+    """Who watches the demo."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """The `labelloop.protocols.Progress` of the current stage."""
+        ...
+
+
+Visiting = Callable[[Any, str], AbstractContextManager[None]]
+
+
+def play(demo: Demo, view: Stage, visiting: Visiting) -> Shown:
+    """Run the demo to its end, or, with `me`, until the person stops it.
+
+    Args:
+        view: Who watches.
+        visiting: Opens a page of the annotator in the browser, for as long as its block lasts.
+    """
+    progress: Progress = view.progress
+    truth = _data(demo, progress)
+    workspace = _workspace(demo, truth.labels)
+    stack = Stack(workspace)
+    with ThreadPoolExecutor(1) as beside:
+        starting: Future[None] = beside.submit(start, stack.annotator, silent)
+        loop = Loop(workspace, stack, progress)
+        take_in(loop.ledger, [str(truth.place)], demo.modality, Columns(), progress=progress)
+        loop.learning.embedded()
+        _await(starting, progress)
+    if demo.me:
+        _follow(loop, stack, view, visiting)
+    else:
+        _drive(loop, stack, demo, truth.answers, view)
+    report = workspace.root / "report.html"
+    shown = report_view(loop)
+    write(shown, report)
+    return Shown(report, tuple(shown.rounds), loop.dataset.url())
+
+
+def _data(demo: Demo, progress: Progress) -> data.Truth:
+    count = demo.items or SIZES[demo.modality]
+    if demo.modality == "image":
+        return data.images(demo.folder / "images", count, demo.seed, progress)
+    return data.texts(demo.folder / "texts.jsonl", count, demo.seed, progress)
+
+
+def _workspace(demo: Demo, labels: tuple[str, ...]) -> Workspace:
+    """The demo's workspace; each run is a dataset of its own, what was computed before is reused."""
+    create(demo.folder, {})
+    name = _unused_name(demo)
+    instruction = "Which digit is it?" if demo.modality == "image" else "What is the message about?"
+    listed = ", ".join(f'"{label}"' for label in labels)
+    replace_text(
+        demo.folder / FILE,
+        f'# Made by labelloop demo.\n[dataset]\nname = "{name}"\nmodality = "{demo.modality}"\n'
+        f'labels = [{listed}]\ninstruction = "{instruction}"\n\n'
+        f"[loop]\nbatch = {demo.batch}\nrounds = {demo.rounds}\nseed = {demo.seed}\n\n"
+        f"[holdout]\nshare = 0.2\nsize = {HOLDOUT}\nper_round = {25 if demo.me else HOLDOUT}\n",
+    )
+    return load(demo.folder.resolve())
+
+
+def _unused_name(demo: Demo) -> str:
+    runs = demo.folder / ".labelloop" / f"runs-{demo.modality}"
+    number = int(runs.read_text()) + 1 if runs.exists() else 1
+    replace_text(runs, str(number))
+    return f"{NAMES[demo.modality]}-{number}"
+
+
+def _await(starting: Future[None], progress: Progress) -> None:
+    began = time.monotonic()
+    while not starting.done():
+        progress("starting Label Studio (the first time it is installed, too)", int(time.monotonic() - began), None)
+        time.sleep(0.2)
+    starting.result()
+
+
+def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]], view: Stage) -> None:
+    """Tick, and answer as people would, until nothing is left to ask."""
+    from labelloop.testing.annotator import SimulatedAnnotator
+
+    people: SimulatedAnnotator | None = None
+    while True:
+        outcome = loop.tick()
+        if isinstance(outcome.action, Start | Finish) and outcome.round is not None:
+            view.record(round_view(outcome.round))
+        if isinstance(outcome.action, Stop):
+            return
+        people = people or _people(loop, stack, demo, truth)
+        people.answer_open(progress=view.progress)
+
+
+def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> Any:
+    from labelloop.testing.annotator import SimulatedAnnotator
+
+    annotator: Any = stack.annotator
+    dataset: Any = loop.dataset
+    return SimulatedAnnotator(
+        annotator.client(), dataset.project, loop.schema, truth, error_rate=demo.error_rate, seed=demo.seed
+    )
+
+
+def _follow(loop: Loop, stack: Stack, view: Stage, visiting: Visiting) -> None:
+    """Leave the answering to the person at the browser."""
+    loop.tick()
+    with visiting(stack.annotator, loop.dataset.url()):
+        watch(loop, view, every=2.0, until_done=True)

@@ -1,0 +1,236 @@
+"""Labels and predictions to files that other tools read: JSONL, CSV, Parquet.
+
+In CSV a cell that a spreadsheet would take for a formula (it starts with = + - @, a tab or a carriage return) gets an
+apostrophe in front; several labels stand in one cell with | between them, a | or \\ in a label behind a \\; meta and
+probabilities are JSON. JSONL and Parquet hold everything exactly as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from labelloop.errors import BackendError, ConfigError
+from labelloop.types import Item
+
+Format = Literal["jsonl", "csv", "parquet"]
+STDOUT = "-"
+
+_ENDINGS: Mapping[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ROWS_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """The believed labels of one item.
+
+    Attributes:
+        annotator: Who said so last, as the annotator names people.
+        source: Who said so: "human".
+        held_out: Whether the item is protected: part of the honest score, not for training.
+    """
+
+    item: Item
+    labels: Sequence[str]
+    annotator: str
+    source: str
+    held_out: bool
+    updated_at: datetime
+
+    def columns(self) -> dict[str, Any]:
+        """The row as it is written."""
+        return {
+            **_of(self.item),
+            "labels": list(self.labels),
+            "annotator": self.annotator,
+            "source": self.source,
+            "held_out": self.held_out,
+            "updated_at": self.updated_at.astimezone(UTC).isoformat(),
+            "meta": dict(self.item.meta),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """What a model says about one item.
+
+    Attributes:
+        score: In [0, 1], the confidence in `labels`.
+        probabilities: Label -> probability.
+        model_version: Which model says so.
+    """
+
+    item: Item
+    labels: Sequence[str]
+    score: float
+    probabilities: Mapping[str, float]
+    model_version: str
+
+    def columns(self) -> dict[str, Any]:
+        """The row as it is written."""
+        return {
+            **_of(self.item),
+            "labels": list(self.labels),
+            "score": self.score,
+            "probabilities": dict(self.probabilities),
+            "model_version": self.model_version,
+            "meta": dict(self.item.meta),
+        }
+
+
+Rows = Iterable[ExportRow] | Iterable[PredictionRow]
+
+
+def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
+    """Write rows, one at a time, and return how many.
+
+    A file appears under its name only when it is complete. No rows make a file with no rows.
+
+    Args:
+        output: The file; "-" is the standard output, as JSONL unless `format` says CSV.
+        format: Guessed from the ending of the file unless given.
+
+    Raises:
+        ConfigError: The ending names no format, Parquet is to go to the standard output, or there is no such folder.
+        BackendError: The disk is full, or refuses.
+    """
+    chosen = format or _guessed(str(output))
+    if str(output) == STDOUT:
+        if chosen == "parquet":
+            raise ConfigError("Parquet cannot be written to the standard output", "name a file ending in .parquet")
+        count = _WRITERS[chosen](_columns(rows), sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return count
+    with _completed(Path(output)) as file:
+        return _WRITERS[chosen](_columns(rows), file)
+
+
+def _guessed(output: str) -> Format:
+    if output == STDOUT:
+        return "jsonl"
+    ending = Path(output).suffix.lower()
+    if ending not in _ENDINGS:
+        raise ConfigError(
+            f"{output} ends in {ending!r}, which names no format" if ending else f"{output} has no ending",
+            f"name a file ending in {', '.join(_ENDINGS)}",
+        )
+    return _ENDINGS[ending]
+
+
+@contextmanager
+def _completed(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces `path` when all went well, and leaves no trace when not."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", "name a file in it")
+    # a pipe or a device is written to; renaming a file over it would destroy it
+    part = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        if part != path:
+            part.replace(path.resolve())
+    except OSError as error:
+        raise BackendError(
+            f"{path} cannot be written: {error.strerror or error}", "make room, or write elsewhere"
+        ) from error
+    finally:
+        if part != path:
+            part.unlink(missing_ok=True)
+
+
+def _columns(rows: Rows) -> Iterator[dict[str, Any]]:
+    return (row.columns() for row in rows)
+
+
+def _of(item: Item) -> dict[str, Any]:
+    return {"id": item.id, "uri": item.uri, "text": item.text}
+
+
+def _write_jsonl(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
+    count = 0
+    for row in rows:
+        count += 1
+        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    return count
+
+
+def _write_csv(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
+    lines = io.TextIOWrapper(file, "utf-8", errors="replace", newline="", write_through=True)
+    writer = csv.writer(lines)
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        if count == 1:
+            writer.writerow(row)
+        writer.writerow([_cell(name, value) for name, value in row.items()])
+    lines.flush()
+    lines.detach()
+    return count
+
+
+def _cell(name: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return value
+    if name == "labels":
+        value = "|".join(label.replace("\\", "\\\\").replace("|", "\\|") for label in value)
+    elif isinstance(value, Mapping):
+        value = json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _write_parquet(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = next(rows, None)
+    if first is None:
+        pq.write_table(pa.table({name: pa.array([], pa.string()) for name in ("id", "uri", "text")}), file)
+        return 0
+    schema = pa.schema([(name, _arrow_type(pa, name, value)) for name, value in first.items()])
+    count = 0
+    everything = chain([first], rows)
+    with pq.ParquetWriter(file, schema) as writer:
+        while some := list(islice(everything, _ROWS_AT_ONCE)):
+            count += len(some)
+            writer.write_table(pa.Table.from_pylist([_arrow_row(row) for row in some], schema))
+    return count
+
+
+def _arrow_type(pa: Any, name: str, value: Any) -> Any:
+    if name == "labels":
+        return pa.list_(pa.string())
+    if name == "probabilities":
+        return pa.map_(pa.string(), pa.float64())
+    if name == "updated_at":
+        return pa.timestamp("us", "UTC")
+    return {bool: pa.bool_(), float: pa.float64()}.get(type(value), pa.string())
+
+
+def _arrow_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {"meta": json.dumps(row["meta"], ensure_ascii=False)}
+    if "updated_at" in row:
+        changed["updated_at"] = datetime.fromisoformat(row["updated_at"])
+    if "probabilities" in row:
+        changed["probabilities"] = list(row["probabilities"].items())
+    return {**row, **changed}
+
+
+_WRITERS: Mapping[Format, Callable[[Iterator[dict[str, Any]], BinaryIO], int]] = {
+    "jsonl": _write_jsonl,
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+}

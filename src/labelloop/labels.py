@@ -1,0 +1,266 @@
+"""Between Label Studio's regions, label names and columns of targets; and what we believe of what people said."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from labelloop.errors import ConfigError
+from labelloop.types import Annotation, LabelSchema, Region
+
+Policy = Literal["newest", "majority"]
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What we believe about one item.
+
+    Attributes:
+        names: Its labels in the order of the schema; None while nothing can be believed. An empty tuple is an
+            answer: "none of the labels", for a multiple choice.
+        set_aside: Annotation id -> why it does not count.
+    """
+
+    names: tuple[str, ...] | None = None
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """What we believe about many items.
+
+    Attributes:
+        names: Item id -> its labels; an item about which nothing can be believed is absent.
+        strange: Item id -> why an answer to it was set aside, whether or not another one is believed.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+    strange: Mapping[str, str]
+
+
+def regions_of(schema: LabelSchema, names: Sequence[str]) -> tuple[Region, ...]:
+    """The regions that say `names`; no region when there are none.
+
+    Raises:
+        ConfigError: A name is not a label of the schema, or several are given for a single choice.
+    """
+    for name in names:
+        _known(schema, name)
+    chosen = _in_order(schema, names)
+    if len(chosen) > 1 and not schema.multiple:
+        raise ConfigError(_too_many(chosen), 'give one label, or set task = "multiple-choice" under [dataset]')
+    if not chosen:
+        return ()
+    return (
+        {
+            "from_name": schema.control,
+            "to_name": schema.modality,
+            "type": "choices",
+            "value": {"choices": list(chosen)},
+        },
+    )
+
+
+def names_of(schema: LabelSchema, regions: Sequence[Region]) -> tuple[str, ...]:
+    """The labels that `regions` say, in the order of the schema; other controls' regions are passed over.
+
+    Raises:
+        ConfigError: A label is unknown to the schema, or the value is not a list of labels.
+    """
+    ours = [region for region in regions if region.get("from_name") == schema.control]
+    said = [name for region in ours for name in _choices(region)]
+    for name in said:
+        _known(schema, name)
+    return _in_order(schema, said)
+
+
+def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> list[str]:
+    """Every fault of a prediction, each naming its field; empty when it fits the schema.
+
+    Args:
+        regions: The prediction's regions, as they would be sent.
+        score: The prediction's confidence; must be in [0, 1].
+    """
+    found = [fault for i, region in enumerate(regions) for fault in _region_problems(schema, region, f"result[{i}]")]
+    if not schema.multiple and not found and len(regions) != 1:
+        found.append(f"result has {len(regions)} regions, a single choice has exactly 1")
+    if isinstance(score, bool) or not isinstance(score, int | float | np.floating):
+        found.append(f"score is {score!r}, not a number")
+    elif not 0.0 <= score <= 1.0:
+        found.append(f"score is {score!r}, not between 0 and 1")
+    return found
+
+
+def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: Policy = "newest") -> Belief:
+    """Decide what one item's labels are, from everything people say about it now.
+
+    Skips are passed over. Annotations that do not fit the schema are set aside, with the reason. Where there is
+    ground truth, only ground truth counts.
+
+    Args:
+        policy: `newest` believes the last annotation. `majority` gives every annotator one vote (their last
+            annotation) and takes what most say: the label of a single choice, each label on its own for a
+            multiple choice; a tie goes to the newest annotation.
+
+    Raises:
+        ConfigError: The policy is unknown.
+    """
+    if policy not in get_args(Policy):
+        raise ConfigError(f"belief policy {policy!r} does not exist", f"choose one of: {', '.join(get_args(Policy))}")
+    readings: list[tuple[Annotation, tuple[str, ...]]] = []
+    set_aside: dict[str, str] = {}
+    for annotation in sorted((one for one in annotations if not one.skipped), key=_age):
+        try:
+            readings.append((annotation, _read(schema, annotation)))
+        except ConfigError as error:
+            set_aside[annotation.id] = error.message
+    readings = [reading for reading in readings if reading[0].ground_truth] or readings
+    if not readings:
+        return Belief(None, set_aside)
+    names = readings[-1][1] if policy == "newest" else _majority(schema, readings)
+    return Belief(names, set_aside)
+
+
+def believe_all(schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: Policy = "newest") -> Beliefs:
+    """`believe`, for many items: item id -> everything people say about it now.
+
+    Raises:
+        ConfigError: The policy is unknown.
+    """
+    beliefs = {item_id: believe(schema, annotations, policy) for item_id, annotations in by_item.items()}
+    return Beliefs(
+        names={item_id: belief.names for item_id, belief in beliefs.items() if belief.names is not None},
+        strange={
+            item_id: "; ".join(belief.set_aside.values()) for item_id, belief in beliefs.items() if belief.set_aside
+        },
+    )
+
+
+def targets(schema: LabelSchema, names: Sequence[Sequence[str]]) -> np.ndarray:
+    """(n, k) bool of n items' labels, a column per label of the schema.
+
+    Raises:
+        ConfigError: A name is not a label of the schema.
+    """
+    column = {label: i for i, label in enumerate(schema.labels)}
+    matrix = np.zeros((len(names), len(schema.labels)), dtype=np.bool_)
+    for row, said in enumerate(names):
+        for name in said:
+            _known(schema, name)
+            matrix[row, column[name]] = True
+    return matrix
+
+
+def guess(schema: LabelSchema, probabilities: np.ndarray) -> tuple[tuple[str, ...], float]:
+    """`guesses`, for the (k,) probabilities of one item."""
+    return guesses(schema, probabilities[np.newaxis])[0]
+
+
+def guesses(schema: LabelSchema, probabilities: np.ndarray) -> list[tuple[tuple[str, ...], float]]:
+    """The labels that a model would give to each of n items, and its confidence in [0, 1] in them.
+
+    A single choice takes the most probable label, and its probability. A multiple choice takes the labels with a
+    probability of at least one half, and the confidence of the label it is least sure of (max(p, 1 - p)), which
+    is never below one half. A row with a NaN has no labels, and the score NaN.
+
+    Args:
+        probabilities: (n, k), a column per label of the schema.
+
+    Raises:
+        ConfigError: There is not one column per label.
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(schema.labels):
+        raise ConfigError(
+            f"probabilities have the shape {probabilities.shape}, the schema has {len(schema.labels)} labels",
+            "the model was trained for other labels; train it again: labelloop train",
+        )
+    missing = np.isnan(probabilities).any(axis=1)
+    likely = np.where(missing[:, np.newaxis], 0.0, probabilities.astype(np.float64))
+    if schema.multiple:
+        scores = np.maximum(likely, 1.0 - likely).min(axis=1)
+        chosen = [tuple(schema.labels[i] for i in np.flatnonzero(row)) for row in likely >= 0.5]
+    else:
+        scores = likely.max(axis=1)
+        chosen = [(schema.labels[i],) for i in likely.argmax(axis=1)]
+    return [
+        ((), math.nan) if absent else (names, float(score))
+        for names, score, absent in zip(chosen, np.clip(scores, 0.0, 1.0), missing, strict=True)
+    ]
+
+
+def _known(schema: LabelSchema, name: Any) -> None:
+    if name not in schema.labels:
+        raise ConfigError(f"label {name!r} is not in the label schema", f"the labels are: {', '.join(schema.labels)}")
+
+
+def _in_order(schema: LabelSchema, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(label for label in schema.labels if label in names)
+
+
+def _too_many(names: Sequence[str]) -> str:
+    return f"{len(names)} labels ({', '.join(names)}) for a single choice"
+
+
+def _choices(region: Region) -> list[Any]:
+    value = region.get("value")
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(choices, list | tuple):
+        raise ConfigError(f"value is {value!r}, without a list of choices", 'write it as {"choices": ["..."]}')
+    return list(choices)
+
+
+def _read(schema: LabelSchema, annotation: Annotation) -> tuple[str, ...]:
+    """The labels an annotation says, where it can be believed."""
+    names = names_of(schema, annotation.regions)
+    if len(names) > 1 and not schema.multiple:
+        raise ConfigError(_too_many(names))
+    if names or (schema.multiple and not annotation.regions):
+        return names
+    raise ConfigError(f"annotation {annotation.id} says nothing in the control {schema.control!r}")
+
+
+def _age(annotation: Annotation) -> tuple[Any, ...]:
+    """Sorts the newest last; ids that count upwards break ties."""
+    return annotation.updated_at, annotation.created_at, len(annotation.id), annotation.id
+
+
+def _majority(schema: LabelSchema, readings: Sequence[tuple[Annotation, tuple[str, ...]]]) -> tuple[str, ...]:
+    """What most annotators say; `readings` come oldest first."""
+    votes = list({annotation.annotator: names for annotation, names in readings}.values())
+    newest = readings[-1][1]
+    if schema.multiple:
+        count = Counter(name for vote in votes for name in vote)
+        return tuple(
+            label
+            for label in schema.labels
+            if 2 * count[label] > len(votes) or (2 * count[label] == len(votes) and label in newest)
+        )
+    counts = Counter(votes)
+    most = max(counts.values())
+    tied = {names for names, number in counts.items() if number == most}
+    return next(names for _, names in reversed(readings) if names in tied)
+
+
+def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[str]:
+    wanted = {"from_name": schema.control, "to_name": schema.modality, "type": "choices"}
+    found = [
+        f"{where}.{key} is {region.get(key)!r}, not {value!r}"
+        for key, value in wanted.items()
+        if region.get(key) != value
+    ]
+    value = region.get("value")
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(choices, list | tuple):
+        return [*found, f"{where}.value is {value!r}, not " + '{"choices": [...]}']
+    unknown = [choice for choice in choices if choice not in schema.labels]
+    found += [f"{where}.value.choices has the unknown label {choice!r}" for choice in unknown]
+    if not choices:
+        found.append(f"{where}.value.choices is empty")
+    if len(choices) > 1 and not schema.multiple:
+        found.append(f"{where}.value.choices has {_too_many([str(choice) for choice in choices])}")
+    return found

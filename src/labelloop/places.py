@@ -1,0 +1,202 @@
+"""Where items live: a folder, glob or file on any filesystem that fsspec speaks to, and the bytes there."""
+
+from __future__ import annotations
+
+import posixpath
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+from zipfile import BadZipFile
+
+from labelloop.errors import BackendError, ConfigError, NotFoundError
+
+T = TypeVar("T")
+
+LARGEST_FILE = 256 << 20
+REFUSALS = (OSError, KeyError, EOFError, zlib.error, BadZipFile)
+"""What filesystems raise for a file that is gone, closed to us or broken; a zip has its own words."""
+
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_GLOB = "*?["
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder, glob or file as a person named it.
+
+    Attributes:
+        where: The place in her words.
+        fs: The filesystem it is on.
+        path: The place within that filesystem.
+        outer: What the filesystem itself lies in, for a chained URL (`file.zip` of `zip://*.png::file.zip`).
+        is_glob: Whether `path` is a pattern.
+    """
+
+    where: str
+    fs: Any
+    path: str
+    outer: str
+    is_glob: bool
+
+    @property
+    def root(self) -> str:
+        """The folder that names of files are relative to, without a slash at its end."""
+        if not self.is_glob:
+            return self.path.rstrip("/")
+        plain = self.path[: min(self.path.index(mark) for mark in _GLOB if mark in self.path)]
+        return posixpath.dirname(plain)
+
+    def relative(self, path: str) -> str:
+        """The name of a file as seen from the place; its last part for the place itself."""
+        name = path.removeprefix(self.root).lstrip("/")
+        return name or posixpath.basename(path)
+
+    def uri(self, path: str) -> str:
+        """The address of a file of this filesystem, which `read_bytes` takes."""
+        protocol = protocol_of(self.fs)
+        if protocol in ("file", "local"):
+            return Path(path).as_uri()
+        return f"{protocol}://{path}::{self.outer}" if self.outer else str(self.fs.unstrip_protocol(path))
+
+    def walk(self, refused: list[tuple[str, str]]) -> Iterator[str]:
+        """Every file below, folder by folder, in the order of names.
+
+        Hidden files and folders are left out, and links to folders, which may lead in circles. A folder that cannot
+        be listed is added to `refused`, with the reason.
+        """
+        waiting = [self.path]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = sorted(self.fs.ls(folder, detail=True), key=_name)
+            except OSError as error:
+                refused.append((self.relative(folder), f"cannot be listed: {error.strerror or error}"))
+                continue
+            # an object store may list the folder itself as an empty object
+            visible = [one for one in entries if not _is_hidden(one) and _name(one) != folder.rstrip("/")]
+            yield from (_name(one) for one in visible if one["type"] != "directory")
+            waiting += [_name(one) for one in reversed(visible) if one["type"] == "directory" and not one.get("islink")]
+
+    def ask(self, question: Callable[[str], T]) -> T:
+        """Ask the filesystem something about `path`.
+
+        Raises:
+            BackendError: It does not answer.
+        """
+        try:
+            return question(self.path)
+        except OSError as error:
+            raise BackendError(
+                f"{self.where} cannot be listed: {error}", "check the URL and its credentials", retryable=True
+            ) from error
+
+
+def open_place(where: str) -> Place:
+    """The place somebody means.
+
+    Raises:
+        ConfigError: The kind of URL is unknown, or needs a package that is not installed.
+        NotFoundError: There is nothing there.
+        BackendError: The filesystem failed.
+    """
+    there = place_of(where)
+    if there.ask(there.fs.exists):
+        return there
+    if any(mark in there.path for mark in _GLOB):
+        return replace(there, is_glob=True)
+    raise NotFoundError(f"there is nothing at {where}", "check the path")
+
+
+def place_of(where: str) -> Place:
+    """The place of one file or folder, without asking whether it is there; errors as in `open_place`."""
+    url, outer = where, ""
+    if "::" in where:
+        inner, _, outer = where.partition("::")
+        outer = outer if "://" in outer else str(Path(outer).expanduser().absolute())
+        url = f"{inner}::{outer}"
+    elif where.startswith("file://"):
+        url = unquote(urlsplit(where).path)
+    fs, path = opened(url)
+    return Place(where, fs, path, outer, is_glob=False)
+
+
+def opened(url: str) -> tuple[Any, str]:
+    """The filesystem of a URL, and the path in it; errors as in `open_place`."""
+    import fsspec
+
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        protocol = url.split("://", maxsplit=1)[0]
+        package = _PACKAGES.get(protocol, f"'fsspec[{protocol}]'")
+        raise ConfigError(f"{url} needs a package that is not installed: {error}", f"pip install {package}") from error
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is nothing at {url}: {error}", "check the path") from error
+    except (ValueError, BadZipFile) as error:
+        raise ConfigError(f"{url} cannot be opened: {error}", "check the URL") from error
+    except OSError as error:
+        raise BackendError(f"{url} cannot be opened: {error}", "check the URL and its credentials") from error
+    return fs, str(path)
+
+
+def read_bytes(uri: str) -> bytes:
+    """The bytes at an address that `Place.uri` gave.
+
+    Raises:
+        REFUSALS: As the filesystem puts it.
+        ConfigError, BackendError: As `open_place`.
+    """
+    if uri.startswith("file://"):
+        return Path(unquote(urlsplit(uri).path)).read_bytes()
+    fs, path = _in_archive(uri) if "::" in uri else opened(uri)
+    with fs.open(path, "rb") as file:
+        raw: bytes = file.read()
+    return raw
+
+
+def bytes_or_reason(fs: Any, path: str) -> bytes | str:
+    """The bytes of a file, or why they cannot be had."""
+    try:
+        with fs.open(path, "rb") as file:
+            raw: bytes = file.read(LARGEST_FILE + 1)
+    except PermissionError:
+        return "may not be read (permission denied)"
+    except FileNotFoundError:
+        return "does not exist"
+    except REFUSALS as error:
+        return f"cannot be read: {error}"
+    return f"is larger than {LARGEST_FILE >> 20} MiB" if len(raw) > LARGEST_FILE else raw
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/")
+
+
+def _is_hidden(entry: Mapping[str, Any]) -> bool:
+    return posixpath.basename(_name(entry)).startswith(".")
+
+
+def ending(path: str) -> str:
+    """The ending of a file's name in lower case, with its dot."""
+    return posixpath.splitext(path)[1].lower()
+
+
+def protocol_of(fs: Any) -> str:
+    """The scheme of the URLs of a filesystem."""
+    return fs.protocol if isinstance(fs.protocol, str) else str(fs.protocol[0])
+
+
+def _in_archive(uri: str) -> tuple[Any, str]:
+    head, _, outer = uri.partition("::")
+    protocol, _, inner = head.partition("://")
+    return _archive(f"{protocol}://::{outer}"), inner
+
+
+@lru_cache(maxsize=8)
+def _archive(url: str) -> Any:
+    """An open archive: its directory is read once, not once an item."""
+    return opened(url)[0]

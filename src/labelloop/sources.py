@@ -1,0 +1,406 @@
+"""Items from the places people keep them: folders, globs and tables, here or behind any URL that fsspec reads.
+
+An item's id is the blake2b-128 digest of its content: of the bytes of an image file, of the UTF-8 bytes of a text. A
+picture on the web is not downloaded when it is added; its id is the digest of its address. A table may bring ids of
+its own.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from io import BytesIO
+from itertools import chain
+from os import cpu_count
+from typing import Any, TypeVar
+
+from labelloop.duplicates import image_fingerprint, text_fingerprint
+from labelloop.errors import BackendError, BadItemError, ConfigError
+from labelloop.places import REFUSALS, Place, bytes_or_reason, ending, open_place, place_of, read_bytes
+from labelloop.protocols import Progress, silent
+from labelloop.tabular import READERS, BrokenRow, Row, rows
+from labelloop.types import Item, Modality, NewItem
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+TEXT_ENDINGS = (".txt",)
+TEXT_COLUMNS = ("text", "sentence", "content", "body", "document", "review", "comment", "message", "tweet")
+URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "image_url", "image_path", "filepath")
+
+_LONGEST_TEXT = 1_000_000
+_LONGEST_ID = 200
+_THREADS = min(16, 4 * (cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table to read; empty means: guess from the names."""
+
+    text: str = ""
+    uri: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that cannot become an item: which file or row, and why."""
+
+    where: str
+    reason: str
+
+
+Found = NewItem | Unreadable
+
+
+def content_id(content: bytes | str) -> str:
+    """The id of an item with this content: 32 hex digits, blake2b-128 (RFC 7693) of the bytes or UTF-8."""
+    return blake2b(content.encode() if isinstance(content, str) else content, digest_size=16).hexdigest()
+
+
+def read_items(
+    where: str, modality: Modality, columns: Columns | None = None, *, progress: Progress = silent
+) -> Iterator[Found]:
+    """The items of one place, streamed in a fixed order, and what cannot be read, with the reason.
+
+    Args:
+        where: A folder (read with its subfolders, hidden files left out), a glob, or one file: an image, a .txt, or a
+            table (CSV, TSV, JSONL, JSON, Parquet) of texts, or of paths and URLs of images; a path in a table counts
+            from the folder of the table. Any URL of fsspec will do (`s3://...`, `zip://*.png::photos.zip`).
+        modality: What people are to see. Folders give files of this kind only.
+
+    Raises:
+        NotFoundError: There is no such place.
+        ConfigError: The place holds nothing of the kind, or the column to read cannot be guessed.
+        BackendError: The filesystem behind the URL failed.
+    """
+    place = open_place(where)
+    return _watched(place, _read(place, modality, columns or Columns()), modality, progress)
+
+
+def _watched(place: Place, found: Iterable[Found], modality: Modality, progress: Progress) -> Iterator[Found]:
+    done = 0
+    what = f"reading {place.where}"
+    for done, one in enumerate(found, start=1):
+        progress(what, done, None)
+        yield one
+    if not done:
+        raise ConfigError(
+            f"there is no {modality} in {place.where}; looked for {', '.join(_endings(modality))}",
+            f"name a folder or glob of such files, or a table ({', '.join(READERS)})",
+        )
+
+
+def _read(place: Place, modality: Modality, columns: Columns) -> Iterator[Found]:
+    files = _single_files if modality == "image" else _text_files
+    if place.is_glob:
+        paths = place.ask(place.fs.glob)
+        yield from _read_files(place, paths, modality, columns)
+    elif place.ask(place.fs.isdir):
+        refused: list[tuple[str, str]] = []
+        yield from files(place, (path for path in place.walk(refused) if ending(path) in _endings(modality)))
+        yield from (Unreadable(*one) for one in refused)
+    else:
+        yield from _read_files(place, [place.path], modality, columns)
+
+
+def _read_files(place: Place, paths: Iterable[str], modality: Modality, columns: Columns) -> Iterator[Found]:
+    files = _single_files if modality == "image" else _text_files
+    paths = sorted(paths)
+    shown = [path for path in paths if not posixpath.basename(path).startswith(".")]
+    yield from files(place, (path for path in shown if ending(path) in _endings(modality)))
+    for path in shown:
+        if ending(path) in READERS:
+            yield from _read_table(place, path, modality, columns)
+
+
+def _text_files(place: Place, paths: Iterable[str]) -> Iterator[Found]:
+    for path, raw in _parallel(lambda path: (path, bytes_or_reason(place.fs, path)), paths):
+        name = place.relative(path)
+        yield Unreadable(name, raw) if isinstance(raw, str) else _text_item(name, _decoded(raw), {"file": name})
+
+
+def _single_files(place: Place, paths: Iterable[str]) -> Iterator[Found]:
+    def read(path: str) -> Found:
+        name = place.relative(path)
+        return _image_item(place, path, name, {"file": name})
+
+    return _parallel(read, paths)
+
+
+def _image_item(place: Place, path: str, name: str, meta: Mapping[str, Any]) -> Found:
+    raw = bytes_or_reason(place.fs, path)
+    if isinstance(raw, str):
+        return Unreadable(name, raw)
+    fingerprint = _verified(raw)
+    if isinstance(fingerprint, str):
+        return Unreadable(name, fingerprint)
+    digest = content_id(raw)
+    return NewItem(Item(digest, "image", uri=place.uri(path), digest=digest, meta=meta), fingerprint)
+
+
+def _verified(raw: bytes) -> bytes | str:
+    """The fingerprint of an image, which proves that it decodes; or why it does not."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not raw:
+        return "is empty"
+    try:
+        with Image.open(BytesIO(raw)) as image:
+            image.draft("RGB", (64, 64))  # a JPEG is decoded at an eighth of its size where it can be
+            return image_fingerprint(image)
+    except UnidentifiedImageError:
+        return "is not an image"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        return f"is too large: {error}"
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError) as error:
+        return f"is a broken image: {error}"
+    except (struct.error, zlib.error, MemoryError) as error:
+        return f"is a broken image: {error}"
+
+
+def _text_item(where: str, text: object, meta: Mapping[str, Any]) -> Found:
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        text = str(text)
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return Unreadable(where, "the text is empty")
+    if not isinstance(text, str):
+        return Unreadable(where, f"the text is not text but {type(text).__name__}")
+    if len(text) > _LONGEST_TEXT:
+        return Unreadable(where, f"the text is longer than {_LONGEST_TEXT} characters")
+    if "\0" in text:
+        return Unreadable(where, "the text has NUL characters: a binary file?")
+    try:
+        digest = content_id(text)
+    except UnicodeEncodeError as error:
+        return Unreadable(where, f"the text is not UTF-8 (character {error.start + 1})")
+    return NewItem(Item(digest, "text", text=text, digest=digest, meta=meta), text_fingerprint(text))
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8-sig", "surrogateescape")
+
+
+def _read_table(place: Place, path: str, modality: Modality, columns: Columns) -> Iterator[Found]:
+    name = place.relative(path)
+    try:
+        with place.fs.open(path, "rb") as file:
+            yield from _read_rows(place, path, rows(file, ending(path)), modality, columns)
+    except REFUSALS as error:
+        yield Unreadable(name, f"cannot be read: {error}")
+
+
+def _read_rows(
+    place: Place, path: str, table: Iterator[Row | BrokenRow], modality: Modality, columns: Columns
+) -> Iterator[Found]:
+    name = place.relative(path)
+    broken: list[Unreadable] = []
+    for first in table:
+        if isinstance(first, Row):
+            break
+        broken.append(_broken(name, first))
+    else:
+        yield from broken
+        return
+    columns = _chosen(name, list(first.cells), modality, columns)
+    yield from broken
+    reader = _RowReader(place, posixpath.dirname(path), name, columns)
+    everything = chain([first], table)
+    # reading files waits, texts are only arithmetic
+    found = _parallel(reader.read, everything) if columns.uri else map(reader.read, everything)
+    yield from _once(found) if columns.id else (one for _, one in found)
+
+
+def _broken(name: str, row: BrokenRow) -> Unreadable:
+    return Unreadable(f"{name} {row.place}".rstrip(), row.reason)
+
+
+@dataclass(frozen=True)
+class _RowReader:
+    """Rows of one table to items."""
+
+    place: Place
+    folder: str
+    name: str
+    columns: Columns
+
+    def read(self, row: Row | BrokenRow) -> tuple[str, Found]:
+        """Where the row is, and what it is."""
+        where = f"{self.name} {row.place}".rstrip()
+        return where, _broken(self.name, row) if isinstance(row, BrokenRow) else self._found(where, row)
+
+    def _found(self, where: str, row: Row) -> Found:
+        column = self.columns.text or self.columns.uri
+        if column not in row.cells:
+            return Unreadable(where, f"has no {column!r}")
+        meta = {key: _plain(value) for key, value in row.cells.items() if key not in (column, self.columns.id)}
+        found = self._content(where, row.cells[column], meta)
+        if isinstance(found, Unreadable) or not self.columns.id:
+            return found
+        return _with_id(where, found, row.cells.get(self.columns.id))
+
+    def _content(self, where: str, cell: object, meta: Mapping[str, Any]) -> Found:
+        if self.columns.text:
+            return _text_item(where, cell, meta)
+        if not isinstance(cell, str) or not cell.strip():
+            return Unreadable(where, f"the {self.columns.uri} is empty")
+        if _is_web(cell):
+            return _web_item(where, cell.strip(), meta)
+        return self._file(where, cell.strip(), meta)
+
+    def _file(self, where: str, cell: str, meta: Mapping[str, Any]) -> Found:
+        place = self.place
+        path = cell if cell.startswith("/") else posixpath.normpath(posixpath.join(self.folder, cell))
+        if "://" in cell:
+            try:
+                place = place_of(cell)
+            except ConfigError as error:
+                return Unreadable(where, error.message)
+            path = place.path
+        found = _image_item(place, path, where, {"file": cell, **meta})
+        return Unreadable(where, f"{cell} {found.reason}") if isinstance(found, Unreadable) else found
+
+
+def _web_item(where: str, url: str, meta: Mapping[str, Any]) -> Found:
+    try:
+        return NewItem(Item(content_id(url), "image", uri=url, meta=meta), b"")
+    except UnicodeEncodeError:
+        return Unreadable(where, f"{url!r} is not a URL")
+
+
+def _with_id(where: str, found: NewItem, cell: object) -> Found:
+    given = "" if cell is None else str(cell)
+    if not given.strip():
+        return Unreadable(where, "the id is empty")
+    if len(given) > _LONGEST_ID:
+        return Unreadable(where, f"the id has {len(given)} characters, at most {_LONGEST_ID} will do")
+    if not given.isprintable() or given != given.strip():
+        return Unreadable(where, f"the id {given!r} has spaces around it or characters that do not print")
+    return replace(found, item=replace(found.item, id=given))
+
+
+def _once(found: Iterable[tuple[str, Found]]) -> Iterator[Found]:
+    """Pass items through, but refuse an id that was used before for another content."""
+    contents: dict[int, int] = {}
+    for where, one in found:
+        if isinstance(one, Unreadable):
+            yield one
+            continue
+        content = _short(one.item.digest or one.item.uri)
+        if contents.setdefault(_short(one.item.id), content) == content:
+            yield one
+        else:
+            yield Unreadable(where, f"the id {one.item.id!r} is used twice, for different contents; the first counts")
+
+
+def _short(text: str) -> int:
+    """64 bits of a digest: a million ids cost 100 MB less than as strings."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _chosen(name: str, there: list[str], modality: Modality, columns: Columns) -> Columns:
+    """The columns to read: the named ones, or the only known name among those that are there.
+
+    Raises:
+        ConfigError: A named column is missing, or none or several are known.
+    """
+    flag, wanted, known = (
+        ("--uri-column", columns.uri, URI_COLUMNS)
+        if modality == "image"
+        else ("--text-column", columns.text, TEXT_COLUMNS)
+    )
+    for column in filter(None, (wanted, columns.id)):
+        if column not in there:
+            raise ConfigError(f"{name} has no column {column!r}", f"its columns are: {', '.join(there)}")
+    candidates = [wanted] if wanted else [column for column in there if column.strip().lower() in known]
+    candidates = [column for column in candidates if column != columns.id or column == wanted]
+    if len(candidates) != 1:
+        which = f"any of {', '.join(candidates)} may be" if candidates else "none of its columns is known to be"
+        raise ConfigError(
+            f"{name}: {which} the {modality}; its columns are: {', '.join(there)}", f"say which one with {flag} NAME"
+        )
+    return Columns(uri=candidates[0], id=columns.id) if modality == "image" else Columns(candidates[0], id=columns.id)
+
+
+def _plain(value: Any) -> Any:
+    """The nearest JSON value: a column of a table may hold dates, bytes or not-a-number."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value).replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def read_content(item: Item) -> bytes | str:
+    """The bytes of an image, or the text of a text. Thread-safe.
+
+    Raises:
+        BadItemError: The content is gone, is not readable, or is not what it was when the item was added.
+        BackendError: The service that has it does not answer now; `retryable`.
+    """
+    if item.modality == "text":
+        return item.text
+    raw = _fetched(item) if _is_web(item.uri) else _opened(item)
+    if item.digest and content_id(raw) != item.digest:
+        raise BadItemError(
+            f"item {item.id!r} at {item.uri} has changed since it was added", "restore the file, or add it again"
+        )
+    return raw
+
+
+def _opened(item: Item) -> bytes:
+    try:
+        return read_bytes(item.uri)
+    except (TimeoutError, ConnectionError) as error:
+        raise BackendError(f"{item.uri} does not answer: {error}", "try again", retryable=True) from error
+    except REFUSALS as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BadItemError(f"item {item.id!r} cannot be read from {item.uri}: {reason}", "restore the file") from error
+
+
+def _fetched(item: Item) -> bytes:
+    import httpx
+
+    try:
+        answer = httpx.get(item.uri, follow_redirects=True, timeout=30)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+        raise BadItemError(f"item {item.id!r} has a bad address {item.uri}: {error}", "correct its address") from error
+    except httpx.HTTPError as error:
+        raise BackendError(f"{item.uri} does not answer: {error}", "try again", retryable=True) from error
+    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+        raise BackendError(f"{item.uri} answered {answer.status_code}", "try again later", retryable=True)
+    if not answer.is_success:
+        raise BadItemError(f"item {item.id!r}: {item.uri} answered {answer.status_code}", "correct its address")
+    return answer.content
+
+
+def _is_web(uri: str) -> bool:
+    return uri.lstrip().startswith(("http://", "https://")) and "::" not in uri
+
+
+def _parallel(work: Callable[[S], T], things: Iterable[S]) -> Iterator[T]:
+    """`map` on a few threads, in order, with a bounded number of things under way."""
+    under_way: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="read") as pool:
+        for thing in things:
+            under_way.append(pool.submit(work, thing))
+            if len(under_way) >= 4 * _THREADS:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _endings(modality: Modality) -> tuple[str, ...]:
+    return IMAGE_ENDINGS if modality == "image" else TEXT_ENDINGS

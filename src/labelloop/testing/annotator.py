@@ -1,0 +1,619 @@
+"""For whoever brings or needs an annotator: the contract, a fake with a memory, and simulated people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import count, islice
+from typing import Any, Protocol
+
+from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.config import checked_version
+from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.labels import names_of, regions_of
+from labelloop.protocols import Annotator, Dataset, Progress, silent
+from labelloop.types import (
+    Annotation,
+    AnnotatorState,
+    Answers,
+    Asked,
+    DatasetStats,
+    DatasetSummary,
+    Heard,
+    Item,
+    LabelSchema,
+    Prediction,
+    Question,
+    Region,
+)
+
+
+class Person(Protocol):
+    """Someone who annotates: what a contract needs to act on the other side of an annotator."""
+
+    def answer(self, dataset: str, item_id: str, regions: Sequence[Region]) -> str:
+        """Answer one question; the id of the annotation."""
+        ...
+
+    def skip(self, dataset: str, item_id: str) -> str:
+        """Decline one question; the id of the annotation."""
+        ...
+
+    def edit(self, dataset: str, annotation_id: str, regions: Sequence[Region]) -> None:
+        """Change an answer."""
+        ...
+
+    def retract(self, dataset: str, annotation_id: str) -> None:
+        """Delete an answer."""
+        ...
+
+
+class AnnotatorContract:
+    """What every annotator does. Inherit, and provide the pytest fixtures `annotator` and `person`.
+
+    The tests create and delete a dataset called `NAME`.
+    """
+
+    NAME = "labelloop contract"
+    SCHEMA = LabelSchema("text", ("cat", "dog", "bird"), instruction="Which animal is it?")
+
+    def test_the_service_says_that_it_is_up(self, annotator: Annotator, person: Person) -> None:
+        assert annotator.describe().state == "up"
+
+    def test_opening_twice_gives_the_same_dataset(self, annotator: Annotator, person: Person) -> None:
+        self._open(annotator).ask([self._question("a")])
+        again = annotator.open(self.NAME, self.SCHEMA)
+        assert again.present() == {"a"}
+        assert [summary.name for summary in annotator.datasets()].count(self.NAME) == 1
+
+    def test_a_missing_dataset_is_not_created_unless_allowed(self, annotator: Annotator, person: Person) -> None:
+        self._open(annotator)
+        annotator.delete(self.NAME)
+        error = _refusal(lambda: annotator.open(self.NAME, self.SCHEMA, create=False))
+        assert isinstance(error, NotFoundError)
+        assert self.NAME in error.message
+
+    def test_another_label_schema_is_refused_by_naming_the_label(self, annotator: Annotator, person: Person) -> None:
+        self._open(annotator)
+        error = _refusal(lambda: annotator.open(self.NAME, replace(self.SCHEMA, labels=("cat", "dog", "fish"))))
+        assert isinstance(error, ConfigError)
+        assert "fish" in error.message
+        assert "bird" in error.message
+
+    def test_asking_twice_changes_nothing(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        questions = [self._question("a", "cat"), self._question("b")]
+        first = dataset.ask(questions)
+        second = dataset.ask(questions)
+        assert (first.created, first.existing, first.predictions) == (2, 0, 1)
+        assert (second.created, second.existing, second.predictions) == (0, 2, 0)
+        assert first.tasks == second.tasks
+        assert dataset.stats().total == 2
+
+    def test_an_item_twice_in_one_call_is_one_question(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        asked = dataset.ask([self._question("a"), self._question("a")])
+        assert asked.created == 1
+        assert dataset.stats().total == 1
+
+    def test_asking_nothing_does_nothing(self, annotator: Annotator, person: Person) -> None:
+        assert self._open(annotator).ask([]) == Asked(0, 0, 0, {})
+
+    def test_only_new_items_are_created(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        asked = dataset.ask([self._question("a"), self._question("b")])
+        assert (asked.created, asked.existing) == (1, 1)
+        assert set(asked.tasks) == {"a", "b"}
+        assert dataset.present() == {"a", "b"}
+
+    def test_a_blind_question_carries_no_prediction(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a", "cat"), self._question("b")])
+        stats = dataset.stats()
+        assert (stats.total, stats.with_predictions) == (2, 1)
+
+    def test_a_new_model_refreshes_the_predictions(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a", "cat", "m1"), self._question("b")])
+        asked = dataset.ask([self._question("a", "dog", "m2"), self._question("b", "dog", "m2")])
+        assert (asked.created, asked.existing, asked.predictions) == (0, 2, 2)
+        stats = dataset.stats()
+        assert (stats.model_version, stats.with_predictions) == ("m2", 2)
+
+    def test_a_prediction_that_does_not_fit_is_refused_before_anything_is_sent(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        dataset = self._open(annotator)
+        for field, guess in self._misfits():
+            bad = Question(Item("bad", "text", text="bad"), guess)
+            error = _refusal(lambda bad=bad: dataset.ask([self._question("good"), bad]))  # type: ignore[misc]
+            assert isinstance(error, ConfigError), field
+            assert field in error.message
+            assert "bad" in error.message
+        assert dataset.stats().total == 0
+
+    def test_answers_come_back_as_they_were_given(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a"), self._question("b")])
+        given = person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["dog"]))
+        said = self._said(dataset)
+        assert set(said) == {"a"}
+        only = said["a"][0]
+        assert (only.id, only.item_id, only.skipped) == (given, "a", False)
+        assert names_of(self.SCHEMA, only.regions) == ("dog",)
+        assert only.annotator
+        assert only.created_at.tzinfo is not None
+        assert only.updated_at >= only.created_at
+
+    def test_hearing_continues_from_the_cursor(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a"), self._question("b")])
+        person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["dog"]))
+        cursor = list(dataset.answers(None))[-1].cursor
+        person.answer(self.NAME, "b", regions_of(self.SCHEMA, ["cat"]))
+        assert "b" in self._said(dataset, cursor)
+
+    def test_an_edit_is_heard_under_the_same_id(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        given = person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["dog"]))
+        cursor = list(dataset.answers(None))[-1].cursor
+        person.edit(self.NAME, given, regions_of(self.SCHEMA, ["bird"]))
+        said = self._said(dataset, cursor)["a"]
+        assert [(one.id, names_of(self.SCHEMA, one.regions)) for one in said] == [(given, ("bird",))]
+
+    def test_a_deleted_answer_is_heard_as_an_item_without_answers(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        given = person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["dog"]))
+        cursor = list(dataset.answers(None))[-1].cursor
+        person.retract(self.NAME, given)
+        assert {heard.item_id: heard.annotations for page in dataset.answers(cursor) for heard in page.heard} == {
+            "a": ()
+        }
+
+    def test_a_skip_is_an_answer_that_says_so(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        person.skip(self.NAME, "a")
+        assert [one.skipped for one in self._said(dataset)["a"]] == [True]
+        stats = dataset.stats()
+        assert (stats.labeled, stats.skipped, stats.unlabeled) == (0, 1, 0)
+
+    def test_counts_add_up(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question(name) for name in "abcd"])
+        person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["dog"]))
+        person.answer(self.NAME, "b", regions_of(self.SCHEMA, ["cat"]))
+        person.skip(self.NAME, "c")
+        stats = dataset.stats()
+        assert (stats.total, stats.labeled, stats.skipped, stats.unlabeled, stats.annotations) == (4, 2, 1, 1, 2)
+
+    def test_pages_have_an_address(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        assert dataset.url() != dataset.url("a")
+        assert isinstance(_refusal(lambda: dataset.url("nobody")), NotFoundError)
+
+    def test_a_deleted_dataset_says_so(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a")])
+        annotator.delete(self.NAME)
+        for call in (
+            lambda: dataset.ask([self._question("a")]),
+            lambda: list(dataset.answers(None)),
+            dataset.stats,
+            dataset.present,
+        ):
+            error = _refusal(call)
+            assert isinstance(error, NotFoundError)
+            assert self.NAME in error.message
+        assert isinstance(_refusal(lambda: annotator.delete(self.NAME)), NotFoundError)
+
+    def _open(self, annotator: Annotator) -> Dataset:
+        if any(summary.name == self.NAME for summary in annotator.datasets()):
+            annotator.delete(self.NAME)
+        return annotator.open(self.NAME, self.SCHEMA)
+
+    def _question(self, name: str, guess: str = "", version: str = "m1") -> Question:
+        item = Item(name, "text", text=f"an animal called {name}")
+        return Question(item, self._guess(name, guess, version) if guess else None)
+
+    def _guess(self, item: str, label: str, version: str = "m1", score: float = 0.5) -> Prediction:
+        return Prediction(item, regions_of(self.SCHEMA, [label]), score, version)
+
+    def _misfits(self) -> Iterator[tuple[str, Prediction]]:
+        fitting = self._guess("bad", "cat")
+        region = dict(fitting.regions[0])
+        yield "score", replace(fitting, score=1.5)
+        yield "score", replace(fitting, score=float("nan"))
+        yield "model_version", replace(fitting, model_version="")
+        yield "item_id", replace(fitting, item_id="other")
+        yield "from_name", replace(fitting, regions=({**region, "from_name": "other"},))
+        yield "to_name", replace(fitting, regions=({**region, "to_name": "other"},))
+        yield "type", replace(fitting, regions=({**region, "type": "labels"},))
+        yield "value.choices", replace(fitting, regions=({**region, "value": {"choices": ["fish"]}},))
+        yield "value.choices", replace(fitting, regions=({**region, "value": {"choices": ["cat", "dog"]}},))
+        yield "value.choices", replace(fitting, regions=({**region, "value": {}},))
+
+    def _said(self, dataset: Dataset, since: str | None = None) -> dict[str, tuple[Annotation, ...]]:
+        heard = [one for page in dataset.answers(since) for one in page.heard]
+        return {one.item_id: one.annotations for one in heard if one.annotations}
+
+
+class FakeAnnotator:
+    """An annotator in memory that keeps the contract; also the person who answers.
+
+    Time is counted, not measured: each change happens one second after the one before.
+    """
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, FakeDataset] = {}
+        self._numbers = count(1)
+        self._state: AnnotatorState = AnnotatorState("fake", "fake://annotator", "up", "1")
+
+    def describe(self) -> AnnotatorState:
+        """Up, unless `become` said otherwise."""
+        return replace(self._state, datasets=len(self._datasets))
+
+    def become(self, state: AnnotatorState) -> None:
+        """Describe itself like this from now on."""
+        self._state = state
+
+    def datasets(self) -> Sequence[DatasetSummary]:
+        """The datasets in memory."""
+        return [
+            DatasetSummary(name, kept.url(), kept.stats().total, kept.stats().labeled)
+            for name, kept in self._datasets.items()
+        ]
+
+    def open(self, name: str, schema: LabelSchema, *, create: bool = True) -> FakeDataset:
+        """Get or create a dataset."""
+        if name not in self._datasets and not create:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        kept = self._datasets.setdefault(name, FakeDataset(name, schema, self._numbers))
+        differing = sorted(set(kept.schema.labels) ^ set(schema.labels))
+        if differing or kept.schema.task != schema.task or kept.schema.modality != schema.modality:
+            raise ConfigError(f"dataset {name!r} has other labels: {', '.join(differing)}", "change the schema back")
+        return kept
+
+    def stats(self, name: str) -> DatasetStats:
+        """Counts of one dataset."""
+        if name not in self._datasets:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        return self._datasets[name].stats()
+
+    def delete(self, name: str) -> None:
+        """Forget a dataset."""
+        if name not in self._datasets:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        self._datasets.pop(name).gone = True
+
+    def answer(self, dataset: str, item_id: str, regions: Sequence[Region], annotator: str = "ann@example.com") -> str:
+        """Answer one question, as a person."""
+        return self._datasets[dataset].say(item_id, regions, annotator)
+
+    def skip(self, dataset: str, item_id: str, annotator: str = "ann@example.com") -> str:
+        """Decline one question, as a person."""
+        return self._datasets[dataset].say(item_id, (), annotator, skipped=True)
+
+    def edit(self, dataset: str, annotation_id: str, regions: Sequence[Region]) -> None:
+        """Change an answer, as a person."""
+        self._datasets[dataset].change(annotation_id, regions)
+
+    def retract(self, dataset: str, annotation_id: str) -> None:
+        """Delete an answer, as a person."""
+        self._datasets[dataset].change(annotation_id, None)
+
+    def remove(self, dataset: str, item_id: str) -> None:
+        """Delete a question with its answers, as a person; leaves no trace to hear."""
+        self._datasets[dataset].forget(item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    id: str
+    question: Question
+    said: tuple[Annotation, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    changed: int = 0
+
+
+class FakeDataset:
+    """One dataset of a `FakeAnnotator`.
+
+    Attributes:
+        schema: What people are asked.
+        gone: Whether it was deleted; every call says so.
+    """
+
+    def __init__(self, name: str, schema: LabelSchema, numbers: Iterator[int]) -> None:
+        self.schema = schema
+        self.gone = False
+        self._name = name
+        self._numbers = numbers
+        self._now = 0
+        self._tasks: dict[str, _Task] = {}
+        self._model_version = ""
+        self._failure: tuple[BackendError, int] | None = None
+
+    def fail_next_ask(self, error: BackendError, after: int = 0) -> None:
+        """Have the next `ask` store the first `after` new questions, then raise: a connection lost on the way."""
+        self._failure = (error, after)
+
+    def ask(self, questions: Sequence[Question]) -> Asked:
+        """Keep questions that are new, and predictions that are."""
+        self._present()
+        version = checked_version(self.schema, questions)
+        wanted = {question.item.id: question for question in questions}
+        new = [question for item, question in wanted.items() if item not in self._tasks]
+        failure, self._failure = self._failure, None
+        for question in new if failure is None else new[: failure[1]]:
+            self._tasks[question.item.id] = _Task(str(next(self._numbers)), question, changed=self._tick())
+        if failure:
+            raise failure[0]
+        stored = sum(self._predict(question) for question in wanted.values())
+        self._model_version = version or self._model_version
+        ids = {item: self._tasks[item].id for item in wanted}
+        return Asked(len(new), len(wanted) - len(new), stored, ids)
+
+    def answers(self, since: str | None, page_size: int = 100) -> Iterator[Answers]:
+        """What people say now, about items changed since the cursor."""
+        self._present()
+        start = int(since) if since else 0
+        changed = sorted((t for t in self._tasks.values() if t.changed > start), key=lambda task: task.changed)
+        left = iter(changed)
+        while some := list(islice(left, page_size)):
+            heard = tuple(Heard(task.question.item.id, task.id, task.said) for task in some)
+            yield Answers(heard, str(some[-1].changed))
+
+    def size(self) -> int:
+        """How many questions there are."""
+        return len(self.present())
+
+    def present(self) -> set[str]:
+        """The item ids of every question."""
+        self._present()
+        return set(self._tasks)
+
+    def stats(self) -> DatasetStats:
+        """Counts of what is in memory."""
+        self._present()
+        kept = list(self._tasks.values())
+        answers = [one for task in kept for one in task.said if not one.skipped]
+        labeled = sum(any(not one.skipped for one in task.said) for task in kept)
+        return DatasetStats(
+            total=len(kept),
+            labeled=labeled,
+            skipped=sum(bool(task.said) for task in kept) - labeled,
+            with_predictions=sum(bool(task.predictions) for task in kept),
+            annotations=len(answers),
+            model_version=self._model_version,
+            per_label=_counts(name for one in answers for name in names_of(self.schema, one.regions)),
+            per_annotator=_counts(one.annotator for one in answers),
+        )
+
+    def url(self, item_id: str | None = None) -> str:
+        """An address that nobody can open."""
+        if item_id is None:
+            return f"fake://annotator/{self._name}"
+        if item_id not in self._tasks:
+            raise NotFoundError(f"item {item_id!r} is no question of {self._name!r}", "ask it first")
+        return f"fake://annotator/{self._name}/{self._tasks[item_id].id}"
+
+    def prediction(self, item_id: str) -> Prediction | None:
+        """What a person sees filled in: the prediction of the newest model version, if the item has one."""
+        for guess in self._tasks[item_id].predictions:
+            if guess.model_version == self._model_version:
+                return guess
+        return None
+
+    def open_items(self) -> list[str]:
+        """The items nobody answered or skipped, in the order they were asked."""
+        return [item for item, task in self._tasks.items() if not task.said]
+
+    def say(self, item_id: str, regions: Sequence[Region], annotator: str, skipped: bool = False) -> str:
+        """Answer or skip one question; the id of the annotation."""
+        task, now = self._tasks[item_id], self._tick()
+        at = _moment(now)
+        said = Annotation(str(next(self._numbers)), item_id, tuple(regions), annotator, at, at, skipped, lead_time=1.0)
+        self._tasks[item_id] = replace(task, said=(*task.said, said), changed=now)
+        return said.id
+
+    def change(self, annotation_id: str, regions: Sequence[Region] | None) -> None:
+        """Replace the regions of one annotation, or delete it."""
+        task = next((t for t in self._tasks.values() if any(one.id == annotation_id for one in t.said)), None)
+        if task is None:
+            raise NotFoundError(f"annotation {annotation_id!r} does not exist", "check the id")
+        now = self._tick()
+        said = tuple(one for one in task.said if one.id != annotation_id)
+        if regions is not None:
+            mine = next(one for one in task.said if one.id == annotation_id)
+            said += (replace(mine, regions=tuple(regions), updated_at=_moment(now)),)
+        self._tasks[task.question.item.id] = replace(task, said=said, changed=now)
+
+    def forget(self, item_id: str) -> None:
+        """Delete one question."""
+        del self._tasks[item_id]
+
+    def _predict(self, question: Question) -> bool:
+        guess = question.prediction
+        task = self._tasks[question.item.id]
+        if guess is None or any(kept.model_version == guess.model_version for kept in task.predictions):
+            return False
+        self._tasks[question.item.id] = replace(task, predictions=(*task.predictions, guess))
+        return True
+
+    def _present(self) -> None:
+        if self.gone:
+            raise NotFoundError(f"dataset {self._name!r} is gone", "choose another dataset name")
+
+    def _tick(self) -> int:
+        self._now += 1
+        return self._now
+
+
+class LabelStudioPerson:
+    """A `Person` who acts through Label Studio's REST API.
+
+    Args:
+        client: Signs in as that person.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def answer(self, dataset: str, item_id: str, regions: Sequence[Region]) -> str:
+        """Submit an annotation."""
+        return self._submit(dataset, item_id, {"result": [dict(one) for one in regions], "lead_time": 3.5})
+
+    def skip(self, dataset: str, item_id: str) -> str:
+        """Submit a skip."""
+        return self._submit(dataset, item_id, {"result": [], "was_cancelled": True})
+
+    def edit(self, dataset: str, annotation_id: str, regions: Sequence[Region]) -> None:
+        """Update an annotation."""
+        body = {"result": [dict(one) for one in regions]}
+        self._client.call("PATCH", f"/api/annotations/{annotation_id}/", body=body)
+
+    def retract(self, dataset: str, annotation_id: str) -> None:
+        """Delete an annotation."""
+        self._client.call("DELETE", f"/api/annotations/{annotation_id}/")
+
+    def next_task(self, dataset: str) -> Mapping[str, Any]:
+        """The task the label stream shows next, with the predictions shown on it."""
+        shown: Mapping[str, Any] = self._client.call("GET", f"/api/projects/{self.project(dataset)}/next")
+        return shown
+
+    def project(self, dataset: str) -> int:
+        """Label Studio's id of the project with this title."""
+        found = self._client.call("GET", "/api/projects", query={"title": dataset, "include": "id,title"})
+        return int(next(one["id"] for one in found["results"] if one["title"] == dataset))
+
+    def _submit(self, dataset: str, item_id: str, body: Mapping[str, Any]) -> str:
+        wanted = [tasks.where(f"data.{tasks.UID}", "equal", item_id, "String")]
+        rows, _ = tasks.page(self._client, self.project(dataset), wanted, "id", 1)
+        return str(self._client.call("POST", f"/api/tasks/{rows[0]['id']}/annotations/", body=dict(body))["id"])
+
+
+class SimulatedAnnotator:
+    """People who know the truth, err now and then, and answer through Label Studio's REST API.
+
+    Whether and how an item is answered wrongly depends on the seed and the item alone: not on the order, not on
+    the threads. An item the truth does not know is skipped.
+
+    Args:
+        client: Signs in as that person.
+        project: Label Studio's id of the project (`LabelStudioDataset.project`).
+        schema: What is asked.
+        truth: Item id -> its labels.
+        error_rate: The share of items answered wrongly.
+        seed: Chooses which.
+        threads: How many answer at once. Label Studio on SQLite serves about as many answers with 2 as with 8.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        project: int,
+        schema: LabelSchema,
+        truth: Mapping[str, Sequence[str]],
+        *,
+        error_rate: float = 0.0,
+        seed: int = 0,
+        threads: int = 4,
+    ) -> None:
+        if not 0.0 <= error_rate <= 1.0:
+            raise ConfigError(f"error_rate is {error_rate}, outside [0, 1]", "choose a share like 0.05")
+        self._client = client
+        self._project = project
+        self._schema = schema
+        self._truth = truth
+        self._error_rate = error_rate
+        self._seed = seed
+        self._threads = threads
+
+    def answer_open(self, limit: int | None = None, progress: Progress = silent) -> int:
+        """Answer or skip every open task, the oldest first, at most `limit` of them; how many that were.
+
+        Raises:
+            BackendError: Label Studio failed; what was answered stays answered.
+        """
+        waiting = self._open_tasks(limit)
+        with ThreadPoolExecutor(self._threads) as pool:
+            submitted = [pool.submit(self._answer, *task) for task in waiting]
+            try:
+                for done, future in enumerate(submitted):
+                    progress("answering", done, len(waiting))
+                    future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        progress("answering", len(waiting), len(waiting))
+        return len(waiting)
+
+    def answer_to(self, item_id: str) -> tuple[str, ...] | None:
+        """The labels this person gives an item; None when she skips it."""
+        if item_id not in self._truth:
+            return None
+        right = tuple(label for label in self._schema.labels if label in set(self._truth[item_id]))
+        if self._drawn(item_id, "err") >= self._error_rate:
+            return right
+        return self._wrong(item_id, right)
+
+    def _wrong(self, item_id: str, right: tuple[str, ...]) -> tuple[str, ...]:
+        labels = self._schema.labels
+        if not self._schema.multiple:
+            others = [label for label in labels if label not in right]
+            return (others[int(self._drawn(item_id, "which") * len(others))],)
+        flipped = labels[int(self._drawn(item_id, "which") * len(labels))]
+        wrong = tuple(label for label in labels if (label in right) != (label == flipped))
+        return wrong or (labels[(labels.index(flipped) + 1) % len(labels)],)
+
+    def _open_tasks(self, limit: int | None) -> list[tuple[int, str]]:
+        nobody = [
+            tasks.where("total_annotations", "equal", 0, "Number"),
+            tasks.where("cancelled_annotations", "equal", 0, "Number"),
+        ]
+        pages = tasks.scan(self._client, self._project, nobody, "id,data", size=min(limit or 1000, 1000))
+        rows = (row for page in pages for row in page if tasks.UID in row["data"])
+        return [(int(row["id"]), str(row["data"][tasks.UID])) for row in islice(rows, limit)]
+
+    def _answer(self, task: int, item_id: str) -> None:
+        labels = self.answer_to(item_id)
+        regions = regions_of(self._schema, labels) if labels is not None else ()
+        body = {
+            "result": [dict(region) for region in regions],
+            "was_cancelled": labels is None,
+            "lead_time": round(2.0 + 6.0 * self._drawn(item_id, "lead time"), 2),
+        }
+        self._client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
+
+    def _drawn(self, item_id: str, what: str) -> float:
+        """A number in [0, 1) that the seed, the item and the purpose decide."""
+        digest = sha256(f"{self._seed}/{what}/{item_id}".encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64
+
+
+def _refusal(call: Callable[[], object]) -> LabelLoopError:
+    """The error a call raises; fails when there is none."""
+    try:
+        call()
+    except LabelLoopError as error:
+        return error
+    raise AssertionError("nothing was refused")
+
+
+def _counts(names: Iterator[str]) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for name in names:
+        counted[name] = counted.get(name, 0) + 1
+    return counted
+
+
+def _moment(now: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now)

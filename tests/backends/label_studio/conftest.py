@@ -1,0 +1,111 @@
+"""A stand-in for an environment with Label Studio: same commands, a server of thirty lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from labelloop.backends.label_studio.environment import CACHE_VARIABLE, DATABASE, DEFAULT_VERSION, ENV_VARIABLE
+from labelloop.backends.label_studio.server import Server
+from labelloop.errors import NotFoundError
+
+_PYTHON = """#!/bin/sh
+case "$1" in
+*bootstrap.py)
+  if [ -e "{control}/bootstrap-fails" ]; then cat >&2; exit 3; fi
+  cat > "$LABEL_STUDIO_BASE_DATA_DIR/user.json";;
+*) env > "{control}/environment"; PYTHONPATH="{control}" exec "{python}" "$@";;
+esac
+"""
+
+_SERVER = """
+import json, os, socket, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+control = Path(__file__).parent.parent
+data = Path(os.environ["LABEL_STUDIO_BASE_DATA_DIR"])
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        token = json.loads((data / "user.json").read_text())["token"]
+        known = self.headers["Authorization"] == f"Token {token}"
+        body = b"{}"
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+def main():
+    if (control / "dies").exists():
+        sys.exit("boom: the database is on fire")
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    if (control / "moves").exists():
+        (control / "moves").unlink()
+        print(f"* Port {port} is in use.", flush=True)
+        port += 700
+    try:
+        ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    except KeyboardInterrupt:
+        (control / "ended cleanly").touch()
+        sys.exit(0)
+"""
+
+
+@dataclass
+class Secrets:
+    """A secrets manager in memory."""
+
+    kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def get(self, name: str) -> Mapping[str, str]:
+        if name not in self.kept:
+            raise NotFoundError(f"no secret {name!r}", "set it first")
+        return self.kept[name]
+
+    def set(self, name: str, values: Mapping[str, str]) -> None:
+        self.kept[name] = dict(values)
+
+    def delete(self, name: str) -> None:
+        del self.kept[name]
+
+    def names(self) -> Sequence[str]:
+        return sorted(self.kept)
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose files `dies`, `moves` and `bootstrap-fails` steer the stand-in server."""
+    control = tmp_path / "control"
+    package = tmp_path / "env" / "lib" / "python3" / "site-packages" / "label_studio"
+    package.mkdir(parents=True)
+    (control / "label_studio").mkdir(parents=True)
+    (control / "label_studio" / "__init__.py").touch()
+    (control / "label_studio" / "server.py").write_text(_SERVER)
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(_PYTHON.format(control=control, python=sys.executable))
+    python.chmod(0o755)
+    template = tmp_path / "cache" / f"label-studio-{DEFAULT_VERSION}.template" / DATABASE
+    template.parent.mkdir(parents=True)
+    template.write_bytes(b"an empty database")
+    monkeypatch.setenv(ENV_VARIABLE, str(tmp_path / "env"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return control
+
+
+@pytest.fixture
+def server(tmp_path: Path, stand_in: Path, secrets: Secrets) -> Iterator[Server]:
+    """A managed server that is the stand-in."""
+    made = Server(tmp_path / "home", secrets, port=8393)
+    yield made
+    made.down()

@@ -1,0 +1,154 @@
+"""One call to Label Studio: two kinds of token, and every failure under its own name."""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from labelloop.backends.label_studio.client import Client
+from labelloop.errors import BackendError, ConfigError, NotFoundError
+
+LEGACY = "0123456789abcdef0123456789abcdef01234567"
+PERSONAL = "header.payload.signature"
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers what `status` and `said` tell it, and gives out numbered access tokens."""
+
+    status = 200
+    said = b"{}"
+    seen: list[str] = []  # noqa: RUF012 - reset by the fixture
+    refreshes = 0
+    refused: set[str] = set()  # noqa: RUF012 - reset by the fixture
+
+    def do_GET(self) -> None:
+        authorization = self.headers.get("Authorization", "")
+        self.seen.append(authorization)
+        self._send(401 if authorization in self.refused else self.status, self.said)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).refreshes += 1
+        claims = urlsafe_b64encode(json.dumps({"iat": 0, "exp": 300}).encode()).decode().rstrip("=")
+        self._send(self.status, json.dumps({"access": f"{self.refreshes}.{claims}.s"}).encode())
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Service.status, Service.said, Service.refreshes = 200, b"{}", 0
+    Service.seen, Service.refused = [], set()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_legacy_token_is_sent_as_it_is(url: str) -> None:
+    Client(url, LEGACY).call("GET", "/x")
+
+    assert Service.seen == [f"Token {LEGACY}"]
+
+
+def test_a_personal_token_is_exchanged_once_and_renewed_before_its_end(url: str) -> None:
+    now = [0.0]
+    client = Client(url, PERSONAL, clock=lambda: now[0])
+
+    for now[0] in (0.0, 200.0, 250.0, 260.0):
+        client.call("GET", "/x")
+
+    assert [seen.split(".")[0] for seen in Service.seen] == ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2"]
+
+
+def test_an_access_token_refused_early_is_renewed_once(url: str) -> None:
+    client = Client(url, PERSONAL)
+    client.call("GET", "/x")
+    Service.refused = set(Service.seen)
+
+    client.call("GET", "/x")
+
+    assert Service.refreshes == 2
+
+
+def test_a_personal_token_that_is_refused_says_where_to_get_one(url: str) -> None:
+    Service.status = 401
+
+    with pytest.raises(ConfigError, match="personal access token is wrong, expired") as caught:
+        Client(url, PERSONAL).call("GET", "/x")
+
+    assert "/user/account/personal-access-token" in caught.value.hint
+    assert PERSONAL not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retryable"),
+    [(400, BackendError, False), (500, BackendError, True), (503, BackendError, True)],
+)
+def test_a_failure_is_named_with_its_status(url: str, status: int, kind: type[BackendError], retryable: bool) -> None:
+    Service.status, Service.said = status, b'{"detail": "no such column"}'
+
+    with pytest.raises(kind, match=f"answered {status} to GET /x: no such column") as caught:
+        Client(url, LEGACY).call("GET", "/x")
+
+    assert caught.value.retryable is retryable
+
+
+def test_something_missing_is_not_found(url: str) -> None:
+    Service.status = 404
+
+    with pytest.raises(NotFoundError, match="answered 404"):
+        Client(url, LEGACY).call("GET", "/x")
+
+
+def test_a_legacy_token_that_is_refused_never_shows(url: str) -> None:
+    Service.status, Service.said = 401, json.dumps({"detail": f"Invalid token {LEGACY}"}).encode()
+
+    with pytest.raises(ConfigError, match="legacy token is wrong") as caught:
+        Client(url, LEGACY).call("GET", "/x")
+
+    assert LEGACY not in caught.value.message + repr(Client(url, LEGACY))
+
+
+def test_a_page_of_html_is_never_dumped(url: str) -> None:
+    Service.status, Service.said = 500, b"<html>" + b"x" * 10_000
+
+    with pytest.raises(BackendError) as caught:
+        Client(url, LEGACY).call("GET", "/x")
+
+    assert len(caught.value.message) < 200
+
+
+def test_an_address_of_another_service_is_said(url: str) -> None:
+    Service.said = b"<html>hello</html>"
+
+    with pytest.raises(BackendError, match="does not speak Label Studio's API"):
+        Client(url, LEGACY).call("GET", "/x")
+
+
+def test_a_service_that_is_down_may_be_asked_again(url: str) -> None:
+    with pytest.raises(BackendError, match="cannot be reached") as caught:
+        Client("http://127.0.0.1:9", LEGACY).call("GET", "/x")
+
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("address", ["label.example.com", "ftp://label.example.com", "http://", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="no address"):
+        Client(address, LEGACY)

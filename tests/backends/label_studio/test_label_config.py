@@ -1,0 +1,75 @@
+"""A label schema as Label Studio's config: every character survives, every difference is named."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from labelloop.backends.label_studio.config import config_of, differences
+from labelloop.types import LabelSchema
+
+SCHEMA = LabelSchema("image", ("cat", "dog"))
+
+
+def parsed(schema: LabelSchema, **changes: Any) -> dict[str, Any]:
+    """A project as Label Studio describes one that was made from the schema."""
+    control = {
+        "type": "Choices",
+        "to_name": [schema.modality],
+        "inputs": [{"type": schema.modality.capitalize(), "valueType": None, "value": schema.modality}],
+        "labels": list(schema.labels),
+    }
+    return {"label_config": config_of(schema), "parsed_label_config": {schema.control: {**control, **changes}}}
+
+
+@pytest.mark.parametrize("task", ["single-choice", "multiple-choice"])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_every_task_type_agrees_with_itself(task: Any, modality: Any) -> None:
+    schema = LabelSchema(modality, ("a", "b"), task)
+
+    assert differences(schema, parsed(schema)) == []
+
+
+def test_labels_and_instructions_survive_xml() -> None:
+    schema = LabelSchema("text", ('<b> & "c"', "it's\tz"), instruction="Is 3 < 4 & $x?\nSay.")
+
+    root = ElementTree.fromstring(config_of(schema))
+
+    assert tuple(choice.get("value") for choice in root.iter("Choice")) == schema.labels
+    header = next(root.iter("Header")).get("value")
+    assert header is not None
+    assert header.replace("\N{WORD JOINER}", "") == "Is 3 < 4 & $x? Say."
+    assert "$x" not in header  # Label Studio would demand a field x of every task
+
+
+def test_only_as_many_labels_as_there_are_digits_get_a_hotkey() -> None:
+    root = ElementTree.fromstring(config_of(LabelSchema("text", tuple(f"label {n}" for n in range(12)))))
+
+    assert [choice.get("hotkey") for choice in root.iter("Choice")] == [*"1234567890", None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": ["cat"]}, "labels missing in Label Studio: 'dog'"),
+        ({"labels": ["cat", "dog", "fish"]}, "labels only in Label Studio: 'fish'"),
+        ({"type": "Labels"}, "is a Labels, not Choices"),
+        ({"to_name": ["other"]}, "points at ['other']"),
+        ({"inputs": [{"type": "Image", "value": "picture"}]}, "not the image of each task's 'image'"),
+    ],
+)
+def test_a_change_by_hand_is_named(changes: dict[str, Any], said: str) -> None:
+    assert said in "; ".join(differences(SCHEMA, parsed(SCHEMA, **changes)))
+
+
+def test_a_control_that_is_gone_is_named() -> None:
+    assert differences(SCHEMA, {"parsed_label_config": {}}) == ["the control 'label' is gone"]
+
+
+def test_a_single_choice_that_became_multiple_is_named() -> None:
+    project = parsed(SCHEMA)
+    project["label_config"] = project["label_config"].replace('choice="single"', 'choice="multiple"')
+
+    assert differences(SCHEMA, project) == ["it is no single-choice any more"]

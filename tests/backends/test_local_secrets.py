@@ -1,0 +1,257 @@
+"""The encrypted file keeps the contract, gives nothing away, and is never destroyed by a wrong key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from filelock import FileLock
+
+from labelloop.backends import local_secrets
+from labelloop.backends.local_secrets import KEY_VARIABLE, LocalSecretsManager
+from labelloop.errors import BusyError, ConfigError
+from labelloop.testing.secrets import VALUE, MemorySecrets, SecretsManagerContract
+
+
+class KeyringError(Exception):
+    pass
+
+
+class FakeKeyring(types.ModuleType):
+    """A keyring with a memory; `mood` may be `kind`, `locked` or `forgetful`."""
+
+    def __init__(self, mood: str) -> None:
+        super().__init__("keyring")
+        self.mood = mood
+        self.kept: dict[tuple[str, str], str] = {}
+        self.errors = types.SimpleNamespace(KeyringError=KeyringError)
+
+    def get_password(self, service: str, account: str) -> str | None:
+        if self.mood == "locked":
+            raise KeyringError
+        return self.kept.get((service, account))
+
+    def set_password(self, service: str, account: str, password: str) -> None:
+        if self.mood == "locked":
+            raise KeyringError
+        if self.mood == "kind":
+            self.kept[service, account] = password
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's configuration folder, with no key anywhere and no keyring."""
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.setattr(local_secrets, "_default_key_file", lambda: tmp_path / "user" / "secrets.key")
+    monkeypatch.setattr(local_secrets, "find_spec", lambda name: None)
+    return tmp_path / "user"
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> LocalSecretsManager:
+    return LocalSecretsManager(path=str(tmp_path / "ws" / "secrets"))
+
+
+def use_keyring(monkeypatch: pytest.MonkeyPatch, mood: str) -> FakeKeyring:
+    keyring = FakeKeyring(mood)
+    monkeypatch.setattr(local_secrets, "find_spec", lambda name: keyring)
+    monkeypatch.setattr(local_secrets, "import_module", lambda name: keyring)
+    return keyring
+
+
+class TestLocalSecretsManager(SecretsManagerContract):
+    @pytest.fixture
+    def secrets(self, tmp_path: Path) -> LocalSecretsManager:
+        return LocalSecretsManager(path=str(tmp_path / "ws" / "secrets"))
+
+
+class TestMemorySecrets(SecretsManagerContract):
+    @pytest.fixture
+    def secrets(self) -> MemorySecrets:
+        return MemorySecrets()
+
+
+def test_nothing_readable_is_on_the_disk(secrets: LocalSecretsManager, tmp_path: Path) -> None:
+    secrets.set("label-studio", {"api_key": VALUE})
+
+    everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    for word in (VALUE, "label-studio", "api_key"):
+        assert word.encode() not in everything
+
+
+def test_only_the_user_can_read_the_files(secrets: LocalSecretsManager, user: Path) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+
+    modes = [path.stat().st_mode & 0o777 for path in (secrets.file, user / "secrets.key", user)]
+
+    assert modes == [0o600, 0o600, 0o700]
+
+
+def test_reading_creates_no_file(secrets: LocalSecretsManager, tmp_path: Path) -> None:
+    assert secrets.names() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "where"), [("", "ws/.labelloop/secrets"), ("s/file", "ws/s/file"), ("/elsewhere", "/elsewhere")]
+)
+def test_a_relative_path_is_relative_to_the_workspace(tmp_path: Path, path: str, where: str) -> None:
+    assert LocalSecretsManager(path=path, home=tmp_path / "ws" / ".labelloop").file == tmp_path / where
+
+
+def test_a_manager_without_a_file_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no file"):
+        LocalSecretsManager()
+
+
+def test_the_key_of_the_environment_is_used_and_not_kept(
+    secrets: LocalSecretsManager, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
+
+    secrets.set("ls", {"api_key": VALUE})
+
+    assert secrets.get("ls") == {"api_key": VALUE}
+    assert not user.exists()
+
+
+@pytest.mark.parametrize("key", ["short", "not/base64!" * 4, "é" * 44])
+def test_a_key_that_is_none_is_refused_and_not_shown(
+    secrets: LocalSecretsManager, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, key)
+
+    with pytest.raises(ConfigError, match=KEY_VARIABLE) as caught:
+        secrets.set("ls", {"api_key": VALUE})
+
+    assert key not in caught.value.message + caught.value.hint
+    assert "generate_key" in caught.value.hint
+
+
+def test_a_key_file_that_holds_no_key_is_refused_and_kept(secrets: LocalSecretsManager, user: Path) -> None:
+    user.mkdir()
+    (user / "secrets.key").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match=r"secrets\.key"):
+        secrets.set("ls", {"api_key": VALUE})
+
+    assert (user / "secrets.key").read_bytes() == b"\xff\xfe"
+
+
+@pytest.mark.parametrize("action", ["get", "set", "delete", "names"])
+def test_a_wrong_key_destroys_nothing(
+    secrets: LocalSecretsManager, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+    before = secrets.file.read_bytes()
+    monkeypatch.setenv(KEY_VARIABLE, Fernet.generate_key().decode())
+    arguments: dict[str, list[Any]] = {"get": ["ls"], "set": ["ls", {"api_key": "new"}], "delete": ["ls"], "names": []}
+
+    with pytest.raises(ConfigError, match="cannot be decrypted") as caught:
+        getattr(secrets, action)(*arguments[action])
+
+    assert KEY_VARIABLE in caught.value.hint
+    assert secrets.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\x00"])
+def test_a_damaged_file_is_refused_and_kept(secrets: LocalSecretsManager, content: bytes) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+    secrets.file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="cannot be decrypted"):
+        secrets.set("other", {"api_key": VALUE})
+
+    assert secrets.file.read_bytes() == content
+
+
+def test_an_empty_name_is_refused(secrets: LocalSecretsManager) -> None:
+    with pytest.raises(ConfigError, match="not a name"):
+        secrets.set(" ", {"api_key": VALUE})
+
+
+def test_a_working_keyring_keeps_the_key(
+    secrets: LocalSecretsManager, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring = use_keyring(monkeypatch, "kind")
+
+    secrets.set("ls", {"api_key": VALUE})
+
+    assert secrets.get("ls") == {"api_key": VALUE}
+    assert len(keyring.kept) == 1
+    assert not (user / "secrets.key").exists()
+
+
+@pytest.mark.parametrize("mood", ["locked", "forgetful"])
+def test_a_keyring_that_does_not_work_gives_way_to_a_file(
+    secrets: LocalSecretsManager, user: Path, monkeypatch: pytest.MonkeyPatch, mood: str
+) -> None:
+    use_keyring(monkeypatch, mood)
+
+    secrets.set("ls", {"api_key": VALUE})
+
+    assert secrets.get("ls") == {"api_key": VALUE}
+    assert (user / "secrets.key").exists()
+
+
+def test_a_keyring_that_comes_later_leaves_the_secrets_readable(
+    secrets: LocalSecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+    keyring = use_keyring(monkeypatch, "kind")
+    keyring.set_password("labelloop", "secrets-key", Fernet.generate_key().decode())
+
+    assert secrets.get("ls") == {"api_key": VALUE}
+
+
+def test_a_chosen_key_file_is_used_instead_of_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = use_keyring(monkeypatch, "kind")
+    chosen = tmp_path / "mine" / "key"
+
+    LocalSecretsManager(path=str(tmp_path / "secrets"), key_file=str(chosen)).set("ls", {"api_key": VALUE})
+
+    assert chosen.exists()
+    assert keyring.kept == {}
+
+
+def test_another_process_that_keeps_writing_is_reported(
+    secrets: LocalSecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_secrets, "PATIENCE", 0)
+    secrets.file.parent.mkdir()
+
+    with FileLock(f"{secrets.file}.lock"), pytest.raises(BusyError, match="another process is writing"):
+        secrets.set("ls", {"api_key": VALUE})
+
+
+def test_processes_that_start_at_once_end_with_one_key_and_every_secret(tmp_path: Path) -> None:
+    program = """
+import sys
+from labelloop.backends.local_secrets import LocalSecretsManager
+manager = LocalSecretsManager(path=sys.argv[1], key_file=sys.argv[2])
+sys.stdin.readline()
+for n in range(5):
+    manager.set(f"{sys.argv[3]}-{n}", {"key": "1"})
+"""
+    files = [str(tmp_path / "secrets"), str(tmp_path / "key")]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, *files, str(n)], stdin=subprocess.PIPE, env=os.environ.copy())
+        for n in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    codes = [process.wait(60) for process in processes]
+    for process in processes:
+        process.communicate()
+
+    assert codes == [0, 0, 0, 0]
+    assert len(LocalSecretsManager(path=files[0], key_file=files[1]).names()) == 20
