@@ -226,7 +226,6 @@ def test_a_table_goes_through_a_step(run: Run) -> None:
         (pa.table({"a": [1]}), pa.table({"a": [2]})),
         (double, take),
     ],
-    ids=repr,
 )
 def test_another_argument_executes_again(run: Run, one: Any, other: Any) -> None:
     run(take, one)

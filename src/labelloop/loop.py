@@ -15,7 +15,7 @@ from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, w
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.learning import Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import Changes
+from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.rounds import Round
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
@@ -122,6 +122,12 @@ class Loop:
             changes += self.ledger.answers.hear(page, self._clock())
         return changes, self._notice_lost()
 
+    def study(self) -> Learned:
+        """Hear, learn and judge, without asking or promoting anything; a tick that follows reuses the result."""
+        with self.ledger.lease.held():
+            self.hear()
+            return self.learning.learn()
+
     def look(self) -> Situation:
         """Where the loop stands, from the ledger alone."""
         last = self.ledger.rounds.last()
@@ -177,12 +183,7 @@ class Loop:
         assert planned is not None
         watch = Stopwatch()
         with watch.stage("ask"):
-            waiting = self.ledger.answers.questions(["planned", "asked"])
-            due = [
-                one
-                for one in waiting
-                if one.state == "planned" or (one.prediction and one.prediction.model_version == planned.version)
-            ]
+            due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
             items = self.ledger.items.get([one.item_id for one in due])
             asked = self.dataset.ask([Question(items[one.item_id], one.prediction) for one in due]) if due else None
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
@@ -193,3 +194,12 @@ class Loop:
         if self.dataset.size() >= expected:
             return 0
         return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+
+
+def _is_due(one: Asking, round_: Round) -> bool:
+    """Whether finishing a round sends this question: all of its own, and open ones with a guess of its model.
+
+    Questions of the round that were sent before a crash are sent again: asking is idempotent, and only a complete
+    `ask` makes the predictions visible.
+    """
+    return one.round == round_.number or (one.prediction is not None and one.prediction.model_version == round_.version)

@@ -62,9 +62,7 @@ def train(app: App) -> None:
     from labelloop.overview import learned_as_dict, learned_in_words
 
     with working(as_json=app.as_json) as progress:
-        loop = app.loop(progress)
-        loop.hear()
-        learned = loop.learning.learn()
+        learned = app.loop(progress).study()
     show(learned_as_dict(learned), learned_in_words(learned), as_json=app.as_json)
 
 

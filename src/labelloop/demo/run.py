@@ -142,7 +142,8 @@ def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, 
         if isinstance(outcome.action, Stop):
             return
         people = people or _people(loop, stack, demo, truth)
-        people.answer_open(progress=view.progress)
+        if people.answer_open(progress=view.progress):
+            view.say("people have answered")
 
 
 def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> Any:
