@@ -98,7 +98,7 @@ def test_a_fitting_prediction_has_no_problems() -> None:
         ([choices("cat", from_name="lable")], 0.5, "result[0].from_name is 'lable', not 'label'"),
         ([choices("cat", to_name="text")], 0.5, "result[0].to_name is 'text', not 'image'"),
         ([choices("cat", type="labels")], 0.5, "result[0].type is 'labels', not 'choices'"),
-        ([choices(value={"labels": ["cat"]})], 0.5, "result[0].value is {'labels': ['cat']}, not {\"choices\": [...]}"),
+        ([choices(value={"labels": ["cat"]})], 0.5, "result[0].value.choices is missing: value is {'labels': ['cat']}"),
         ([choices("wolf")], 0.5, "result[0].value.choices has the unknown label 'wolf'"),
         ([choices()], 0.5, "result[0].value.choices is empty"),
         ([choices("cat", "dog")], 0.5, "result[0].value.choices has 2 labels (cat, dog) for a single choice"),

@@ -256,7 +256,7 @@ def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[st
     value = region.get("value")
     choices = value.get("choices") if isinstance(value, Mapping) else None
     if not isinstance(choices, list | tuple):
-        return [*found, f"{where}.value is {value!r}, not " + '{"choices": [...]}']
+        return [*found, f"{where}.value.choices is missing: value is {value!r}"]
     unknown = [choice for choice in choices if choice not in schema.labels]
     found += [f"{where}.value.choices has the unknown label {choice!r}" for choice in unknown]
     if not choices:

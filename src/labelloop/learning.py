@@ -118,7 +118,7 @@ class Learning:
         last = self._ledger.rounds.last()
         champion = last.model if last else ""
         if not len(training):
-            judged = Judged(champion, "", False, "no answers to learn from yet", metrics.nothing(self._schema.labels))
+            judged = Judged(champion, "", False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
             model = self._run(rounds.train, self._learner, training)
@@ -180,8 +180,7 @@ class Learning:
         """Promote the new model unless the one in use is surely better on the same held-out items."""
         ref, version = str(model.ref), _version(model.ref)
         if not len(judging):
-            nothing = metrics.nothing(self._schema.labels)
-            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", nothing)
+            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", self._no_score())
         ours = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
         score = self._run(rounds.evaluate, ours, judging).value
         if champion in ("", ref):
@@ -195,6 +194,9 @@ class Learning:
             return Judged(ref, version, True, verdict.reason, score)
         kept = self._run(rounds.evaluate, theirs, judging).value
         return Judged(champion, _version(before.ref), False, verdict.reason, kept)
+
+    def _no_score(self) -> Metrics:
+        return metrics.nothing(self._schema.labels, multiple=self._schema.multiple)
 
     def _known(self, columns: ItemColumns) -> Known:
         asked = [one.item_id for one in self._ledger.answers.questions()]

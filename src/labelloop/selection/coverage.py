@@ -188,7 +188,7 @@ def _clusters(points: np.ndarray, k: int, rng: np.random.Generator) -> tuple[np.
     """((k, d) middles, (n,) cluster of each point); some clusters are empty where points are the same."""
     from sklearn.cluster import KMeans, kmeans_plusplus
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     # Seeding on every point would cost more than all the rest.
     few = points[_draw(len(points), _SEEDED * k, rng)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.types import LabelSchema, Prediction, Question, Region
+from labelloop.labels import problems
+from labelloop.types import LabelSchema, Prediction, Question
 
 _HOTKEYS = "1234567890"
 
@@ -24,15 +24,17 @@ def config_of(schema: LabelSchema) -> str:
     """The label config people see: the instruction, the item, the choices with hotkeys."""
     name, choice = object_name(schema), "multiple" if schema.multiple else "single"
     default = "Choose every label that fits" if schema.multiple else "Choose the label that fits best"
-    labels = "\n".join(f"    {_choice(label, place)}" for place, label in enumerate(schema.labels))
+    keys = _hotkeys(schema.labels)
+    labels = "\n".join(f"    {_choice(label, key)}" for label, key in zip(schema.labels, keys, strict=True))
+    required = "" if schema.multiple else ' required="true"'
     return (
         f'<View style="max-width: 60rem; margin: 0 auto">\n'
         f'  <Header size="4" value={quoteattr(_shown(schema.instruction or default))}/>\n'
-        f"  {_shown_object(schema)}\n"
         f"  <Choices name={quoteattr(schema.control)} toName={quoteattr(name)}"
-        f' choice="{choice}" showInline="true" required="true">\n'
+        f' choice="{choice}" showInline="true"{required}>\n'
         f"{labels}\n"
         f"  </Choices>\n"
+        f"  {_shown_object(schema)}\n"
         f"</View>\n"
     )
 
@@ -73,47 +75,27 @@ def checked_version(schema: LabelSchema, questions: Sequence[Question]) -> str:
         if guess is None:
             continue
         if guess.item_id != question.item.id:
-            raise _misfit(question.item.id, "item_id", guess.item_id, "it belongs to another item")
+            raise _misfit(question.item.id, f"item_id is {guess.item_id!r}, another item")
         _check(schema, guess)
         versions.setdefault(guess.model_version, guess.item_id)
     if len(versions) > 1:
         first, second = list(versions)[:2]
-        raise _misfit(
-            versions[second], "model_version", second, f"item {versions[first]!r} has {first!r} in the same call"
-        )
+        also = f"item {versions[first]!r} has {first!r} in the same call"
+        raise _misfit(versions[second], f"model_version is {second!r}, but {also}")
     return next(iter(versions), "")
 
 
 def _check(schema: LabelSchema, guess: Prediction) -> None:
+    faults = problems(schema, guess.regions, guess.score)
     if not guess.model_version.strip():
-        raise _misfit(guess.item_id, "model_version", guess.model_version, "it is empty")
-    if not (math.isfinite(guess.score) and 0.0 <= guess.score <= 1.0):
-        raise _misfit(guess.item_id, "score", guess.score, "it is outside [0, 1]")
-    if len(guess.regions) > 1:
-        raise _misfit(guess.item_id, "regions", len(guess.regions), f"the control {schema.control!r} takes one answer")
-    for region in guess.regions:
-        _check_region(schema, guess.item_id, region)
+        faults.append(f"model_version is {guess.model_version!r}, which is empty")
+    if faults:
+        raise _misfit(guess.item_id, "; ".join(faults))
 
 
-def _check_region(schema: LabelSchema, item_id: str, region: Region) -> None:
-    wanted = {"from_name": schema.control, "to_name": object_name(schema), "type": "choices"}
-    for field, fitting in wanted.items():
-        if region.get(field) != fitting:
-            raise _misfit(item_id, field, region.get(field), f"the label schema says {fitting!r}")
-    value = region.get("value")
-    choices = value.get("choices") if isinstance(value, Mapping) else None
-    if not isinstance(choices, list | tuple) or not choices:
-        raise _misfit(item_id, "value.choices", choices, "it must list at least one label")
-    unknown = [choice for choice in choices if choice not in schema.labels]
-    if unknown:
-        raise _misfit(item_id, "value.choices", unknown[0], f"the labels are {', '.join(schema.labels)}")
-    if len(choices) > 1 and not schema.multiple:
-        raise _misfit(item_id, "value.choices", list(choices), "a single choice takes one label")
-
-
-def _misfit(item_id: str, field: str, value: object, why: str) -> ConfigError:
+def _misfit(item_id: str, why: str) -> ConfigError:
     return ConfigError(
-        f"the prediction for item {item_id!r} has {field} = {value!r}: {why}",
+        f"the prediction for item {item_id!r} does not fit: {why}",
         "correct the learner or the label schema; nothing was sent",
     )
 
@@ -134,9 +116,16 @@ def _shown_object(schema: LabelSchema) -> str:
     return f'<Text name="{name}" value="${name}" granularity="word"/>'
 
 
-def _choice(label: str, place: int) -> str:
-    hotkey = f' hotkey="{_HOTKEYS[place]}"' if place < len(_HOTKEYS) else ""
-    return f"<Choice value={quoteattr(label)}{hotkey}/>"
+def _hotkeys(labels: Sequence[str]) -> list[str]:
+    """A key for each label: the label itself where all are single characters, else 1 to 9 and 0; then none."""
+    if len({label.lower() for label in labels if len(label) == 1 and label.isalnum()}) == len(labels):
+        return [label.lower() for label in labels]
+    return [_HOTKEYS[place] if place < len(_HOTKEYS) else "" for place in range(len(labels))]
+
+
+def _choice(label: str, hotkey: str) -> str:
+    key = f' hotkey="{hotkey}"' if hotkey else ""
+    return f"<Choice value={quoteattr(label)}{key}/>"
 
 
 def _shown(instruction: str) -> str:

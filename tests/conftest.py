@@ -1,0 +1,173 @@
+"""A small world for tests of the loop: a workspace, people in memory, texts whose first word is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import select
+
+from labelloop.backends.local_orchestrator import LocalOrchestrator
+from labelloop.backends.local_store import LocalArtifactStore
+from labelloop.config import Workspace, load
+from labelloop.ledger import Ledger, tables
+from labelloop.ledger.answers import Asking
+from labelloop.ledger.rounds import Round
+from labelloop.labels import regions_of
+from labelloop.loop import Loop, Outcome
+from labelloop.sources import content_id
+from labelloop.stack import Stack
+from labelloop.testing.annotator import FakeAnnotator, FakeDataset
+from labelloop.types import Item, NewItem
+
+NAME = "animals"
+LABELS = ("cat", "dog", "owl")
+NOW = datetime(2026, 2, 3, tzinfo=UTC)
+
+_TOML = """
+[dataset]
+name = "animals"
+modality = "text"
+labels = ["cat", "dog", "owl"]
+[loop]
+batch = 6
+[holdout]
+share = 0.25
+size = 12
+per_round = 4
+[learner]
+flavor = "quick_learner:QuickLearner"
+"""
+
+_CLOCKED = {"seconds", "started_at", "heard_at", "since", "expires", "holder", "fence"}
+
+
+@dataclass
+class Parts:
+    """A stack of components that are given, not built."""
+
+    annotator: FakeAnnotator
+    artifact_store: Any
+    orchestrator: LocalOrchestrator = field(default_factory=LocalOrchestrator)
+
+
+@dataclass
+class World:
+    """One workspace and its people. Every `loop()` is what a new process would build."""
+
+    root: Path
+    people: FakeAnnotator = field(default_factory=FakeAnnotator)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "labelloop.toml").write_text(_TOML)
+
+    def workspace(self, **settings: Any) -> Workspace:
+        """The workspace, with `loop__batch=3` for `loop.batch`."""
+        return load(self.root, {}, {name.replace("__", "."): value for name, value in settings.items()})
+
+    def loop(self, **settings: Any) -> Loop:
+        """A loop over this world."""
+        parts = Parts(self.people, LocalArtifactStore(path=str(self.root / "artifacts")))
+        return Loop(self.workspace(**settings), cast(Stack, parts), clock=lambda: NOW)
+
+    def tick(self, **settings: Any) -> Outcome:
+        """One tick of a new loop."""
+        loop = self.loop(**settings)
+        try:
+            return loop.tick()
+        finally:
+            loop.ledger.close()
+
+    def ledger(self) -> Ledger:
+        """The ledger, to look at."""
+        return self.loop().ledger
+
+    def add(self, count: int = 40, start: int = 0, labels: Sequence[str] = LABELS) -> list[str]:
+        """Add texts of every class in turn; their ids."""
+        return self.add_texts([f"{labels[i % len(labels)]} number {i}" for i in range(start, start + count)])
+
+    def add_texts(self, texts: Sequence[str]) -> list[str]:
+        """Add texts; their ids."""
+        items = [Item(content_id(text), "text", text=text, digest=content_id(text)) for text in texts]
+        ledger = self.ledger()
+        ledger.items.add([NewItem(item, b"") for item in items])
+        ledger.close()
+        return [item.id for item in items]
+
+    @property
+    def dataset(self) -> FakeDataset:
+        """The dataset as the annotator keeps it."""
+        return self.people.open(NAME, self.loop().schema, create=False)
+
+    def truth(self) -> Mapping[str, str]:
+        """Item id -> its first word."""
+        ledger = self.ledger()
+        found = {item.id: item.text.split()[0] for item in ledger.items.between(0, ledger.items.count())}
+        ledger.close()
+        return found
+
+    def answer(self, item_id: str, label: str) -> str:
+        """One person answers one question; the id of the annotation."""
+        return self.people.answer(NAME, item_id, regions_of(self.loop().schema, [label]))
+
+    def answer_all(self, wrongly: bool = False) -> int:
+        """People answer everything that is open, truly or all wrongly; how many that were."""
+        truth = self.truth()
+        waiting = self.dataset.open_items()
+        for item_id in waiting:
+            label = truth[item_id]
+            self.answer(item_id, LABELS[(LABELS.index(label) + 1) % 3] if wrongly else label)
+        return len(waiting)
+
+    def play(self, rounds: int, **settings: Any) -> Outcome:
+        """Tick and answer, `rounds` times."""
+        for _ in range(rounds):
+            outcome = self.tick(**settings)
+            self.answer_all()
+        return outcome
+
+    def questions(self) -> list[Asking]:
+        """Every question."""
+        return self.ledger().answers.questions()
+
+    def last(self) -> Round:
+        """The newest round."""
+        last = self.ledger().rounds.last()
+        assert last is not None
+        return last
+
+    def dump(self) -> Mapping[str, Any]:
+        """Everything the ledger and the annotator hold, without times of the clock and holders of the lease."""
+        ledger = self.ledger()
+        with ledger.engine.connect() as connection:
+            held = {
+                table.name: sorted(repr(_timeless(row._asdict())) for row in connection.execute(select(table)))
+                for table in tables.metadata.sorted_tables
+            }
+        ledger.close()
+        shown = {item: (self.dataset.url(item), self.dataset.prediction(item)) for item in self.dataset.present()}
+        return {**held, "annotator": shown}
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _timeless(inside) for key, inside in value.items() if key not in _CLOCKED}
+    return value
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty workspace and its people."""
+    return World(tmp_path / "world")
+
+
+@pytest.fixture
+def animals(world: World) -> World:
+    """Forty texts to be labelled."""
+    world.add()
+    return world
