@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labelloop.config import Workspace, find_root, load
+from labelloop.config import FILE, Workspace, find_root, load
 from labelloop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ class App:
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The workspace with every setting."""
-        return load(self.root, flags=self._flags())
+        """The workspace with every setting. Modules beside its labelloop.toml can be named there."""
+        from labelloop.workspace import furnish
+
+        found = load(self.root, flags=self._flags())
+        if (found.root / FILE).exists():
+            furnish(found.root)
+            sys.path.append(str(found.root))
+        return found
 
     @cached_property
     def stack(self) -> Stack:

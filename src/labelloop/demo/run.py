@@ -28,7 +28,8 @@ from labelloop.workspace import create
 
 NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-news"}
 SIZES: Mapping[Modality, int] = {"image": 1000, "text": 1200}
-HOLDOUT = 150
+BATCHES: Mapping[Modality, int] = {"image": 20, "text": 10}
+HOLDOUT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _workspace(demo: Demo, labels: tuple[str, ...]) -> Workspace:
         demo.folder / FILE,
         f'# Made by labelloop demo.\n[dataset]\nname = "{name}"\nmodality = "{demo.modality}"\n'
         f'labels = [{listed}]\ninstruction = "{instruction}"\n\n'
-        f"[loop]\nbatch = {demo.batch}\nrounds = {demo.rounds}\nseed = {demo.seed}\n\n"
+        f"[loop]\nbatch = {demo.batch or BATCHES[demo.modality]}\nrounds = {demo.rounds}\nseed = {demo.seed}\n\n"
         f"[holdout]\nshare = 0.2\nsize = {HOLDOUT}\nper_round = {25 if demo.me else HOLDOUT}\n",
     )
     return load(demo.folder.resolve())

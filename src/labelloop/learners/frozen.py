@@ -1,0 +1,152 @@
+"""The default learner: a frozen backbone with a linear head. Embed once, learn for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.learners import model_folder
+from labelloop.learners.backbones import backbone as backbone_of
+from labelloop.learners.head import Fitting, Head, fit
+from labelloop.learners.options import fingerprint_of
+from labelloop.protocols import Backbone
+from labelloop.types import Examples, Inputs, LabelSchema
+
+VERSION = 1
+"""Raise it when another model comes out for the same examples."""
+
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
+
+class Frozen:
+    """A linear head (logistic regression) on the embeddings of a frozen backbone, with calibrated probabilities.
+
+    Args:
+        schema: What people are asked; the modality chooses the backbone.
+        backbone: See `labelloop.learners.backbones.backbone`.
+        strengths: Inverse regularisation strengths to choose from, out of fold.
+        folds: Parts the examples are cut into to choose.
+        calibrate: Whether the confidence is corrected out of fold by a temperature.
+
+    Raises:
+        ConfigError: No strength, a strength that is not positive, or fewer than two folds.
+    """
+
+    def __init__(
+        self,
+        *,
+        schema: LabelSchema,
+        backbone: str = "auto",
+        strengths: tuple[float, ...] = STRENGTHS,
+        folds: int = 5,
+        calibrate: bool = True,
+    ) -> None:
+        if not strengths or min(strengths) <= 0:
+            raise ConfigError(f"strengths is {list(strengths)}", "give one or more positive numbers, such as [1, 10]")
+        if folds < 2:
+            raise ConfigError(f"folds is {folds}, out-of-fold needs at least 2", "set folds = 5")
+        self._modality = schema.modality
+        self._name = backbone
+        self._how = Fitting(tuple(strengths), folds, calibrate)
+
+    def __repr__(self) -> str:
+        how = self._how
+        return (
+            f"Frozen(modality={self._modality!r}, backbone={self._name!r}, strengths={how.strengths}, "
+            f"folds={how.folds}, calibrate={how.calibrate})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frozen) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same examples would give another model."""
+        return fingerprint_of("frozen", VERSION, repr(self), self.backbone.fingerprint)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """What makes the embeddings."""
+        return backbone_of(self._name, self._modality)
+
+    def train(self, examples: Examples, out: Path) -> None:
+        """Write a model folder: `model.json`, `weights.npy`, `bias.npy`. The order of the examples does not matter.
+
+        Raises:
+            LabelLoopError: No example; one that is held out; one without an embedding; or, for a single choice,
+                one with no label or several.
+        """
+        features = _checked(examples)
+        order = np.argsort(examples.inputs.ids, kind="stable")
+        head = fit(features[order], examples.targets[order], examples.multiple, self._how)
+        model = model_folder.Model(head, tuple(examples.labels), self.backbone.fingerprint, len(examples))
+        model_folder.write(model, out)
+
+    def load(self, model: Path) -> FrozenPredictor:
+        """A predictor of a model folder.
+
+        Raises:
+            ConfigError: The folder is not a model of this learner, is damaged, or reads another backbone's embeddings.
+        """
+        found = model_folder.read(model)
+        if found.backbone != self.backbone.fingerprint:
+            raise ConfigError(
+                f"the model at {model} reads the embeddings of another backbone than {self._name!r}",
+                "choose the backbone it was trained with, or train again: labelloop train",
+            )
+        return FrozenPredictor(found.labels, found.head)
+
+
+@dataclass(frozen=True)
+class FrozenPredictor:
+    """A loaded head."""
+
+    labels: tuple[str, ...]
+    head: Head
+
+    def predict(self, inputs: Inputs) -> np.ndarray:
+        """(n, k) float32 probabilities; a row of NaN for an embedding of NaN. Memory-mapped embeddings stay on disk.
+
+        Raises:
+            ConfigError: There are no embeddings, or they have another length than the model's.
+        """
+        expected = self.head.weights.shape[0]
+        if inputs.features is None:
+            raise ConfigError("these items have no embeddings", "embed them with the backbone of the model first")
+        if inputs.features.ndim != 2 or inputs.features.shape[1] != expected:
+            raise ConfigError(
+                f"the embeddings have the shape {inputs.features.shape}, the model reads (n, {expected})",
+                "embed with the backbone the model was trained with, or train again",
+            )
+        return self.head.probabilities(inputs.features)
+
+
+def _checked(examples: Examples) -> np.ndarray:
+    """The embeddings of examples that may be learned from."""
+    features = examples.inputs.features
+    if len(examples) == 0:
+        raise LabelLoopError("there is no example to learn from", "answer some questions first")
+    _refuse(examples, np.asarray(examples.held_out), "held out, and held-out items are never trained on")
+    if features is None:
+        raise LabelLoopError(
+            f"{len(examples)} examples have no embeddings", "embed them first, or choose a learner that reads items"
+        )
+    _refuse(examples, ~np.isfinite(features).all(axis=1), "without a finite embedding")
+    if not examples.multiple:
+        _refuse(examples, examples.targets.sum(axis=1) != 1, "with no label or several, in a single choice")
+    return np.asarray(features, np.float32)
+
+
+def _refuse(examples: Examples, bad: np.ndarray, why: str) -> None:
+    if not bad.any():
+        return
+    ids = [str(one) for one in examples.inputs.ids[bad]]
+    named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    raise LabelLoopError(f"{len(ids)} example(s) are {why}: {named}", "leave them out of the examples")

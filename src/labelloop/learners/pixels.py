@@ -1,0 +1,102 @@
+"""From the bytes of any picture to the square of RGB pixels that a network looks at."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from labelloop.errors import BadItemError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Resize = Literal["squash", "crop"]
+"""How a picture becomes a square: all of it, its shape lost; or its middle, its edges lost."""
+
+VERSION = 1
+"""Raise it when other pixels come out for the same bytes."""
+
+BROKEN = (
+    OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, AttributeError, ArithmeticError,
+    NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow's decoders raise on files that are cut off, damaged, or not pictures."""
+
+
+def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
+    """Decode one picture: (size, size, 3) uint8 RGB.
+
+    The first frame is taken, turned upright by its EXIF orientation, transparency laid on white; 16-bit, palette,
+    CMYK and float pictures are converted. A JPEG is decoded at the smallest scale that still covers `size`.
+
+    Raises:
+        BadItemError: The bytes are no picture Pillow reads, are damaged, or would fill the memory.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            return _square(picture, size, resize)
+    except Image.DecompressionBombError as error:
+        raise BadItemError(f"the picture is too large to decode safely: {error}", "scale it down first") from error
+    except BROKEN as error:
+        raise BadItemError(
+            f"{len(content)} bytes cannot be decoded as a picture: {error}",
+            "open it in an image viewer: it may be cut off, or be no picture",
+        ) from error
+
+
+def _square(picture: Image, size: int, resize: Resize) -> np.ndarray:
+    from PIL import ImageOps
+
+    picture.draft("RGB", (size, size))
+    upright = _smooth(ImageOps.exif_transpose(picture))
+    fitted = _fitted(upright, size, resize)
+    return np.asarray(_on_white(fitted), dtype=np.uint8)
+
+
+def _smooth(picture: Image) -> Image:
+    """The picture in a mode whose pixels can be averaged."""
+    if picture.mode.startswith(("I", "F")):
+        return _eight_bits(picture)
+    if picture.mode in ("RGB", "RGBA", "L", "LA") and "transparency" not in picture.info:
+        return picture
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _eight_bits(picture: Image) -> Image:
+    from PIL import Image
+
+    values = np.asarray(picture, dtype=np.float32)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else _range(values)
+    return Image.fromarray(((values - low) * (255.0 / (high - low))).clip(0, 255).astype(np.uint8))
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    for whole in (1.0, 255.0, 65535.0):
+        if low >= 0 and high <= whole:
+            return 0.0, whole
+    return low, max(high, low + 1.0)
+
+
+def _fitted(picture: Image, size: int, resize: Resize) -> Image:
+    from PIL import Image, ImageOps
+
+    if resize == "crop":
+        return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
+    return picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _on_white(picture: Image) -> Image:
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
