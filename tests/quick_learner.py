@@ -1,11 +1,12 @@
-"""A learner for tests of the loop: texts whose first word is their class, nearest class mean, no library to load."""
+"""A learner for tests of the loop: nearest class mean over words or pixels, no library to load."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,33 @@ class WordBackbone:
 
 
 @dataclass(frozen=True)
+class PixelBackbone:
+    """Twelve by twelve grey levels."""
+
+    fingerprint: str = "pixels-1"
+    modality: Modality = "image"
+    dimension: int = 144
+    batch_size: int = 8
+
+    def prepare(self, content: bytes | str) -> Any:
+        """Decode a picture."""
+        from PIL import Image, UnidentifiedImageError
+
+        assert isinstance(content, bytes)
+        try:
+            small = Image.open(BytesIO(content)).convert("L").resize((12, 12))
+        except UnidentifiedImageError as error:
+            raise BadItemError(str(error)) from error
+        return np.asarray(small, np.float32).ravel() / 255 - 0.5
+
+    def embed(self, batch: Sequence[Any]) -> np.ndarray:
+        """(n, 144) float32, L2-normalised."""
+        rows = np.stack(batch)
+        normed: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return normed
+
+
+@dataclass(frozen=True)
 class Means:
     """The predictor: closer to the mean of a class is more probable."""
 
@@ -74,15 +102,17 @@ class QuickLearner:
     Args:
         wrong: Learn the opposite of what people said: a learner that is surely worse.
         words: Fingerprint of the backbone.
+        pixels: Learn from pictures.
     """
 
     wrong: bool = False
-    words: str = field(default="words-1")
+    words: str = "words-1"
+    pixels: bool = False
 
     @property
     def backbone(self) -> Backbone | None:
         """The frozen part."""
-        return WordBackbone(self.words)
+        return PixelBackbone() if self.pixels else WordBackbone(self.words)
 
     def train(self, examples: Examples, out: Path) -> None:
         """Write the means and the labels."""

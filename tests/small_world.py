@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
 from sqlalchemy import select
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import Workspace, load
-from labelloop.ledger import Ledger, tables
+from labelloop.config import STATE, Workspace, load
+from labelloop.labels import regions_of
+from labelloop.ledger import Ledger, open_ledger, tables
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
-from labelloop.labels import regions_of
 from labelloop.loop import Loop, Outcome
 from labelloop.sources import content_id
 from labelloop.stack import Stack
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
-from labelloop.types import Item, NewItem
+from labelloop.types import Item, LabelSchema, NewItem
 
 NAME = "animals"
 LABELS = ("cat", "dog", "owl")
+SCHEMA = LabelSchema("text", LABELS)
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 
 _TOML = """
@@ -43,7 +43,18 @@ per_round = 4
 flavor = "quick_learner:QuickLearner"
 """
 
-_CLOCKED = {"seconds", "started_at", "heard_at", "since", "expires", "holder", "fence"}
+_CLOCKED = {
+    "seconds",
+    "started_at",
+    "heard_at",
+    "created_at",
+    "updated_at",
+    "removed_at",
+    "since",
+    "expires",
+    "holder",
+    "fence",
+}
 
 
 @dataclass
@@ -61,9 +72,10 @@ class World:
 
     root: Path
     people: FakeAnnotator = field(default_factory=FakeAnnotator)
+    schema: LabelSchema = SCHEMA
 
     def __post_init__(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / STATE).mkdir(parents=True, exist_ok=True)
         (self.root / "labelloop.toml").write_text(_TOML)
 
     def workspace(self, **settings: Any) -> Workspace:
@@ -85,7 +97,8 @@ class World:
 
     def ledger(self) -> Ledger:
         """The ledger, to look at."""
-        return self.loop().ledger
+        workspace = self.workspace()
+        return open_ledger(workspace.ledger_url, NAME)
 
     def add(self, count: int = 40, start: int = 0, labels: Sequence[str] = LABELS) -> list[str]:
         """Add texts of every class in turn; their ids."""
@@ -102,7 +115,7 @@ class World:
     @property
     def dataset(self) -> FakeDataset:
         """The dataset as the annotator keeps it."""
-        return self.people.open(NAME, self.loop().schema, create=False)
+        return self.people.open(NAME, self.schema, create=False)
 
     def truth(self) -> Mapping[str, str]:
         """Item id -> its first word."""
@@ -113,7 +126,7 @@ class World:
 
     def answer(self, item_id: str, label: str) -> str:
         """One person answers one question; the id of the annotation."""
-        return self.people.answer(NAME, item_id, regions_of(self.loop().schema, [label]))
+        return self.people.answer(NAME, item_id, regions_of(self.schema, [label]))
 
     def answer_all(self, wrongly: bool = False) -> int:
         """People answer everything that is open, truly or all wrongly; how many that were."""
@@ -144,30 +157,25 @@ class World:
     def dump(self) -> Mapping[str, Any]:
         """Everything the ledger and the annotator hold, without times of the clock and holders of the lease."""
         ledger = self.ledger()
-        with ledger.engine.connect() as connection:
-            held = {
-                table.name: sorted(repr(_timeless(row._asdict())) for row in connection.execute(select(table)))
-                for table in tables.metadata.sorted_tables
-            }
+        held = held_by(ledger)
         ledger.close()
         shown = {item: (self.dataset.url(item), self.dataset.prediction(item)) for item in self.dataset.present()}
         return {**held, "annotator": shown}
 
 
-def _timeless(value: Any) -> Any:
+def held_by(ledger: Ledger, without: Collection[str] = ()) -> dict[str, list[str]]:
+    """The rows of every table, without times, holders of the lease, the cursor, and columns `without`."""
+    with ledger.engine.connect() as connection:
+        held = {
+            table.name: sorted(repr(_stripped(row._asdict(), without)) for row in connection.execute(select(table)))
+            for table in tables.metadata.sorted_tables
+        }
+    held["facts"] = [row for row in held["facts"] if "answers_cursor" not in row]
+    return held
+
+
+def _stripped(value: Any, without: Collection[str]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _timeless(inside) for key, inside in value.items() if key not in _CLOCKED}
+        kept = value.keys() - _CLOCKED - set(without)
+        return {key: _stripped(inside, without) for key, inside in value.items() if key in kept}
     return value
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """An empty workspace and its people."""
-    return World(tmp_path / "world")
-
-
-@pytest.fixture
-def animals(world: World) -> World:
-    """Forty texts to be labelled."""
-    world.add()
-    return world

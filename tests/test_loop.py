@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import quick_learner
-from conftest import LABELS, NAME, NOW, World
 
+import quick_learner
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.decide import Finish, Start, Stop, Wait
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError
@@ -21,6 +20,7 @@ from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.testing.annotator import FakeDataset
 from labelloop.types import AnnotatorState
+from small_world import LABELS, NAME, World
 
 
 def test_without_items_the_first_tick_says_how_to_add_some(world: World) -> None:
@@ -103,7 +103,7 @@ def test_an_edited_answer_changes_the_next_model(animals: World) -> None:
     before = animals.last()
     learned = next(one.item_id for one in animals.questions() if one.purpose == "train" and one.round == 1)
     wrong = next(label for label in LABELS if label != animals.truth()[learned])
-    animals.people.edit(NAME, ids[learned], animals.people.open(NAME, animals.loop().schema)._tasks and _says(wrong))
+    animals.people.edit(NAME, ids[learned], _says(wrong))
     animals.answer_all()
 
     outcome = animals.tick()
@@ -111,7 +111,7 @@ def test_an_edited_answer_changes_the_next_model(animals: World) -> None:
     assert (outcome.changes.created, outcome.changes.edited) == (before.asked, 1)
     ledger = animals.ledger()
     (kept,) = ledger.answers.current()[learned]
-    assert names_of(animals.loop().schema, kept.regions) == (wrong,)
+    assert names_of(animals.schema, kept.regions) == (wrong,)
     assert outcome.round is not None
     assert outcome.round.learned_from == 12
 
@@ -332,9 +332,7 @@ def test_the_same_project_found_again_without_a_ledger_loses_no_answer(animals: 
 
 
 def test_a_lost_connection_after_the_import_leaves_no_duplicate(animals: World) -> None:
-    animals.people.open(NAME, animals.loop().schema).fail_next_ask(
-        BackendError("connection lost", retryable=True), after=7
-    )
+    animals.people.open(NAME, animals.schema).fail_next_ask(BackendError("connection lost", retryable=True), after=7)
 
     with pytest.raises(BackendError):
         animals.tick()
@@ -348,9 +346,7 @@ def test_a_lost_connection_after_the_import_leaves_no_duplicate(animals: World) 
 
 
 def test_an_answer_given_before_the_round_was_confirmed_is_heard(animals: World) -> None:
-    animals.people.open(NAME, animals.loop().schema).fail_next_ask(
-        BackendError("connection lost", retryable=True), after=10
-    )
+    animals.people.open(NAME, animals.schema).fail_next_ask(BackendError("connection lost", retryable=True), after=10)
     with pytest.raises(BackendError):
         animals.tick()
     animals.answer_all()
@@ -470,7 +466,7 @@ class Assassin:
 def _lived_through(root: Path) -> tuple[World, int]:
     """Three rounds, with whatever kills the process on the way; and how often that happened."""
     world = World(root)
-    world.add(24)
+    world.add(16)
     world.add_texts(["broken one"])
     killed = 0
     for number in range(3):
@@ -530,6 +526,3 @@ def _refusing(text: str) -> Callable[..., Any]:
         return content
 
     return prepare
-
-
-assert NOW

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labelloop.config import Workspace
+from labelloop.config import LoopConfig, Workspace
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.ledger import open_ledger
 from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
 from labelloop.registry import build
+from labelloop.selection import selector_of
 from labelloop.stack import Stack
 
 
@@ -34,6 +35,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     """Check the configuration, the ledger, every component of the stack, and the learner's backbone."""
     dataset = workspace.config.dataset
     yield found("labels", lambda: ", ".join(dataset.schema_of().labels))
+    yield found("selector", lambda: _prove_selectors(workspace.config.loop))
     yield found("ledger", lambda: _prove_ledger(workspace))
     yield found("artifact store", lambda: _prove_store(stack.artifact_store))
     yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
@@ -70,6 +72,12 @@ def found(what: str, prove: Callable[[], str]) -> Finding:
         return Finding(what, ok=True, detail=prove())
     except LabelLoopError as error:
         return Finding(what, ok=False, detail=error.message, hint=error.hint, exit_code=error.exit_code)
+
+
+def _prove_selectors(loop: LoopConfig) -> str:
+    for name in (loop.cold_start, loop.selector):
+        selector_of(name)
+    return f"{loop.selector}, and {loop.cold_start} before there is a model"
 
 
 def _prove_ledger(workspace: Workspace) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -116,9 +117,10 @@ class Learning:
         training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
         judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
         last = self._ledger.rounds.last()
-        champion = last.model if last else ""
+        champion = last.model if last and self._is_stored(last.model) else ""
         if not len(training):
-            judged = Judged(champion, "", False, "no answers to learn from yet", self._no_score())
+            version = last.version if last else ""
+            judged = Judged(champion, version, False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
             model = self._run(rounds.train, self._learner, training)
@@ -173,7 +175,8 @@ class Learning:
         if probabilities is None or not learned.judged.promoted:
             return []
         waiting = {one.item_id for one in self._ledger.answers.questions(["asked"]) if one.purpose == "train"}
-        rows = np.flatnonzero(np.isin(learned.known.columns.ids, list(waiting)))
+        columns = learned.known.columns
+        rows = np.flatnonzero(np.isin(columns.ids, list(waiting)) & columns.readable)
         return rounds.predictions_of(learned.known, rows, probabilities, self._schema, learned.judged.version)
 
     def _judge(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
@@ -188,6 +191,8 @@ class Learning:
                 ref, version, not champion, "the same model as before" if champion else "the first model", score
             )
         before = self._run.artifact(Ref.parse(champion))
+        if self._learner.load(before.value).labels != self._schema.labels:
+            return Judged(ref, version, True, "the labels have changed", score)
         theirs = self._run(rounds.predict, self._learner, before, judging.inputs.features).value
         verdict = metrics.is_worse(theirs, ours, judging.targets, multiple=judging.multiple)
         if not verdict.worse:
@@ -226,6 +231,9 @@ class Learning:
             raise ConfigError(f"learner {self._learner!r} has no backbone", "choose a learner with one: learner.flavor")
         total = self._ledger.items.count()
         chunks = self._ledger.items.chunks(backbone.fingerprint)
+        if not all(self._is_stored(chunk.ref) for chunk in chunks):
+            self._ledger.items.forget_chunks(backbone.fingerprint)
+            chunks = []
         for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
             stop = min(start + rounds.CHUNK, total)
             items = self._ledger.items.between(start, stop)
@@ -234,6 +242,13 @@ class Learning:
             made = self._run(rounds.embed, backbone, digests, items, read_content, progress)
             self._ledger.items.add_chunk(backbone.fingerprint, Chunk(start, stop, str(made.ref)))
 
+    def _is_stored(self, ref: str) -> bool:
+        """Whether an artifact is still in the store, which people may have emptied: then it is made anew."""
+        if not ref:
+            return False
+        handle = self._run.artifact(Ref.parse(ref))
+        return handle.artifacts.has(handle.ref)
+
     def _features(self) -> Features:
         backbone = self._learner.backbone
         assert backbone is not None
@@ -241,9 +256,11 @@ class Learning:
         parts = [self._run.artifact(ref).value for ref in refs]
         return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))
 
-    @property
+    @cached_property
     def _salt(self) -> str:
-        return self._ledger.dataset
+        """What the draw of the holdout is seeded with: fixed before the first round, for good."""
+        fixed: str = self._ledger.rounds.fix("holdout_salt", str(self._config.loop.seed))
+        return fixed
 
 
 class Stopwatch:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -34,12 +34,14 @@ class Outcome:
         changes: What people said since the tick before.
         round: The newest round after the tick.
         lost: Questions that have vanished from the annotator.
+        set_aside: Item id -> why its answer cannot be learned from; known when the tick learned.
     """
 
     action: Action
     changes: Changes
     round: Round | None
     lost: int = 0
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Loop:
@@ -74,6 +76,7 @@ class Loop:
         self._stack = stack
         self._clock = clock
         self._dataset: Dataset | None = None
+        self._scanned = (0, 0)
 
     @property
     def dataset(self) -> Dataset:
@@ -91,7 +94,7 @@ class Loop:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
                     f"dataset {name!r} is gone from the annotator; what people said is in the ledger ({kept} changes)",
-                    "restore the annotator's data, or go on under a new name: labelloop tick --set dataset.name=NEW",
+                    "restore the annotator's data, or begin anew: another dataset.name, then labelloop add",
                 ) from error
         return self._dataset
 
@@ -107,11 +110,10 @@ class Loop:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
             changes, lost = self.hear()
             action = decide(self.look(), self.policy)
-            if isinstance(action, Start):
-                self._plan(action)
+            set_aside = self._plan(action) if isinstance(action, Start) else {}
             if isinstance(action, Start | Finish):
                 self._ask()
-            return Outcome(action, changes, self.ledger.rounds.last(), lost)
+            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside)
 
     def hear(self) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
@@ -144,12 +146,14 @@ class Loop:
             changes=self.ledger.answers.changes(),
         )
 
-    def _plan(self, start: Start) -> None:
+    def _plan(self, start: Start) -> Mapping[str, str]:
+        """Learn and write the next round down; returns the answers that were set aside."""
         started = self._clock()
         learned = self.learning.learn()
         proposal = self.learning.propose(learned, start.number, start.room)
         planned = self._round(start, learned, proposal, started)
         self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed)
+        return learned.known.strange
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: datetime) -> Round:
         judged, batch = learned.judged, proposal.batch
@@ -186,13 +190,17 @@ class Loop:
             due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
             items = self.ledger.items.get([one.item_id for one in due])
             asked = self.dataset.ask([Question(items[one.item_id], one.prediction) for one in due]) if due else None
+        if asked and asked.existing > sum(one.state == "asked" for one in due):
+            self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
         self.ledger.rounds.confirm(done, asked.tasks if asked else {})
 
     def _notice_lost(self) -> int:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
-        if self.dataset.size() >= expected:
+        counted = (self.dataset.size(), expected)
+        if counted[0] == expected or counted == self._scanned:
             return 0
+        self._scanned = counted  # tasks that people added by hand are no reason to scan at every tick
         return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
 
 

@@ -29,6 +29,7 @@ from labelloop.types import Item
 
 SHOWN = 12
 THUMBNAIL = 128
+SET_ASIDE = 5
 
 
 def round_view(one: Round) -> RoundView:
@@ -62,6 +63,7 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
         "reason": outcome.action.reason,
         "heard": asdict(outcome.changes),
         "lost": outcome.lost,
+        "set_aside": dict(outcome.set_aside),
         "round": asdict(outcome.round) if outcome.round else None,
     }
 
@@ -77,6 +79,7 @@ def outcome_in_words(outcome: Outcome) -> str:
         )
     if outcome.lost:
         lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
+    lines += set_aside_in_words(outcome.set_aside)
     if isinstance(outcome.action, Start | Finish) and outcome.round:
         lines.append(round_in_words(round_view(outcome.round)))
     else:
@@ -139,8 +142,14 @@ def learned_in_words(learned: Learned) -> str:
         lines.append(
             f"{score.score_name} {score.score:.3f} ({score.low:.3f} to {score.high:.3f}) on {score.n} held-out items"
         )
-    lines += [f"set aside: {item}: {reason}" for item, reason in list(learned.known.strange.items())[:5]]
-    return "\n".join(lines)
+    return "\n".join([*lines, *set_aside_in_words(learned.known.strange)])
+
+
+def set_aside_in_words(strange: Mapping[str, str]) -> list[str]:
+    """Answers that cannot be learned from, the first few of them one by one."""
+    lines = [f"set aside: {item}: {reason}" for item, reason in list(strange.items())[:SET_ASIDE]]
+    more = len(strange) - len(lines)
+    return [*lines, f"... and {more} more answer(s) set aside; all of them with --json"] if more else lines
 
 
 def report_view(loop: Loop) -> ReportView:

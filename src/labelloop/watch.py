@@ -10,7 +10,7 @@ from typing import Protocol
 from labelloop.decide import Finish, Start, Stop
 from labelloop.errors import BackendError, BusyError
 from labelloop.loop import Loop, Outcome
-from labelloop.overview import round_view
+from labelloop.overview import round_view, set_aside_in_words
 from labelloop.report.views import RoundView
 
 PATIENCE = 12.0
@@ -75,5 +75,7 @@ def watch(
 
 def _tell(loop: Loop, view: View, outcome: Outcome) -> None:
     if outcome.round is not None:
+        for line in set_aside_in_words(outcome.set_aside):
+            view.say(line)
         view.record(round_view(outcome.round))
         view.say(f"asked {outcome.round.asked} item(s): {loop.dataset.url()}")

@@ -41,9 +41,7 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
     Raises:
         ConfigError: The settings would not be valid; an existing file is untouched.
     """
-    state = root / STATE
-    state.mkdir(parents=True, exist_ok=True)
-    replace_text(state / ".gitignore", "*\n")
+    furnish(root)
     is_new = not (root / FILE).exists()
     if is_new:
         replace_text(root / FILE, TEMPLATE.format(name=_safe_name(root)))
@@ -53,6 +51,14 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
             for key, value in chosen.items():
                 section[key] = value
     return is_new
+
+
+def furnish(root: Path) -> None:
+    """Make the git-ignored folder of a workspace, which a fresh clone of one does not have."""
+    state = root / STATE
+    if not (state / ".gitignore").exists():
+        state.mkdir(parents=True, exist_ok=True)
+        replace_text(state / ".gitignore", "*\n")
 
 
 def _safe_name(root: Path) -> str:

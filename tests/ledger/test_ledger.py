@@ -178,10 +178,11 @@ def test_a_round_is_planned_then_confirmed(ledger: Ledger) -> None:
     assert ledger.answers.counts() == {(1, "holdout", "asked"): 1, (1, "train", "asked"): 1}
 
 
-def test_planning_a_round_again_asks_nothing_twice(ledger: Ledger) -> None:
+def test_planning_a_round_again_is_refused(ledger: Ledger) -> None:
     asked(ledger, "a")
 
-    ledger.rounds.plan(Round(1, "again"), [Asking("a", "train", "again")])
+    with pytest.raises(BusyError, match="round 1 of dataset 'pets' was planned by another process"):
+        ledger.rounds.plan(Round(1, "again"), [Asking("b", "train", "again")])
 
     assert [q.state for q in ledger.answers.questions()] == ["asked"]
 

@@ -35,6 +35,9 @@ class LocalOrchestrator:
         self._waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._starting = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"LocalOrchestrator(workers={self.workers})"
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Execute `fn`; with one worker it is done on return, otherwise it has only begun."""
         future: Future[T] = Future()

@@ -13,8 +13,8 @@ from labelloop.cli.app import App, pass_app
 @click.option("--text", is_flag=True, help="Texts (newsgroup posts) instead of images (handwritten digits).")
 @click.option("--me", is_flag=True, help="You annotate, in the browser; the loop follows your answers.")
 @click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 1200 texts].")
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")
-@click.option("--batch", default=0, type=click.IntRange(0, 500), help="Items asked per round [20 images, 10 texts].")
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")
+@click.option("--batch", default=0, type=click.IntRange(0, 500), help="Items asked per round [15 images, 10 texts].")
 @click.option(
     "--error-rate",
     default=0.03,
@@ -51,5 +51,6 @@ def demo(
         return
     click.echo(curve(shown.rounds))
     click.echo(f"report        {shown.report}")
-    click.echo(f"Label Studio  {shown.url}   (signed in: labelloop -C {folder} annotator open)")
+    click.echo(f"Label Studio  {shown.url}")
+    click.echo(f"signed in     labelloop -C {folder} annotator open")
     click.echo(f"stop it       labelloop -C {folder} stack down")

@@ -28,7 +28,7 @@ from labelloop.workspace import create
 
 NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-news"}
 SIZES: Mapping[Modality, int] = {"image": 1000, "text": 1200}
-BATCHES: Mapping[Modality, int] = {"image": 20, "text": 10}
+BATCHES: Mapping[Modality, int] = {"image": 15, "text": 10}
 HOLDOUT = 200
 
 

@@ -19,7 +19,7 @@ from labelloop.types import Examples, Inputs, LabelSchema
 VERSION = 1
 """Raise it when another model comes out for the same examples."""
 
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 class Frozen:

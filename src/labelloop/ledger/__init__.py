@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger.answers import AnswerBook
@@ -48,13 +48,14 @@ def open_ledger(url: str, dataset: str) -> Ledger:
     try:
         with engine.begin() as connection:
             migrate(connection)
-    except OperationalError as error:
+    except DatabaseError as error:
         shown = make_url(url).render_as_string(hide_password=True)
         raise BackendError(
             f"the ledger {shown} cannot be opened: {_first_line(error)}",
-            "check that the folder or server exists and may be written",
+            "check that the folder or server exists and may be written, and has space left",
             retryable=True,
         ) from None
+    event.listen(engine, "handle_error", _explain)
     return Ledger(
         dataset,
         engine,
@@ -92,6 +93,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_immediate(connection: Any) -> None:
     readonly = connection.get_execution_options().get("readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def _explain(context: ExceptionContext) -> None:
+    """Say of a full disk or a lost server whose fault it is; the transaction was rolled back."""
+    error = context.sqlalchemy_exception
+    if isinstance(error, OperationalError):
+        raise BackendError(
+            f"the ledger failed: {_first_line(error)}",
+            "free space on its disk, or check its server, then run again: nothing is lost",
+            retryable=context.is_disconnect,
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

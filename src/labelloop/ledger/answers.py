@@ -74,6 +74,11 @@ class AnswerBook:
         with _sql.reading(self._engine) as connection:
             return connection.scalar(query)
 
+    def rewind(self) -> None:
+        """Have the next hearing start from the beginning."""
+        with self._engine.begin() as connection:
+            connection.execute(facts.delete().where(facts.c.dataset == self._dataset, facts.c.name == CURSOR))
+
     def hear(self, page: Answers, now: datetime) -> Changes:
         """Take in one page and move the cursor, in one transaction. Hearing a page again changes nothing."""
         changes = Changes()
@@ -157,7 +162,8 @@ class AnswerBook:
         still = {annotation.id for annotation in heard.annotations}
         gone = [old for old in before.values() if old.removed_at is None and old.id not in still]
         for old in gone:
-            where = (annotated.c.dataset == self._dataset, annotated.c.id == old.id)
+            mine = annotated.c.item_id == heard.item_id  # Label Studio on SQLite may give an id again, to another item
+            where = (annotated.c.dataset == self._dataset, annotated.c.id == old.id, mine)
             connection.execute(update(annotated).where(*where).values(removed_at=_sql.stamp(now)))
             self._note(connection, (old.id, heard.item_id), "removed", {"regions": old.regions}, now)
         self._set_state(connection, heard.item_id, _state(heard), heard.task_id)

@@ -147,6 +147,12 @@ class ItemBook:
         with self._engine.begin() as connection:
             _sql.upsert(connection, embedded, [row], update=["stop", "ref"])
 
+    def forget_chunks(self, backbone: str) -> None:
+        """Forget where the embeddings by this backbone are; they are gone."""
+        where = (embedded.c.dataset == self._dataset, embedded.c.backbone == backbone)
+        with self._engine.begin() as connection:
+            connection.execute(embedded.delete().where(*where))
+
     def _count(self, connection: Connection) -> int:
         query = select(func.count()).select_from(items).where(items.c.dataset == self._dataset)
         return connection.scalar(query) or 0

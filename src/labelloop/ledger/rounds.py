@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 
+from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.tables import facts, questions, rounds
@@ -78,10 +79,15 @@ class RoundBook:
             return [_round(row) for row in connection.execute(query)]
 
     def plan(self, one: Round, batch: Sequence[Asking], refreshed: Sequence[Prediction] = ()) -> None:
-        """Write a round, its questions, and new guesses for open questions, before anything is sent."""
+        """Write a round, its questions, and new guesses for open questions, before anything is sent.
+
+        Raises:
+            BusyError: Another process has planned it, while this one had lost its lease.
+        """
         rows = [self._question(one.number, rank, asking) for rank, asking in enumerate(batch)]
         with self._engine.begin() as connection:
-            _sql.upsert(connection, rounds, [self._row(one)], update=["state", "record"])
+            self._refuse_again(connection, one.number)
+            _sql.upsert(connection, rounds, [self._row(one)])
             _sql.upsert(connection, questions, rows)
             for guess in refreshed:
                 where = (questions.c.dataset == self._dataset, questions.c.item_id == guess.item_id)
@@ -114,6 +120,14 @@ class RoundBook:
         with self._engine.begin() as connection:
             _sql.upsert(connection, facts, [{"dataset": self._dataset, "name": name, "value": value}])
         return self.fact(name)
+
+    def _refuse_again(self, connection: Connection, number: int) -> None:
+        query = select(rounds.c.number).where(rounds.c.dataset == self._dataset, rounds.c.number == number)
+        if connection.scalar(query) is not None:
+            raise BusyError(
+                f"round {number} of dataset {self._dataset!r} was planned by another process meanwhile",
+                "run it again; nothing was changed",
+            )
 
     def _row(self, one: Round) -> dict[str, Any]:
         return {"dataset": self._dataset, "number": one.number, "state": one.state, "record": asdict(one)}

@@ -1,0 +1,548 @@
+"""Every command from the outside: what it prints for people and scripts, and the code it exits with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import people
+import pyarrow.parquet as parquet
+import pytest
+
+from labelloop.cli import COMMANDS, run
+from labelloop.errors import BackendError
+from labelloop.labels import regions_of
+from labelloop.testing.annotator import FakeAnnotator
+from labelloop.types import AnnotatorState, LabelSchema
+
+TESTS = Path(__file__).parents[1]
+LABELS = ("cat", "dog", "owl")
+SCHEMA = LabelSchema("text", LABELS)
+SETTINGS = """
+[loop]
+batch = 6
+[holdout]
+share = 0.25
+per_round = 4
+[learner]
+flavor = "quick_learner:QuickLearner"
+[stacks.default]
+annotator = "memory"
+[annotators.memory]
+flavor = "people:shared"
+"""
+HEAVY = ("numpy", "sklearn", "onnxruntime", "sqlalchemy", "pyarrow", "httpx", "PIL", "matplotlib", "rich", "fsspec")
+
+
+@dataclass
+class Said:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it said to a script."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Shell:
+    """Runs commands in one workspace."""
+
+    root: Path
+    captured: pytest.CaptureFixture[str]
+    annotator: FakeAnnotator
+
+    def __call__(self, *arguments: str) -> Said:
+        """One command, in this process."""
+        self.captured.readouterr()
+        code = run(["-C", str(self.root), *arguments])
+        heard = self.captured.readouterr()
+        return Said(code, heard.out, heard.err)
+
+    def answer_all(self) -> None:
+        """People answer everything truly."""
+        dataset = self.annotator.open("farm", SCHEMA, create=False)
+        for item_id in dataset.open_items():
+            label = dataset._tasks[item_id].question.item.text.split()[0]
+            self.annotator.answer("farm", item_id, regions_of(SCHEMA, [label]))
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A workspace with thirty texts."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    root = tmp_path / "farm"
+    made = Shell(root, capsys, people.forget())
+    assert made("init", "--modality", "text", "--labels", ",".join(LABELS)).code == 0
+    config = root / "labelloop.toml"
+    text = config.read_text()
+    config.write_text(text[: text.index("[loop]")] + SETTINGS)
+    lines = [json.dumps({"text": f"{LABELS[i % 3]} number {i}"}) for i in range(30)]
+    (root / "texts.jsonl").write_text("\n".join(lines))
+    assert made("add", str(root / "texts.jsonl")).code == 0
+    return made
+
+
+def environment(**more: str) -> Mapping[str, str]:
+    """Variables for a process that finds the tests' modules."""
+    paths = [str(TESTS), str(TESTS / "cli"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
+
+
+def process(*arguments: str, cwd: Path, before: str = "") -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    code = f"{before}\nfrom labelloop.cli import main\nmain()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+NESTED = (
+    ("annotator", "describe"),
+    ("annotator", "dataset"),
+    ("annotator", "dataset", "list"),
+    ("annotator", "dataset", "stats"),
+    ("annotator", "open"),
+    ("stack", "list"),
+    ("stack", "up"),
+    ("stack", "down"),
+)
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), *NESTED], ids=" ".join)
+def test_every_command_explains_itself(command: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: labelloop {' '.join(command)}".rstrip())
+    assert "\n  " in shown
+
+
+def test_the_overview_lists_what_each_command_says_first(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--help"])
+
+    shown = capsys.readouterr().out
+    for name, (_, line) in COMMANDS.items():
+        assert name in shown
+        assert line in shown
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["stack", "list", "--help"]], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments: Sequence[str], tmp_path: Path) -> None:
+    assert _imported(arguments, tmp_path) & set(HEAVY) == set()
+
+
+def test_listing_the_stacks_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "labelloop.toml").write_text('[stacks.office]\nannotator = "default"\n')
+
+    assert _imported(["stack", "list"], tmp_path) & set(HEAVY) == set()
+
+
+def _imported(arguments: Sequence[str], folder: Path) -> set[str]:
+    code = (
+        "import sys, json; from labelloop.cli import run; code = run(sys.argv[1:]); "
+        "print(json.dumps([code, *(name for name in sys.modules if '.' not in name)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ended, *modules = json.loads(done.stdout.splitlines()[-1])
+    assert ended == 0
+    return set(modules)
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stauts"]) == 2
+
+    assert "unknown command: 'stauts'" in (said := capsys.readouterr().err)
+    assert "did you mean 'status'" in said
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_one(shell: Shell) -> None:
+    said = shell("watch", "--until-don")
+
+    assert said.code == 2
+    assert "--until-done" in said.err
+
+
+def test_a_setting_that_is_no_pair_is_refused(shell: Shell) -> None:
+    said = shell("--set", "loop.batch", "config")
+
+    assert said.code == 2
+    assert "--set 'loop.batch' is not NAME=VALUE" in said.err
+
+
+def test_without_a_workspace_the_first_step_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["status"]) == 2
+
+    assert "labelloop init" in capsys.readouterr().err
+
+
+def test_init_may_be_repeated_and_keeps_what_is_there(shell: Shell) -> None:
+    config = shell.root / "labelloop.toml"
+    before = config.read_text()
+
+    again = shell("--json", "init")
+    changed = shell("--json", "init", "--labels", "cat,dog,owl,fox")
+
+    assert again.json == changed.json == {"workspace": str(shell.root), "created": False}
+    assert config.read_text() == before.replace(
+        'labels = ["cat", "dog", "owl"]', 'labels = ["cat", "dog", "owl", "fox"]'
+    )
+    assert (shell.root / ".labelloop" / ".gitignore").read_text() == "*\n"
+
+
+def test_init_refuses_labels_that_cannot_be_and_leaves_the_file_alone(shell: Shell) -> None:
+    before = (shell.root / "labelloop.toml").read_text()
+
+    said = shell("init", "--modality", "sound")
+
+    assert said.code == 2
+    assert (shell.root / "labelloop.toml").read_text() == before
+
+
+def test_adding_twice_changes_nothing(shell: Shell) -> None:
+    again = shell("--json", "add", str(shell.root / "texts.jsonl")).json
+
+    assert (again["new"], again["known"], again["total"]) == (0, 30, 30)
+
+
+def test_a_dry_run_adds_nothing(shell: Shell) -> None:
+    (shell.root / "more.jsonl").write_text('{"text": "fox number 1"}')
+
+    said = shell("--json", "add", "--dry-run", str(shell.root / "more.jsonl")).json
+
+    assert (said["new"], shell("--json", "status").json["items"]) == (1, 30)
+
+
+def test_what_cannot_be_read_is_reported_counted_and_skipped(shell: Shell) -> None:
+    (shell.root / "odd.jsonl").write_text('{"text": "fox number 1"}\n{"text": \n{"text": "fox number 2"}\n')
+
+    said = shell("add", str(shell.root / "odd.jsonl"))
+
+    assert said.code == 0
+    assert "2 new item(s)" in said.out
+    assert "unreadable: " in said.out
+    assert "odd.jsonl" in said.out
+
+
+def test_a_place_without_anything_is_refused(shell: Shell) -> None:
+    (shell.root / "empty").mkdir()
+
+    said = shell("add", str(shell.root / "empty"))
+
+    assert said.code == 2
+    assert "there is no text in" in said.err
+
+
+def test_a_place_that_is_not_there_is_refused(shell: Shell) -> None:
+    assert shell("add", str(shell.root / "nowhere")).code == 2
+
+
+def test_a_tick_says_what_it_did_for_people_and_for_scripts(shell: Shell) -> None:
+    first = shell("--json", "tick").json
+    waiting = shell("tick")
+    shell.answer_all()
+    second = shell("tick")
+
+    assert (first["action"], first["round"]["asked"], first["heard"]["created"]) == ("start", 10, 0)
+    assert waiting.out == "wait: 0 of 10 answers to round 1\n"
+    assert second.out.startswith("heard 10 new, 0 edited, 0 removed answer(s)\n")
+    assert "round 2" in second.out
+
+
+def test_a_tick_reports_answers_it_cannot_learn_from(shell: Shell) -> None:
+    shell("tick")
+    item = next(iter(shell.annotator.open("farm", SCHEMA).present()))
+    fish = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["fish"]}}
+    shell.annotator.answer("farm", item, [fish])
+    shell.answer_all()
+
+    said = shell("tick")
+
+    assert said.code == 0
+    assert f"set aside: {item}: label 'fish' is not in the label schema" in said.out
+
+
+def test_status_reads_the_ledger_only(shell: Shell) -> None:
+    shell("tick")
+    shell.annotator.become(AnnotatorState("fake", "", "down"))
+    shell.annotator.delete("farm")
+
+    said, told = shell("--json", "status"), shell("status")
+
+    assert said.json["next"] == {"action": "wait", "reason": "0 of 10 answers to round 1"}
+    assert (said.json["items"], said.json["asked"], said.json["held_out"]) == (30, 10, 4)
+    assert "farm: 30 items, 0 unreadable" in told.out
+
+
+def test_a_deleted_dataset_is_an_error_of_the_user_and_is_not_made_again(shell: Shell) -> None:
+    shell("tick")
+    shell.annotator.delete("farm")
+
+    said = shell("tick")
+
+    assert said.code == 2
+    assert "dataset 'farm' is gone from the annotator" in said.err
+    assert shell.annotator.datasets() == []
+
+
+def test_a_service_at_fault_exits_with_3_and_the_next_tick_finishes(shell: Shell) -> None:
+    shell.annotator.open("farm", SCHEMA).fail_next_ask(BackendError("the line is dead", "look at it"), after=3)
+
+    said = shell("tick")
+
+    assert said.code == 3
+    assert "the line is dead" in said.err
+    assert "look at it" in said.err
+    assert shell("--json", "tick").json["action"] == "finish"
+
+
+def test_a_step_that_raises_exits_with_4_and_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    import quick_learner
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("one over nothing")
+
+    shell("tick")
+    shell.answer_all()
+    monkeypatch.setattr(quick_learner.QuickLearner, "train", fail)
+
+    said = shell("tick")
+
+    assert said.code == 4
+    assert "step 'train' failed: ZeroDivisionError: one over nothing" in said.err
+
+
+def test_a_second_tick_at_once_exits_with_75(shell: Shell) -> None:
+    from labelloop.ledger import open_ledger
+
+    ledger = open_ledger(f"sqlite:///{shell.root / '.labelloop' / 'ledger.db'}", "farm")
+    with ledger.lease.held():
+        said = shell("tick")
+
+    assert said.code == 75
+    assert "is held by process" in said.err
+
+
+def test_an_error_for_scripts_is_still_one_for_people_on_stderr(shell: Shell) -> None:
+    said = shell("--json", "--set", "loop.btach=3", "tick")
+
+    assert said.code == 2
+    assert said.out == ""
+    assert "loop.btach" in said.err
+    assert "batch" in said.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("config",),
+        ("check",),
+        ("tick",),
+        ("train",),
+        ("stack", "list"),
+        ("stack", "up"),
+        ("stack", "down"),
+        ("annotator", "describe"),
+        ("annotator", "dataset", "list"),
+        ("annotator", "dataset", "stats"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_printed_is_json_for_scripts_and_plain_when_piped(shell: Shell, command: Sequence[str]) -> None:
+    shell("tick")
+
+    for_scripts, for_people = shell("--json", *command), shell(*command)
+
+    assert for_scripts.code == for_people.code == 0
+    assert for_scripts.json is not None
+    assert for_people.out
+    assert "\x1b" not in for_people.out + for_people.err
+
+
+def test_config_shows_each_value_and_its_source(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELLOOP_LOOP_SEED", "7")
+
+    shown = shell("--json", "--set", "loop.batch=3", "config").json
+
+    assert shown["loop.batch"] == {"value": 3, "source": "flag"}
+    assert shown["loop.seed"] == {"value": 7, "source": "environment"}
+    assert shown["holdout.share"] == {"value": 0.25, "source": "file"}
+    assert shown["loop.enough"] == {"value": 1.0, "source": "default"}
+
+
+def test_check_names_what_fails_and_exits_as_it_would(shell: Shell) -> None:
+    shell.annotator.become(AnnotatorState("fake", "fake://annotator", "down"))
+
+    said = shell("--json", "check")
+
+    failed = [finding for finding in said.json if not finding["ok"]]
+    assert said.code == 3
+    assert [finding["what"] for finding in failed] == ["annotator"]
+    assert failed[0]["hint"] == "labelloop stack up"
+
+
+def test_check_says_what_is_wrong_with_the_labels(shell: Shell) -> None:
+    said = shell("--json", "--set", "dataset.labels=cat", "check")
+
+    assert said.code == 2
+    assert next(finding for finding in said.json if finding["what"] == "labels")["ok"] is False
+
+
+def test_train_learns_without_asking_or_promoting(shell: Shell) -> None:
+    shell("tick")
+    shell.answer_all()
+
+    learned = shell("--json", "train").json
+    after = shell("--json", "status").json
+
+    assert (learned["examples"], learned["promote"], learned["metrics"]["n"]) == (6, True, 4)
+    assert (after["asked"], after["round"]["number"], after["round"]["model"]) == (10, 1, "")
+    assert shell("--json", "tick").json["round"]["version"] == learned["version"]
+
+
+def test_infer_before_there_is_a_model_says_so(shell: Shell) -> None:
+    said = shell("infer")
+
+    assert said.code == 2
+    assert "there is no model yet" in said.err
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_labels_and_predictions_are_written_in_every_format(shell: Shell, ending: str) -> None:
+    shell("tick")
+    shell.answer_all()
+    shell("tick")
+
+    labels, guesses = shell.root / f"labels.{ending}", shell.root / f"guesses.{ending}"
+    said = [shell("export", "-o", str(labels)), shell("infer", "-o", str(guesses))]
+
+    assert [one.code for one in said] == [0, 0]
+    assert (len(_rows(labels)), len(_rows(guesses))) == (10, 30)
+    assert said[0].out == ""
+
+
+def test_exported_labels_go_to_stdout_and_the_words_to_stderr(shell: Shell) -> None:
+    shell("tick")
+    shell.answer_all()
+    shell("tick")
+
+    said = shell("export")
+
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert len(rows) == 10
+    assert sum(row["held_out"] for row in rows) == 4
+    assert said.err == "10 labelled item(s) written to -\n"
+
+
+def test_an_export_to_an_unknown_format_is_refused(shell: Shell) -> None:
+    said = shell("export", "-o", str(shell.root / "labels.xlsx"))
+
+    assert said.code == 2
+    assert not (shell.root / "labels.xlsx").exists()
+
+
+def test_a_report_is_one_file(shell: Shell) -> None:
+    shell("tick")
+    shell.answer_all()
+    shell("tick")
+
+    said = shell("--json", "report", "-o", str(shell.root / "r.html"))
+
+    assert said.code == 0
+    assert "farm" in Path(said.json["report"]).read_text()
+
+
+def test_watch_until_done_records_each_round_for_scripts(shell: Shell) -> None:
+    shell("tick")
+    shell.answer_all()
+
+    said = shell("--json", "--set", "loop.rounds=1", "watch", "--until-done")
+
+    assert said.code == 0
+    assert [json.loads(line)["number"] for line in said.out.splitlines()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "nothing is lost: run the same command again"), (signal.SIGTERM, 143, "")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_watch_ends_in_order(shell: Shell, number: signal.Signals, code: int, words: str) -> None:
+    watching = process("watch", cwd=shell.root)
+    assert watching.stdout
+    while "0 of 10 answers" not in (line := watching.stdout.readline()):
+        assert line, watching.stderr and watching.stderr.read()
+
+    watching.send_signal(number)
+    _, err = watching.communicate(timeout=30)
+
+    assert watching.returncode == code
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_in_the_middle_of_a_tick_loses_nothing(shell: Shell) -> None:
+    stuck = (
+        "import os, signal, labelloop.ledger.rounds as rounds\n"
+        "rounds.RoundBook.confirm = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    interrupted = process("tick", cwd=shell.root, before=stuck)
+    _, err = interrupted.communicate(timeout=60)
+
+    assert interrupted.returncode == 130
+    assert "interrupted; nothing is lost" in err
+    assert shell("--json", "tick").json["action"] == "finish"
+    assert shell("--json", "tick").json["action"] == "wait"
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(shell: Shell) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -c 'from labelloop.cli import main; main()' config | head -c 1",
+        shell=True,
+        cwd=shell.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def _rows(path: Path) -> Sequence[Any]:
+    if path.suffix == ".parquet":
+        found: Sequence[Any] = parquet.read_table(path).to_pylist()
+        return found
+    text = path.read_text()
+    return list(csv.DictReader(io.StringIO(text))) if path.suffix == ".csv" else text.splitlines()

@@ -1,0 +1,169 @@
+"""A workspace whose ticks are processes of their own, against the real Label Studio of the session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.ledger import open_ledger
+from labelloop.ledger.answers import Asking
+from labelloop.sources import content_id
+from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
+from labelloop.types import LabelSchema
+from small_world import held_by
+
+TESTS = Path(__file__).parents[1]
+DIGITS = tuple("0123456789")
+MAIN = "from labelloop.cli import main; main()"
+PATIENCE = 120
+
+_TOML = """
+[dataset]
+name = "{name}"
+labels = {labels}
+[loop]
+batch = 4
+[holdout]
+share = 0.25
+per_round = 2
+[learner]
+flavor = "quick_learner:QuickLearner"
+pixels = true
+[stacks.default]
+annotator = "team"
+secrets_manager = "environment"
+[annotators.team]
+flavor = "label_studio"
+url = "{url}"
+authentication_secret = "team"
+[secrets_managers.environment]
+flavor = "env"
+"""
+
+
+@dataclass
+class LiveWorld:
+    """One workspace with real digits, and people who know them.
+
+    Args:
+        root: Folder of the workspace.
+        annotator: The server of the session.
+        name: Name of the dataset.
+    """
+
+    root: Path
+    annotator: LabelStudioAnnotator
+    name: str
+    truth: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.token = self.token or self.annotator.client()._token
+        labels = list(DIGITS)
+        url = self.annotator.client().url
+        self.config.write_text(_TOML.format(name=self.name, labels=str(labels).replace("'", '"'), url=url))
+
+    @property
+    def config(self) -> Path:
+        """The labelloop.toml."""
+        return self.root / "labelloop.toml"
+
+    @property
+    def schema(self) -> LabelSchema:
+        """What is asked."""
+        return LabelSchema("image", DIGITS)
+
+    @property
+    def person(self) -> LabelStudioPerson:
+        """Someone who answers by hand."""
+        return LabelStudioPerson(self.annotator.client())
+
+    @property
+    def project(self) -> int:
+        """Label Studio's id of the dataset."""
+        return self.person.project(self.name)
+
+    def draw(self, count: int) -> None:
+        """Write real handwritten digits as PNG files, and add them."""
+        from PIL import Image
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        folder = self.root / "images"
+        folder.mkdir()
+        for i in range(count):
+            picture = Image.fromarray(255 - (digits.images[i] * 15.9).astype(np.uint8)).resize((64, 64))
+            picture.save(folder / f"{i:03}.png")
+            self.truth[content_id((folder / f"{i:03}.png").read_bytes())] = (str(digits.target[i]),)
+        assert self.run("add", str(folder)).returncode == 0
+
+    def start(self, *arguments: str, code: Sequence[str] = (MAIN,)) -> subprocess.Popen[str]:
+        """Begin a command in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-c", *code, "-C", str(self.root), *arguments],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: Sequence[str] = (MAIN,)) -> subprocess.CompletedProcess[str]:
+        """Run a command in a process of its own."""
+        process = self.start(*arguments, code=code)
+        out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the process: the token, and where the learner is."""
+        path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH", ""))))
+        return {**os.environ, "PYTHONPATH": path, "LABELLOOP_SECRET_TEAM__TOKEN": self.token}
+
+    def tick(self) -> float:
+        """A tick that must succeed; its seconds."""
+        began = time.monotonic()
+        done = self.run("tick")
+        assert done.returncode == 0, done.stderr
+        return time.monotonic() - began
+
+    def answer_all(self) -> int:
+        """People answer everything that is open, truly, one after the other."""
+        client = self.annotator.client()
+        return SimulatedAnnotator(client, self.project, self.schema, self.truth, threads=1).answer_open()
+
+    def questions(self) -> list[Asking]:
+        """What the ledger says was asked."""
+        ledger = open_ledger(f"sqlite:///{self.root / '.labelloop' / 'ledger.db'}", self.name)
+        try:
+            return ledger.answers.questions()
+        finally:
+            ledger.close()
+
+    def tasks(self) -> list[Mapping[str, Any]]:
+        """Label Studio's tasks by growing id, with predictions and annotations."""
+        query = {"project": self.project, "fields": "all", "page_size": 1000, "resolve_uri": "false"}
+        found = self.annotator.client().call("GET", "/api/tasks", query=query)["tasks"]
+        return sorted(found, key=lambda task: int(task["id"]))
+
+    def state(self) -> Mapping[str, Any]:
+        """What the ledger and Label Studio hold, without times, and without ids that a server counts."""
+        ledger = open_ledger(f"sqlite:///{self.root / '.labelloop' / 'ledger.db'}", self.name)
+        held = held_by(ledger, without={"task_id", "annotation_id", "id", "number", "said", "lead_time", "uri"})
+        ledger.close()
+        held = {table: rows for table, rows in held.items() if table not in ("items", "facts", "leases")}
+        return {**held, "tasks": [_shown(task) for task in self.tasks()]}
+
+
+def _shown(task: Mapping[str, Any]) -> tuple[Any, ...]:
+    guesses = [(one["model_version"], one["score"], one["result"][0]["value"]) for one in task["predictions"]]
+    said = [one["result"][0]["value"] for one in task["annotations"]]
+    return task["data"]["labelloop_id"], sorted(guesses, key=str), said
