@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import BadItemError
-from labelloop.protocols import Backbone, Modality, Predictor
-from labelloop.types import Examples, Inputs
+from labelloop.protocols import Backbone, Predictor
+from labelloop.types import Examples, Inputs, Modality
 
 embedded: list[str] = []
 """Every text that was embedded, in order: a memory for tests to look at."""

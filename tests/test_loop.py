@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 import quick_learner
 from labelloop.backends.local_store import LocalArtifactStore
@@ -198,7 +200,9 @@ def test_when_every_answer_is_gone_the_model_in_use_stays_and_the_loop_goes_on(a
     assert isinstance(outcome.action, Start)
     assert outcome.round is not None
     assert (outcome.round.learned_from, outcome.round.version, outcome.round.promoted) == (0, model, False)
-    assert animals.dataset.stats().total == 10
+    new = [one for one in animals.questions() if one.state == "asked"]
+    assert {one.item_id for one in new} == animals.dataset.present()
+    assert {one.prediction.model_version for one in new if one.prediction} == {model}
 
 
 def test_the_budget_stops_the_loop_and_raising_it_continues(animals: World) -> None:
@@ -526,3 +530,47 @@ def _refusing(text: str) -> Callable[..., Any]:
         return content
 
     return prepare
+
+
+def test_artifacts_that_were_deleted_are_made_again(animals: World) -> None:
+    animals.play(3)
+    model = animals.last().version
+    animals.add(5, start=100)
+    animals.tick()
+    shutil.rmtree(animals.root / "artifacts")
+    animals.answer_all()
+
+    outcome = animals.tick()
+
+    assert isinstance(outcome.action, Start)
+    assert outcome.round is not None
+    assert outcome.round.version not in ("", model)
+
+
+def test_a_champion_of_other_labels_gives_way_when_the_labels_change(animals: World) -> None:
+    animals.play(2)
+    labels = (*LABELS, "fox")
+    dataset, animals.schema = animals.dataset, replace(animals.schema, labels=labels)
+    dataset.schema = animals.schema
+    animals.tick(dataset__labels=labels)
+    animals.answer_all()
+
+    outcome = animals.tick(dataset__labels=labels)
+
+    assert isinstance(outcome.action, Start)
+    assert outcome.round is not None
+    assert set(outcome.round.metrics["per_label"]) == set(labels)
+
+
+def test_a_full_disk_under_the_ledger_is_told_and_forgiven(animals: World) -> None:
+    animals.add(400, start=100)
+    loop = animals.loop(loop__batch=300)
+
+    @event.listens_for(loop.ledger.engine, "begin")
+    def no_page_more(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    with pytest.raises(BackendError, match="the ledger failed: database or disk is full"):
+        loop.tick()
+
+    assert isinstance(animals.tick().action, Start | Finish)

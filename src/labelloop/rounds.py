@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from labelloop import holdout, labels, metrics
+from labelloop.embedding import embed_items
 from labelloop.errors import LabelLoopError
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
@@ -31,8 +32,6 @@ def embed(
     progress: Progress,
 ) -> np.ndarray:
     """Embed items: (n, d) float32, L2-normalised; a row of NaN for an item that cannot be read or decoded."""
-    from labelloop.learners.embedding import embed_items
-
     return embed_items(backbone, items, read, progress)
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import people
 import pyarrow.parquet as parquet
 import pytest
 
+import people
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
 from labelloop.labels import regions_of
@@ -96,10 +96,10 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     return made
 
 
-def environment(**more: str) -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """Variables for a process that finds the tests' modules."""
-    paths = [str(TESTS), str(TESTS / "cli"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
+    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def process(*arguments: str, cwd: Path, before: str = "") -> subprocess.Popen[str]:

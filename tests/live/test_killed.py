@@ -15,9 +15,9 @@ from random import Random
 from threading import Timer
 
 import pytest
-from live_world import LiveWorld
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from live_world import TESTS, LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -47,7 +47,7 @@ class Mother:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._log = folder / "mother.log"
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("mother.py"))],
+            [sys.executable, str(TESTS / "mother.py")],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -113,8 +113,7 @@ def test_a_tick_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
     moments = deque(random.uniform(0.02, 0.9) * seconds[i * ROUNDS // RANDOM_KILLS] for i in range(RANDOM_KILLS))
     points, codes = deque(POINTS), []
     for number in range(1, ROUNDS + 1):
-        for _ in range(RANDOM_KILLS // ROUNDS):
-            codes.append(mother.run(disturbed, after=moments.popleft()))
+        codes += [mother.run(disturbed, after=moments.popleft()) for _ in range(RANDOM_KILLS // ROUNDS)]
         if number > 1:  # the first round has nothing to hear, and shows no predictions
             codes += [mother.run(disturbed, point=points.popleft()) for _ in range(len(POINTS) // (ROUNDS - 1))]
         mother.tick(disturbed)

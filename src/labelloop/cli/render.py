@@ -33,6 +33,7 @@ __all__ = [
     "table",
 ]
 
+SHORT_SECONDS = 2.0
 QUIET_SECONDS = 10.0
 
 
@@ -105,14 +106,14 @@ class PlainRounds:
     """One line per event without control codes, for logs and pipes.
 
     Args:
-        clock: Seconds from anywhere; long progress is repeated at most every 10 of them.
+        clock: Seconds from anywhere; work is told after 2 of them, and again every 10.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         self._what = ""
-        self._told_at = 0.0
+        self._tell_at = 0.0
         self._said = ""
 
     def __enter__(self) -> Self:
@@ -122,11 +123,13 @@ class PlainRounds:
         return None
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """A line when something else begins, and every 10 seconds of the same."""
+        """A line about what takes more than 2 seconds, and every 10 seconds of the same."""
         now = self._clock()
-        if what == self._what and now - self._told_at < QUIET_SECONDS:
+        if what != self._what:
+            self._what, self._tell_at = what, now + SHORT_SECONDS
+        if now < self._tell_at:
             return
-        self._what, self._told_at = what, now
+        self._tell_at = now + QUIET_SECONDS
         self._print(f"{what} {_count(done, total)}".rstrip())
 
     def say(self, words: str) -> None:

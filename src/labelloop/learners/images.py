@@ -101,10 +101,11 @@ class ImageBackbone:
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """(n, dimension) float32, L2-normalised, of n prepared pictures."""
-        fixed = self._port.shape[0]
-        rows = fixed or len(batch)
+        if not batch:
+            return np.empty((0, self.dimension), np.float32)
+        rows = self._port.shape[0] or len(batch)
         parts = [self._embed(batch[start : start + rows], rows) for start in range(0, len(batch), rows)]
-        return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
+        return np.concatenate(parts)
 
     def _embed(self, batch: Sequence[np.ndarray], rows: int) -> np.ndarray:
         pixels = np.stack(batch)

@@ -75,7 +75,7 @@ def blobs(
 
 
 class BackboneContract:
-    """What every backbone does. Inherit, and provide the fixtures `backbone`, `contents` (five or more) and `unreadable`."""
+    """What every backbone does. Inherit; provide fixtures `backbone`, `contents` (five or more) and `unreadable`."""
 
     def test_embeddings_are_float32_rows_of_length_one(
         self, backbone: Backbone, contents: Sequence[bytes | str]

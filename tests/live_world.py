@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.cli import run
 from labelloop.ledger import open_ledger
 from labelloop.ledger.answers import Asking
 from labelloop.sources import content_id
@@ -21,7 +22,7 @@ from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import LabelSchema
 from small_world import held_by
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 DIGITS = tuple("0123456789")
 MAIN = "from labelloop.cli import main; main()"
 PATIENCE = 120
@@ -105,7 +106,7 @@ class LiveWorld:
             picture = Image.fromarray(255 - (digits.images[i] * 15.9).astype(np.uint8)).resize((64, 64))
             picture.save(folder / f"{i:03}.png")
             self.truth[content_id((folder / f"{i:03}.png").read_bytes())] = (str(digits.target[i]),)
-        assert self.run("add", str(folder)).returncode == 0
+        self.do("add", str(folder))
 
     def start(self, *arguments: str, code: Sequence[str] = (MAIN,)) -> subprocess.Popen[str]:
         """Begin a command in a process of its own."""
@@ -128,12 +129,12 @@ class LiveWorld:
         path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH", ""))))
         return {**os.environ, "PYTHONPATH": path, "LABELLOOP_SECRET_TEAM__TOKEN": self.token}
 
-    def tick(self) -> float:
-        """A tick that must succeed; its seconds."""
-        began = time.monotonic()
-        done = self.run("tick")
-        assert done.returncode == 0, done.stderr
-        return time.monotonic() - began
+    def do(self, *arguments: str) -> None:
+        """A command that must succeed, in this process."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", self.token)
+            patch.setattr(sys, "path", list(sys.path))
+            assert run(["-C", str(self.root), *arguments]) == 0
 
     def answer_all(self) -> int:
         """People answer everything that is open, truly, one after the other."""

@@ -1,0 +1,136 @@
+"""Every component proves that it answers, and says what to do when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from labelloop.backends.local_store import LocalArtifactStore
+from labelloop.checks import Finding, bring_down, bring_up, checks, found
+from labelloop.errors import BackendError, NotFoundError
+from labelloop.protocols import silent
+from labelloop.stack import Stack
+from labelloop.testing.annotator import FakeAnnotator
+from labelloop.types import AnnotatorState
+from small_world import Parts, World
+
+
+class Forgetful(LocalArtifactStore):
+    """Gives back other bytes than it was given."""
+
+    def read(self, key: str) -> BinaryIO:
+        return BytesIO(b"something else")
+
+
+class Managed(FakeAnnotator):
+    """An annotator that can be started and stopped."""
+
+    running = False
+
+    def up(self, progress: Any = silent) -> None:
+        self.running = True
+
+    def down(self) -> bool:
+        was, self.running = self.running, False
+        return was
+
+
+@dataclass
+class Nothing:
+    """A secrets manager without secrets."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        return []
+
+
+@dataclass
+class Everything(Parts):
+    """A whole stack of given parts."""
+
+    secrets_manager: Nothing = field(default_factory=Nothing)
+
+
+def stack(world: World, annotator: FakeAnnotator | None = None, store: Any = None) -> Stack:
+    kept = store or LocalArtifactStore(path=str(world.root / "artifacts"))
+    return cast(Stack, Everything(annotator or world.people, kept))
+
+
+def test_everything_that_works_says_so(animals: World) -> None:
+    results = {one.what: one for one in checks(animals.workspace(), stack(animals))}
+
+    assert [one.what for one in results.values() if not one.ok] == []
+    assert results["labels"].detail == "cat, dog, owl"
+    assert results["ledger"].detail == "40 items"
+    assert results["annotator"].detail == "fake 1 at fake://annotator, 0 dataset(s)"
+
+
+@pytest.mark.parametrize(("state", "code"), [("down", 3), ("unauthorised", 2)])
+def test_an_annotator_that_does_not_let_us_in_fails(animals: World, state: Any, code: int) -> None:
+    animals.people.become(AnnotatorState("fake", "fake://annotator", state, detail="token refused"))
+
+    failed = {one.what: one for one in checks(animals.workspace(), stack(animals)) if not one.ok}
+
+    assert failed["annotator"].exit_code == code
+    assert failed["annotator"].hint
+
+
+def test_a_store_that_gives_back_other_bytes_fails(animals: World) -> None:
+    store = Forgetful(path=str(animals.root / "artifacts"))
+
+    failed = {one.what: one for one in checks(animals.workspace(), stack(animals, store=store)) if not one.ok}
+
+    assert "gave back other bytes" in failed["artifact store"].detail
+
+
+def test_an_unknown_selector_fails_with_the_nearest_one(animals: World) -> None:
+    results = checks(animals.workspace(loop__selector="uherdin"), stack(animals))
+
+    failed = {one.what: one for one in results if not one.ok}
+
+    assert "did you mean 'uherding'" in failed["selector"].hint
+
+
+def test_a_finding_keeps_message_hint_and_code_of_an_error() -> None:
+    def prove() -> str:
+        raise NotFoundError("no such thing", "make one")
+
+    assert found("thing", prove) == Finding("thing", ok=False, detail="no such thing", hint="make one", exit_code=2)
+
+
+def test_errors_that_are_none_of_ours_are_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        found("thing", lambda: str(1 // 0))
+
+
+def test_bringing_up_starts_what_can_be_started_and_down_stops_it(animals: World) -> None:
+    annotator = Managed()
+    parts = stack(animals, annotator)
+
+    up = list(bring_up(parts, silent))
+    was_running = annotator.running
+
+    assert all(one.ok for one in up)
+    assert was_running
+    assert (bring_down(parts), bring_down(parts)) == (["annotator"], [])
+    assert bring_down(stack(animals)) == []
+
+
+def test_a_component_that_cannot_be_started_is_a_finding(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise BackendError("port 8093 is taken", "stop what listens there")
+
+    monkeypatch.setattr(Managed, "up", refuse)
+
+    (failed,) = [one for one in bring_up(stack(animals, Managed()), silent) if not one.ok]
+
+    assert failed.as_dict() == {
+        "what": "annotator",
+        "ok": False,
+        "detail": "port 8093 is taken",
+        "hint": "stop what listens there",
+    }

@@ -1,0 +1,145 @@
+"""What is learned from, what it is judged on, and which model is used from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import quick_learner
+from labelloop.decide import Start
+from labelloop.errors import ConfigError
+from labelloop.types import Examples, Item, NewItem
+from small_world import LABELS, World
+
+
+@pytest.fixture
+def trained_on(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The ids of every example a model was trained on."""
+    seen: set[str] = set()
+    train = quick_learner.QuickLearner.train
+
+    def watched(self: quick_learner.QuickLearner, examples: Examples, out: Path) -> None:
+        assert not examples.held_out.any()
+        seen.update(map(str, examples.inputs.ids))
+        train(self, examples, out)
+
+    monkeypatch.setattr(quick_learner.QuickLearner, "train", watched)
+    return seen
+
+
+def test_held_out_items_are_never_trained_on_never_selected_and_never_carry_a_guess(
+    animals: World, trained_on: set[str]
+) -> None:
+    animals.play(6)
+
+    asked = animals.questions()
+    held_out = {one.item_id for one in asked if one.purpose == "holdout"}
+    known = animals.loop().learning.learn().known
+    protected = set(map(str, known.columns.ids[known.held_out]))
+    assert len(held_out) >= 8
+    assert held_out <= protected
+    assert not trained_on & protected
+    assert trained_on
+    assert not {one.item_id for one in asked if one.purpose == "train"} & protected
+    assert all(animals.dataset.prediction(item_id) is None for item_id in held_out)
+    assert all(one.prediction is None for one in asked if one.purpose == "holdout")
+
+
+def test_an_answer_to_a_held_out_item_moves_the_score_and_not_the_model(animals: World) -> None:
+    animals.play(2)
+    before = animals.loop().study()
+    held_out = next(one.item_id for one in animals.questions() if one.purpose == "holdout")
+    animals.answer(held_out, next(label for label in LABELS if label != animals.truth()[held_out]))
+
+    after = animals.loop().study()
+
+    assert after.judged.version == before.judged.version
+    assert after.judged.metrics != before.judged.metrics
+
+
+def test_near_duplicates_of_held_out_items_are_held_out_when_they_arrive_later(animals: World) -> None:
+    known = animals.loop().learning.learn().known
+    leader = str(known.columns.groups[known.held_out][0])
+    ledger = animals.ledger()
+    twin = quick_twin(ledger.items.get([leader])[leader].text, leader)
+    ledger.items.add([twin])
+
+    again = animals.loop().learning.learn().known
+
+    assert bool(again.held_out[list(again.columns.ids).index(twin.item.id)])
+
+
+def quick_twin(text: str, group: str) -> NewItem:
+    """An item of the same group."""
+    return NewItem(Item(f"{group}-twin", "text", text=f"{text}!", group=group), b"")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_share_of_the_holdout_cannot_change_after_the_first_round(animals: World, share: float) -> None:
+    animals.play(1)
+
+    with pytest.raises(ConfigError, match=f"holdout.share is {share}, but this dataset began with 0.25") as refused:
+        animals.tick(holdout__share=share)
+
+    assert refused.value.hint.startswith("set holdout.share = 0.25")
+    assert isinstance(animals.tick().action, Start)
+
+
+def test_the_seed_may_change_and_the_holdout_stays(animals: World) -> None:
+    animals.play(1)
+    before = animals.loop().learning.learn().known.held_out
+
+    assert (animals.loop(loop__seed=9).learning.learn().known.held_out == before).all()
+
+
+def test_a_challenger_that_is_surely_worse_is_not_promoted_and_the_champion_keeps_guessing(animals: World) -> None:
+    animals.play(4)
+    champion = animals.last()
+
+    outcome = animals.tick(learner__wrong=True)
+
+    assert outcome.round is not None
+    assert (outcome.round.promoted, outcome.round.version) == (False, champion.version)
+    assert outcome.round.metrics["score"] == champion.metrics["score"]
+    new = [one.prediction for one in animals.questions() if one.round == outcome.round.number and one.prediction]
+    assert {guess.model_version for guess in new} == {champion.version}
+
+
+def test_without_a_holdout_every_new_model_is_used_and_no_score_is_claimed(animals: World) -> None:
+    for _ in range(2):
+        outcome = animals.tick(holdout__share=0)
+        animals.answer_all()
+
+    assert outcome.round is not None
+    assert (outcome.round.promoted, outcome.round.metrics["score"]) == (True, None)
+    assert outcome.round.gate == "no held-out answers to judge it by yet"
+
+
+def test_one_class_only_is_learned_and_the_loop_goes_on(world: World) -> None:
+    world.add(30, labels=["cat"])
+    settings = {"learner__flavor": "frozen", "learner__backbone": "labelloop.testing.learner:FakeBackbone"}
+
+    world.play(2, **settings)
+    outcome = world.tick(**settings)
+
+    assert outcome.round is not None
+    assert outcome.round.learned_from == 12
+    guesses = [one.prediction for one in world.questions() if one.prediction]
+    assert {guess.regions[0]["value"]["choices"][0] for guess in guesses} == {"cat"}
+
+
+def test_a_learner_without_a_backbone_is_refused(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_learner.QuickLearner, "backbone", None)
+
+    with pytest.raises(ConfigError, match="has no backbone"):
+        animals.tick()
+
+
+def test_the_same_answers_give_the_same_model(animals: World, tmp_path: Path) -> None:
+    twin = World(tmp_path / "twin")
+    twin.add()
+    for one in (animals, twin):
+        one.play(2)
+
+    assert animals.last().version == twin.last().version
