@@ -13,8 +13,8 @@ import sklearn.datasets
 from figure import Figure, pairs, seconds
 from PIL import Image
 
-from labelloop.learners.backbones import backbone
 from labelloop.embedding import embed
+from labelloop.learners.backbones import backbone
 from labelloop.learners.images import ImageBackbone
 from labelloop.learners.network import open_session
 from labelloop.learners.texts import TextBackbone

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -43,10 +44,13 @@ def main() -> int:
     options.add_argument("--quick", action="store_true", help="fewer repeats")
     given = options.parse_args()
     names = given.only or [name for name in SUITES if name not in ON_REQUEST]
-    measured = {name: list(watched(name, given.quick)) for name in names}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped on the way out
+    measured: dict[str, list[Figure]] = {}
+    for name in names:
+        measured[name] = list(watched(name, given.quick))
+        if given.json:
+            given.json.write_text(json.dumps(as_json(measured), indent=1))
     show(measured)
-    if given.json:
-        given.json.write_text(json.dumps(as_json(measured), indent=1))
     return int(any(not one.samples for figures in measured.values() for one in figures))
 
 

@@ -167,8 +167,11 @@ class Learning:
         protected = min(config.holdout.per_round, max(0, config.holdout.size - drawn))
         if room is None:
             return config.loop.batch, protected
-        useful = min(config.loop.batch, room)
-        return useful, min(protected, room - useful)
+        useful = config.loop.batch
+        if useful + protected > room:
+            protected = round(room * protected / (useful + protected))
+            useful = min(useful, room - protected)
+        return useful, protected
 
     def _refreshed(self, learned: Learned, probabilities: np.ndarray | None) -> list[Prediction]:
         """New guesses for the questions that are open and were not asked blind, by a newly promoted model."""

@@ -24,6 +24,9 @@ from labelloop.selection import RANDOM
 from labelloop.stack import Stack
 from labelloop.types import LabelSchema, Question
 
+STRANGERS = "strangers"
+"""The fact that somebody else has put questions of our kind into the dataset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -77,6 +80,7 @@ class Loop:
         self._clock = clock
         self._dataset: Dataset | None = None
         self._scanned = (0, 0)
+        self._agreed = False
 
     @property
     def dataset(self) -> Dataset:
@@ -112,7 +116,7 @@ class Loop:
             action = decide(self.look(), self.policy)
             set_aside = self._plan(action) if isinstance(action, Start) else {}
             if isinstance(action, Start | Finish):
-                self._ask()
+                self._ask(sure=isinstance(action, Start) and self._agreed)
             return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside)
 
     def hear(self) -> tuple[Changes, int]:
@@ -122,6 +126,8 @@ class Loop:
             return changes, 0
         for page in self.dataset.answers(self.ledger.answers.cursor()):
             changes += self.ledger.answers.hear(page, self._clock())
+        if changes.strangers:
+            self.ledger.rounds.fix(STRANGERS, True)
         return changes, self._notice_lost()
 
     def study(self) -> Learned:
@@ -181,15 +187,21 @@ class Loop:
             stopped="" if batch else why_nothing(self.policy, start.room),
         )
 
-    def _ask(self) -> None:
-        """Send what is planned, and new guesses for open questions; then confirm the round."""
+    def _ask(self, *, sure: bool) -> None:
+        """Send what is planned, and new guesses for open questions; then confirm the round.
+
+        Args:
+            sure: The annotator has the questions of the ledger and no others.
+        """
         planned = self.ledger.rounds.last()
         assert planned is not None
         watch = Stopwatch()
         with watch.stage("ask"):
             due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
             items = self.ledger.items.get([one.item_id for one in due])
-            asked = self.dataset.ask([Question(items[one.item_id], one.prediction) for one in due]) if due else None
+            questions = [Question(items[one.item_id], one.prediction) for one in due]
+            unasked = sure and all(one.state == "planned" for one in due)
+            asked = self.dataset.ask(questions, unasked=unasked) if due else None
         if asked and asked.existing > sum(one.state == "asked" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
@@ -198,6 +210,7 @@ class Loop:
     def _notice_lost(self) -> int:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
         counted = (self.dataset.size(), expected)
+        self._agreed = counted[0] == expected and not self.ledger.rounds.fact(STRANGERS)
         if counted[0] == expected or counted == self._scanned:
             return 0
         self._scanned = counted  # tasks that people added by hand are no reason to scan at every tick

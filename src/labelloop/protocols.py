@@ -82,8 +82,13 @@ class Orchestrator(Protocol):
 class Dataset(Protocol):
     """One dataset of an annotator: ask people, hear their answers."""
 
-    def ask(self, questions: Sequence[Question]) -> Asked:
+    def ask(self, questions: Sequence[Question], *, unasked: bool = False) -> Asked:
         """Make these items questions. Declarative: asking twice changes nothing, whoever asked before.
+
+        Args:
+            questions: The items, each with the guess to fill in, or blind.
+            unasked: The caller is sure that none of them is a question yet, because it has just compared `size` with
+                its own records: the dataset may spare itself a look, and must still end with each item once.
 
         Raises:
             ConfigError: A prediction does not fit the label schema (names the field); nothing was sent.

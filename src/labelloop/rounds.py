@@ -10,7 +10,7 @@ import numpy as np
 
 from labelloop import holdout, labels, metrics
 from labelloop.embedding import embed_items
-from labelloop.errors import LabelLoopError
+from labelloop.errors import BackendError, LabelLoopError
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
@@ -18,6 +18,9 @@ from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.runs import step
 from labelloop.selection import select
 from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Pool, Prediction
+
+MANY = 10
+"""Items of which at least one should be readable: if none is, their source is away, not they."""
 
 CHUNK = 1024
 """Items embedded, and scored, as one step: what a crash can cost, and what one artifact holds."""
@@ -32,7 +35,14 @@ def embed(
     progress: Progress,
 ) -> np.ndarray:
     """Embed items: (n, d) float32, L2-normalised; a row of NaN for an item that cannot be read or decoded."""
-    return embed_items(backbone, items, read, progress)
+    made = embed_items(backbone, items, read, progress)
+    if len(items) >= MANY and np.isnan(made[:, 0]).all():
+        raise BackendError(
+            f"none of {len(items)} items could be read, such as {items[0].uri or items[0].id}",
+            "is their disk, bucket or network there? run again when it is; nothing was given up",
+            retryable=True,
+        )
+    return made
 
 
 @step
@@ -145,7 +155,7 @@ def choose(
     """
     features, probabilities = seen
     unasked = np.flatnonzero(~known.asked & ~known.held_out & known.columns.readable)
-    covered = np.flatnonzero(known.asked & known.columns.readable)
+    covered = np.flatnonzero(known.asked & ~known.held_out & known.columns.readable)
     pool = Pool(
         features[unasked],
         None if probabilities is None else probabilities[unasked],

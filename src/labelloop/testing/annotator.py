@@ -94,6 +94,16 @@ class AnnotatorContract:
         assert first.tasks == second.tasks
         assert dataset.stats().total == 2
 
+    def test_whoever_is_wrongly_sure_that_nothing_was_asked_asks_nothing_twice(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        dataset = self._open(annotator)
+        dataset.size()
+        annotator.open(self.NAME, self.SCHEMA).ask([self._question("a")])
+        asked = dataset.ask([self._question("a", "cat"), self._question("b", "dog")], unasked=True)
+        assert set(asked.tasks) == {"a", "b"}
+        assert dataset.size() == 2
+
     def test_an_item_twice_in_one_call_is_one_question(self, annotator: Annotator, person: Person) -> None:
         dataset = self._open(annotator)
         asked = dataset.ask([self._question("a"), self._question("a")])
@@ -346,7 +356,7 @@ class FakeDataset:
         """Have the next `ask` store the first `after` new questions, then raise: a connection lost on the way."""
         self._failure = (error, after)
 
-    def ask(self, questions: Sequence[Question]) -> Asked:
+    def ask(self, questions: Sequence[Question], *, unasked: bool = False) -> Asked:
         """Keep questions that are new, and predictions that are."""
         self._present()
         version = checked_version(self.schema, questions)

@@ -92,6 +92,7 @@ class LabelStudioDataset:
         self._shown = model_version
         self._people: dict[int, str] = {}
         self._recent = Recent()
+        self._size: int | None = None
 
     def __repr__(self) -> str:
         return f"LabelStudioDataset({self._place.name!r}, {self._client.url!r})"
@@ -101,10 +102,12 @@ class LabelStudioDataset:
         """Label Studio's id of the project."""
         return self._project
 
-    def ask(self, questions: Sequence[Question]) -> Asked:
+    def ask(self, questions: Sequence[Question], *, unasked: bool = False) -> Asked:
         """Make these items tasks, each once, with the predictions visible to annotators.
 
-        What is there is looked up by our own id in the task's data, so asking again after any failure is safe.
+        What is there is looked up by our own id in the task's data, so asking again after any failure is safe. With
+        `unasked` the tasks are counted instead: where the count is not what it was plus what was sent, somebody else
+        was there too, and what is double is found and removed.
 
         Raises:
             ConfigError: A prediction does not fit; nothing was sent.
@@ -117,7 +120,7 @@ class LabelStudioDataset:
             return Asked(0, 0, 0, {})
         try:
             with self._place.writing():
-                return self._ask(wanted, version)
+                return self._ask(wanted, version, self._size if unasked else None)
         except NotFoundError as error:
             raise self._gone() from error
 
@@ -151,7 +154,8 @@ class LabelStudioDataset:
     def size(self) -> int:
         """How many tasks there are, from a counter."""
         try:
-            return int(self._get("task_number")["task_number"])
+            self._size = int(self._get("task_number")["task_number"])
+            return self._size
         except NotFoundError as error:
             raise self._gone() from error
 
@@ -177,7 +181,9 @@ class LabelStudioDataset:
             raise NotFoundError(f"item {item_id!r} is no task of {self._place.name!r}", "ask it first")
         return f"{page}?task={rows[0]['id']}"
 
-    def _ask(self, wanted: Mapping[str, Question], version: str) -> Asked:
+    def _ask(self, wanted: Mapping[str, Question], version: str, size: int | None) -> Asked:
+        if size is not None and not self._doubts.ids() & wanted.keys():
+            return self._ask_new(wanted, version, size)
         there = self._lookup(list(wanted), with_predictions=bool(version))
         self._doubts.found(there.keys())
         missing = [question for item, question in wanted.items() if item not in there]
@@ -188,10 +194,19 @@ class LabelStudioDataset:
         }
         created, stored = self._import(missing)
         stored += self._predict(stale)
-        if version:
-            self._show(version)
+        self._show(version)
         ids = {item: str(row["id"]) for item, row in there.items()} | created
         return Asked(len(created), len(there), stored, {item: ids[item] for item in wanted})
+
+    def _ask_new(self, wanted: Mapping[str, Question], version: str, size: int) -> Asked:
+        """Import what nobody has asked yet; the count afterwards tells whether that was so."""
+        created, stored = self._import(list(wanted.values()))
+        shown = self._show(version)
+        self._size = self.size() if shown is None else shown
+        if self._size != size + len(created):
+            self._lookup(list(wanted))  # which deletes what is double
+            return self._ask(wanted, version, None)
+        return Asked(len(created), 0, stored, created)
 
     def _lookup(self, items: Sequence[str], *, with_predictions: bool = False) -> dict[str, Row]:
         """The task of each item that has one; of several, the unanswered newer ones are deleted."""
@@ -258,12 +273,18 @@ class LabelStudioDataset:
             self._compare("predictions", len(chunk), answer["created"])
         return len(bodies)
 
-    def _show(self, version: str) -> None:
-        """Have annotators see the predictions of this version: Label Studio shows one version, or none."""
-        if self._shown != version:
-            path, body = f"/api/projects/{self._project}", {"model_version": version}
-            self._client.call("PATCH", path, query={"include": "id"}, body=body)
-            self._shown = version
+    def _show(self, version: str) -> int | None:
+        """Have annotators see the predictions of this version: Label Studio shows one version, or none.
+
+        Returns:
+            How many tasks there are, where that had to be said.
+        """
+        if version in ("", self._shown):
+            return None
+        path, body = f"/api/projects/{self._project}", {"model_version": version}
+        answer = self._client.call("PATCH", path, query={"include": "id,task_number"}, body=body)
+        self._shown = version
+        return int(answer["task_number"]) if "task_number" in answer else None
 
     def _compare(self, what: str, sent: int, stored: int) -> None:
         if stored != sent:
