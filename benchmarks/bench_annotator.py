@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from figure import Figure, pairs, ratio, seconds
-from managed import SCHEMA, bulk_import, delete, fill, label_studio, questions, task_of
-
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.labels import regions_of
 from labelloop.testing.annotator import SimulatedAnnotator
+
+from figure import Figure, pairs, ratio, seconds
+from managed import SCHEMA, bulk_import, delete, fill, label_studio, questions, task_of
 
 TASKS = 10_000
 ASKING = 1.2

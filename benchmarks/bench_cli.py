@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from figure import Figure, pairs, ratio, seconds
 from platformdirs import user_cache_dir
+
+from figure import Figure, pairs, ratio, seconds
 
 ZENML = "zenml[local]==0.98.0"
 LIMIT = 1 / 8

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import sklearn.datasets
-from figure import Figure, pairs, seconds
 from PIL import Image
 
 from labelloop.embedding import embed
@@ -18,6 +17,8 @@ from labelloop.learners.backbones import backbone
 from labelloop.learners.images import ImageBackbone
 from labelloop.learners.network import open_session
 from labelloop.learners.texts import TextBackbone
+
+from figure import Figure, pairs, seconds
 
 Feeds = Sequence[Mapping[str, np.ndarray]]
 

@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from figure import Figure, seconds
-
 from labelloop.artifacts import Artifacts
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.ledger import open_ledger
 from labelloop.runs import Run, step
+
+from figure import Figure, seconds
 
 
 @step

@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from figure import Figure, pairs, ratio
-from figure import seconds as taking
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -27,6 +25,9 @@ from sklearn.preprocessing import normalize
 
 from labelloop.selection import SELECTORS
 from labelloop.types import Pool
+
+from figure import Figure, pairs, ratio
+from figure import seconds as taking
 
 STRATEGIES = {
     "random": ("random", "random"),

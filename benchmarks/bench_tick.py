@@ -10,8 +10,6 @@ from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
-from figure import Figure, pairs, ratio, seconds
-from managed import label_studio
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
@@ -21,6 +19,9 @@ from labelloop.loop import Loop
 from labelloop.protocols import Annotator, Backbone, Predictor
 from labelloop.stack import Stack
 from labelloop.types import Examples, Item, Modality, NewItem
+
+from figure import Figure, pairs, ratio, seconds
+from managed import label_studio
 
 ITEMS = 10_000
 _TOML = """

@@ -17,9 +17,10 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from figure import Figure
 from rich.console import Console
 from rich.table import Table
+
+from figure import Figure
 
 SUITES = {
     "cli": "bench_cli",

@@ -20,6 +20,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.sources import content_id
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import LabelSchema
+
 from small_world import held_by
 
 TESTS = Path(__file__).parent

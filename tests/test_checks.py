@@ -15,6 +15,7 @@ from labelloop.protocols import silent
 from labelloop.stack import Stack
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState
+
 from small_world import Parts, World
 
 

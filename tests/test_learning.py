@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import quick_learner
 from labelloop.decide import Start
 from labelloop.errors import ConfigError
 from labelloop.types import Examples, Item, NewItem
+
+import quick_learner
 from small_world import LABELS, World
 
 

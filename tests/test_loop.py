@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-import quick_learner
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.decide import Finish, Start, Stop, Wait
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError
@@ -22,6 +21,8 @@ from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.testing.annotator import FakeDataset
 from labelloop.types import AnnotatorState
+
+import quick_learner
 from small_world import LABELS, NAME, World
 
 

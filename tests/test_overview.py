@@ -17,6 +17,7 @@ from labelloop.overview import (
     status_as_dict,
     status_in_words,
 )
+
 from small_world import LABELS, World
 
 

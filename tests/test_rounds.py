@@ -13,6 +13,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.rounds import Believed, Known, Taste
 from labelloop.types import Examples, Inputs, LabelSchema
+
 from quick_learner import QuickLearner
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))

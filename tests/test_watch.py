@@ -12,6 +12,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.loop import Loop
 from labelloop.report.views import RoundView
 from labelloop.watch import watch
+
 from small_world import NAME, World
 
 

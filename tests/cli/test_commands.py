@@ -17,12 +17,13 @@ from typing import Any
 import pyarrow.parquet as parquet
 import pytest
 
-import people
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
 from labelloop.labels import regions_of
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState, LabelSchema
+
+import people
 
 TESTS = Path(__file__).parents[1]
 LABELS = ("cat", "dog", "owl")

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live_world import MAIN, LiveWorld
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+
+from live_world import MAIN, LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -17,6 +17,7 @@ from threading import Timer
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+
 from live_world import TESTS, LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
