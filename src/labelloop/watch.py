@@ -78,4 +78,5 @@ def _tell(loop: Loop, view: View, outcome: Outcome) -> None:
         for line in set_aside_in_words(outcome.set_aside):
             view.say(line)
         view.record(round_view(outcome.round))
-        view.say(f"asked {outcome.round.asked} item(s): {loop.dataset.url()}")
+        if outcome.round.asked:
+            view.say(f"asked {outcome.round.asked} item(s): {loop.dataset.url()}")
