@@ -122,7 +122,10 @@ class ImageBackbone:
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         std = np.asarray(self.options.std, np.float32)
-        scaled: np.ndarray = pixels * (np.float32(self.options.scale) / std)
+        factor = np.float32(self.options.scale) / std
+        scaled: np.ndarray = pixels.astype(np.float32)
+        if (factor != 1).any():
+            scaled *= factor
         scaled -= np.asarray(self.options.mean, np.float32) / std
         return scaled
 

@@ -31,7 +31,8 @@ def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
     """Decode one picture: (size, size, 3) uint8 RGB.
 
     The first frame is taken, turned upright by its EXIF orientation, transparency laid on white; 16-bit, palette,
-    CMYK and float pictures are converted. A JPEG is decoded at the smallest scale that still covers `size`.
+    CMYK and float pictures are converted. A JPEG is decoded at the smallest scale that covers seven eighths of `size`: half the work for
+    a trace of sharpness.
 
     Raises:
         BadItemError: The bytes are no picture Pillow reads, are damaged, or would fill the memory.
@@ -53,9 +54,9 @@ def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
 def _square(picture: Image, size: int, resize: Resize) -> np.ndarray:
     from PIL import ImageOps
 
-    picture.draft("RGB", (size, size))
-    upright = _smooth(ImageOps.exif_transpose(picture))
-    fitted = _fitted(upright, size, resize)
+    picture.draft("RGB", (size * 7 // 8, size * 7 // 8))
+    ImageOps.exif_transpose(picture, in_place=True)
+    fitted = _fitted(_smooth(picture), size, resize)
     return np.asarray(_on_white(fitted), dtype=np.uint8)
 
 
@@ -97,6 +98,6 @@ def _on_white(picture: Image) -> Image:
     from PIL import Image
 
     if not picture.has_transparency_data:
-        return picture.convert("RGB")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
     layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
