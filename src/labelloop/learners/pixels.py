@@ -31,8 +31,8 @@ def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
     """Decode one picture: (size, size, 3) uint8 RGB.
 
     The first frame is taken, turned upright by its EXIF orientation, transparency laid on white; 16-bit, palette,
-    CMYK and float pictures are converted. A JPEG is decoded at the smallest scale that covers seven eighths of `size`: half the work for
-    a trace of sharpness.
+    CMYK and float pictures are converted. A JPEG is decoded at the smallest scale that covers seven eighths of
+    `size`: half the work for a trace of sharpness.
 
     Raises:
         BadItemError: The bytes are no picture Pillow reads, are damaged, or would fill the memory.
