@@ -17,6 +17,7 @@ LEARNED = replace(FIRST, number=2, asked=0, changes=10, room=0, stopped="the bud
 @pytest.mark.parametrize(
     ("now", "policy", "action"),
     [
+        (Situation(items=0), Policy(), Wait("there are no items yet: labelloop add FOLDER_OR_FILE")),
         (Situation(items=100), Policy(), Start(1, None, "nothing has been asked yet")),
         (Situation(items=100), Policy(budget=8), Start(1, 8, "nothing has been asked yet")),
         (

@@ -85,6 +85,8 @@ Action = Wait | Start | Finish | Stop
 def decide(now: Situation, policy: Policy) -> Action:
     """Choose the next action. Pure: same situation, same answer."""
     last = now.last
+    if now.items == 0:
+        return Wait("there are no items yet: labelloop add FOLDER_OR_FILE")
     if last is None:
         return Start(1, _room(now, policy), "nothing has been asked yet")
     if last.state == "planned":
