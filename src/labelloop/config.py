@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
-from labelloop.registry import KINDS, Kind, unknown
+from labelloop.registry import Kind, unknown
 from labelloop.types import LabelSchema, Modality, Task
 
 if TYPE_CHECKING:
@@ -304,14 +304,11 @@ def _settable() -> dict[str, str]:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     variables = {variable: name for name, variable in _settable().items()}
-    sections = tuple(
-        {variable.rsplit("_", 1)[0] + "_" for variable in variables if variable != "LABELLOOP_ACTIVE_STACK"}
-    )
     found: dict[str, Any] = {}
     for variable, raw in environ.items():
         if variable in variables:
             found[variables[variable]] = _split(variables[variable], raw)
-        elif variable.startswith(_SECTION_PREFIXES) and variable.startswith(sections):
+        elif variable.startswith(_SECTION_PREFIXES):
             raise unknown("environment variable", variable, list(variables))
     return found
 
@@ -354,6 +351,3 @@ def _place(path: Path, text: str, loc: Sequence[int | str], origin: Origin, name
         if current == section and (found := re.match(rf'\s*("?){re.escape(key)}\1\s*=', line)):
             return f"{path}, line {number}, column {found.end() - len(found[0].lstrip()) + 1}"
     return str(path)
-
-
-__all__ = ["FILE", "KINDS", "Config", "Workspace", "editing", "find_root", "load", "table_of", "values"]
