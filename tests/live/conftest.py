@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.errors import NotFoundError
 from labelloop.testing.annotator import LabelStudioPerson
-
-
-@dataclass
-class Secrets:
-    """A secrets manager in memory."""
-
-    kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def get(self, name: str) -> Mapping[str, str]:
-        if name not in self.kept:
-            raise NotFoundError(f"no secret {name!r}", "set it first")
-        return self.kept[name]
-
-    def set(self, name: str, values: Mapping[str, str]) -> None:
-        self.kept[name] = dict(values)
-
-    def delete(self, name: str) -> None:
-        del self.kept[name]
-
-    def names(self) -> Sequence[str]:
-        return sorted(self.kept)
+from labelloop.testing.secrets import MemorySecrets
 
 
 @pytest.fixture(scope="session")
-def live_secrets() -> Secrets:
-    return Secrets()
+def live_secrets() -> MemorySecrets:
+    return MemorySecrets()
 
 
 @pytest.fixture(scope="session")
-def live_annotator(tmp_path_factory: pytest.TempPathFactory, live_secrets: Secrets) -> Iterator[LabelStudioAnnotator]:
+def live_annotator(
+    tmp_path_factory: pytest.TempPathFactory, live_secrets: MemorySecrets
+) -> Iterator[LabelStudioAnnotator]:
     """Our own Label Studio, up for the session."""
     home: Path = tmp_path_factory.mktemp("workspace")
     annotator = LabelStudioAnnotator(home=home, secrets=live_secrets, port=8193)

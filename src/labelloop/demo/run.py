@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labelloop.checks import start
 from labelloop.config import FILE, Workspace, load, replace_text
@@ -25,6 +25,9 @@ from labelloop.stack import Stack
 from labelloop.types import Modality
 from labelloop.watch import View, watch
 from labelloop.workspace import create
+
+if TYPE_CHECKING:
+    from labelloop.testing.annotator import SimulatedAnnotator
 
 NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-news"}
 SIZES: Mapping[Modality, int] = {"image": 1000, "text": 1200}
@@ -133,8 +136,6 @@ def _await(starting: Future[None], progress: Progress) -> None:
 
 def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]], view: Stage) -> None:
     """Tick, and answer as people would, until nothing is left to ask."""
-    from labelloop.testing.annotator import SimulatedAnnotator
-
     people: SimulatedAnnotator | None = None
     while True:
         outcome = loop.tick()
@@ -147,7 +148,7 @@ def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, 
             view.say("people have answered")
 
 
-def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> Any:
+def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> SimulatedAnnotator:
     from labelloop.testing.annotator import SimulatedAnnotator
 
     annotator: Any = stack.annotator

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labelloop.backends.label_studio.environment import CACHE_VARIABLE, DATABASE, DEFAULT_VERSION, ENV_VARIABLE
 from labelloop.backends.label_studio.server import Server
-from labelloop.errors import NotFoundError
+from labelloop.testing.secrets import MemorySecrets
 
 _PYTHON = """#!/bin/sh
 case "$1" in
@@ -56,30 +55,9 @@ def main():
 """
 
 
-@dataclass
-class Secrets:
-    """A secrets manager in memory."""
-
-    kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def get(self, name: str) -> Mapping[str, str]:
-        if name not in self.kept:
-            raise NotFoundError(f"no secret {name!r}", "set it first")
-        return self.kept[name]
-
-    def set(self, name: str, values: Mapping[str, str]) -> None:
-        self.kept[name] = dict(values)
-
-    def delete(self, name: str) -> None:
-        del self.kept[name]
-
-    def names(self) -> Sequence[str]:
-        return sorted(self.kept)
-
-
 @pytest.fixture
-def secrets() -> Secrets:
-    return Secrets()
+def secrets() -> MemorySecrets:
+    return MemorySecrets()
 
 
 @pytest.fixture
@@ -104,7 +82,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path, stand_in: Path, secrets: Secrets) -> Iterator[Server]:
+def server(tmp_path: Path, stand_in: Path, secrets: MemorySecrets) -> Iterator[Server]:
     """A managed server that is the stand-in."""
     made = Server(tmp_path / "home", secrets, port=8393)
     yield made
