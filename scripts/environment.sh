@@ -29,7 +29,7 @@ install() {
     [ -x .venv/bin/uv ] || make_environment
     case "$1" in
         demo) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo]' ;;
-        test) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres]' --group dev ;;
+        test) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring]' --group dev ;;
     esac
     touch "$made"
 }

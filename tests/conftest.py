@@ -1,11 +1,14 @@
-"""The small world of the loop's tests, empty and with forty texts."""
+"""What many tests share: the small world, empty and with forty texts, and the clouds' protocols on loopback."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import emulators
+from emulators import Emulator
 from small_world import World
 
 
@@ -20,3 +23,38 @@ def animals(world: World) -> World:
     """Forty texts to be labelled."""
     world.add()
     return world
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """S3, with keys enforced."""
+    with emulators.seaweed(tmp_path_factory.mktemp("seaweed")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """AWS's Secrets Manager, STS, IAM and S3."""
+    with emulators.moto(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Azure Blob Storage."""
+    with emulators.azurite(tmp_path_factory.mktemp("azurite")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Google Cloud Storage."""
+    with emulators.gcs(tmp_path_factory.mktemp("gcs")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bao_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """OpenBao."""
+    with emulators.bao(tmp_path_factory.mktemp("bao")) as running:
+        yield running

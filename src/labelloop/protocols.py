@@ -6,6 +6,7 @@ configuration schema: keyword arguments with types and defaults, checked before 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from labelloop.errors import ConfigError
 from labelloop.types import (
     AnnotatorState,
     Answers,
     Asked,
+    Bucket,
     DatasetStats,
     DatasetSummary,
     Examples,
@@ -29,6 +32,19 @@ from labelloop.types import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_KEY = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def check_key(key: str) -> str:
+    """The key of an artifact, if it is `/`-separated segments of `[A-Za-z0-9._-]`, none of them `.` or `..`.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if _KEY.fullmatch(key) and not {".", ".."} & set(key.split("/")):
+        return key
+    raise ConfigError(f"{key!r} is not a key of an artifact store", "use letters, digits, . _ - and / between them")
 
 
 class ArtifactStore(Protocol):
@@ -48,6 +64,23 @@ class ArtifactStore(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether `key` has a body."""
+        ...
+
+
+class BucketStore(ArtifactStore, Protocol):
+    """An artifact store in a bucket: what people look at can live there too, and be shown from there."""
+
+    @property
+    def path(self) -> str:
+        """The URL of the bucket with the prefix in it, such as `s3://bucket/prefix`."""
+        ...
+
+    def bucket(self) -> Bucket:
+        """The bucket, with the credentials resolved now."""
+        ...
+
+    def filesystem(self) -> Any:
+        """An fsspec filesystem of the bucket's protocol with the store's own credentials."""
         ...
 
 

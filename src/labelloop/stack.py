@@ -27,7 +27,9 @@ class Stack:
     @cached_property
     def artifact_store(self) -> ArtifactStore:
         """Where artifacts live."""
-        store: ArtifactStore = self._build("artifact-store", self.config.artifact_store, {})
+        store: ArtifactStore = self._build(
+            "artifact-store", self.config.artifact_store, {"secrets": self.secrets_manager}
+        )
         return store
 
     @cached_property
@@ -39,7 +41,8 @@ class Stack:
     @cached_property
     def annotator(self) -> Annotator:
         """Where people annotate."""
-        annotator: Annotator = self._build("annotator", self.config.annotator, {"secrets": self.secrets_manager})
+        offered = {"secrets": self.secrets_manager, "store": self.artifact_store}
+        annotator: Annotator = self._build("annotator", self.config.annotator, offered)
         return annotator
 
     @cached_property

@@ -194,6 +194,30 @@ class DatasetSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket, and what another service needs to read it with its own client.
+
+    Attributes:
+        cloud: Whose protocol it speaks.
+        name: The bucket, or container.
+        prefix: Keys of ours begin with it; empty, or ending with a slash.
+        endpoint: Where the protocol is spoken, for servers other than the cloud's own; empty otherwise.
+        region: The region, where the cloud has them.
+        account: The storage account, for Azure.
+        credentials: The values of the store's secret, by the keys of its schema (`aws`, `gcp`, `azure`); empty where
+            the cloud's own default chain is used. Never shown.
+    """
+
+    cloud: Literal["s3", "gcp", "azure"]
+    name: str
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = ""
+    account: str = ""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatorState:
     """Where an annotator stands: `up`, `down` or `unauthorised`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import time
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.protocols import check_key
 
-KEY = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 UNFINISHED = "~unfinished"
 """Folder of the bodies being written; `~` is in no key, so none of them can be asked for."""
 
@@ -116,17 +115,6 @@ class LocalArtifactStore:
         finally:
             temporary.unlink(missing_ok=True)
             _sweep(folder)
-
-
-def check_key(key: str) -> str:
-    """The key, if it is `/`-separated segments of `[A-Za-z0-9._-]`, none of them `.` or `..`.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if KEY.fullmatch(key) and not {".", ".."} & set(key.split("/")):
-        return key
-    raise ConfigError(f"{key!r} is not a key of an artifact store", "use letters, digits, . _ - and / between them")
 
 
 def _sweep(folder: Path) -> None:

@@ -10,9 +10,8 @@ from typing import BinaryIO
 
 import pytest
 
-from labelloop.backends.local_store import check_key
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import ArtifactStore
+from labelloop.protocols import ArtifactStore, check_key
 
 
 @dataclass
