@@ -1,8 +1,9 @@
 """A process that has imported labelloop and forks for every command it reads, so that a tick costs no start-up.
 
-Each line of stdin is {"arguments": [...], "point": "module:class:method:when", "log": path}; it answers with the pid of
-the child, and with its exit code once it has ended. At a point the child kills itself: before, during or after the
-method of that class.
+Each line of stdin is {"arguments": [...], "point": "module:class:method:when", "effect": n, "delay": s, "log": path};
+it answers with the exit code of the child once it has ended, and the number of effects it had. The child kills itself
+at a point, before, during or after the method of that class, or some seconds after its n-th effect began: a statement
+of SQL, a request, or a change of a file. Counting effects hits the same moments on a busy machine as on a quiet one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+import httpx
+from sqlalchemy import Engine, event
 
 from labelloop.cli import run
 
@@ -42,25 +46,58 @@ def main() -> None:
         import_module(module)
     for line in sys.stdin:
         wanted = json.loads(line)
+        told, telling = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _live(wanted["arguments"], wanted["point"], wanted["log"])
-        print(pid, flush=True)
+            _live(wanted, telling)
+        os.close(telling)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        with os.fdopen(told) as effects:
+            print(os.waitstatus_to_exitcode(status), len(effects.read()), flush=True)
 
 
-def _live(arguments: Sequence[str], point: str, log: str) -> None:
+def _live(wanted: Any, telling: int) -> None:
     code = 1
     try:
-        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        written = os.open(wanted["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(written, 1)
         os.dup2(written, 2)
-        if point:
-            _lay(*point.split(":"))
-        code = run(list(arguments))
+        if wanted["point"]:
+            _lay(*wanted["point"].split(":"))
+        _count(_Fuse(wanted["effect"], wanted["delay"], telling))
+        code = run(list(wanted["arguments"]))
     finally:
         os._exit(code)
+
+
+class _Fuse:
+    """Counts effects, and ends the process soon after a certain one began."""
+
+    def __init__(self, effect: int, delay: float, telling: int) -> None:
+        self._left = effect
+        self._delay = delay
+        self._telling = telling
+
+    def burn(self, *_: Any, **__: Any) -> None:
+        os.write(self._telling, b".")
+        self._left -= 1
+        if self._left == 0:
+            threading.Timer(self._delay, _end).start()
+
+    def before(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        def burning(*given: Any, **named: Any) -> Any:
+            self.burn()
+            return fn(*given, **named)
+
+        return burning
+
+
+def _count(fuse: _Fuse) -> None:
+    event.listen(Engine, "before_cursor_execute", fuse.burn)
+    event.listen(Engine, "commit", fuse.burn)
+    httpx.Client.send = fuse.before(httpx.Client.send)  # type: ignore[method-assign]
+    for name in ("fsync", "replace", "rename"):
+        setattr(os, name, fuse.before(getattr(os, name)))
 
 
 def _lay(module: str, owner: str, method: str, when: str) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from threading import Timer
 
 import pytest
 
@@ -46,6 +43,7 @@ class Mother:
     """Forks a process for every command, and can kill it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.effects = 0
         self._log = folder / "mother.log"
         self._process = subprocess.Popen(
             [sys.executable, str(TESTS / "mother.py")],
@@ -55,26 +53,20 @@ class Mother:
             text=True,
         )
 
-    def run(self, world: LiveWorld, *, point: str = "", after: float = 0.0) -> int:
-        """A tick; its exit code. Killed at a point, or after so many seconds, if any is given."""
+    def run(self, world: LiveWorld, *, point: str = "", effect: int = 0, delay: float = 0.0) -> int:
+        """A tick; its exit code. Killed at a point, or some seconds after its n-th effect began, if any is given."""
         assert self._process.stdin
         assert self._process.stdout
-        wanted = {"arguments": ["-C", str(world.root), "tick"], "point": point, "log": str(self._log)}
-        self._process.stdin.write(json.dumps(wanted) + "\n")
+        wanted = {"arguments": ["-C", str(world.root), "tick"], "point": point, "effect": effect, "delay": delay}
+        self._process.stdin.write(json.dumps({**wanted, "log": str(self._log)}) + "\n")
         self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
-        killer = Timer(after, os.kill, (pid, signal.SIGKILL))
-        if after:
-            killer.start()
-        code = int(self._process.stdout.readline())
-        killer.cancel()
+        code, self.effects = map(int, self._process.stdout.readline().split())
         return code
 
-    def tick(self, world: LiveWorld) -> float:
-        """A tick that must succeed; its seconds."""
-        began = time.monotonic()
+    def tick(self, world: LiveWorld) -> int:
+        """A tick that must succeed; the number of its effects."""
         assert self.run(world) == 0, self._log.read_text()
-        return time.monotonic() - began
+        return self.effects
 
     def close(self) -> None:
         """No more commands."""
@@ -101,9 +93,9 @@ def test_a_tick_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
 ) -> None:
     calm = LiveWorld(tmp_path / "undisturbed", annotator, NAME)
     calm.draw(ITEMS)
-    mother, seconds = mothers(calm), []
+    mother, effects = mothers(calm), []
     for _ in range(ROUNDS):
-        seconds.append(mother.tick(calm))
+        effects.append(mother.tick(calm))
         calm.answer_all()
     wanted = calm.state()
     annotator.delete(NAME)
@@ -111,10 +103,12 @@ def test_a_tick_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
     disturbed = LiveWorld(tmp_path / "disturbed", annotator, NAME)
     disturbed.draw(ITEMS)
     mother, random = mothers(disturbed), Random(20)
-    moments = deque(random.uniform(0.02, 0.9) * seconds[i * ROUNDS // RANDOM_KILLS] for i in range(RANDOM_KILLS))
     points, codes = deque(POINTS), []
     for number in range(1, ROUNDS + 1):
-        codes += [mother.run(disturbed, after=moments.popleft()) for _ in range(RANDOM_KILLS // ROUNDS)]
+        left = effects[number - 1]
+        for _ in range(RANDOM_KILLS // ROUNDS):
+            chosen = random.randint(1, left // 2)  # what a killed tick leaves to do is less each time
+            codes.append(mother.run(disturbed, effect=chosen, delay=random.choice([0.0, 0.002, 0.02])))
         if number > 1:  # the first round has nothing to hear, and shows no predictions
             codes += [mother.run(disturbed, point=points.popleft()) for _ in range(len(POINTS) // (ROUNDS - 1))]
         mother.tick(disturbed)
@@ -122,7 +116,9 @@ def test_a_tick_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
         disturbed.answer_all()
 
     assert set(codes) <= {0, -signal.SIGKILL}
-    assert codes.count(-signal.SIGKILL) >= RANDOM_KILLS // 2, "too few were still at work when they were to be killed"
+    assert codes.count(-signal.SIGKILL) >= (RANDOM_KILLS + len(POINTS)) // 2, (
+        "too few were still at work when they were to be killed"
+    )
     asked = [task["data"]["labelloop_id"] for task in disturbed.tasks()]
     assert len(asked) == len(set(asked)), "an item is a task twice"
     assert disturbed.state() == wanted
