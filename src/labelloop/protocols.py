@@ -34,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _KEY = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_SECRET_NAME = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
+_LONGEST_SECRET_NAME = 64
 
 
 def check_key(key: str) -> str:
@@ -45,6 +47,20 @@ def check_key(key: str) -> str:
     if _KEY.fullmatch(key) and not {".", ".."} & set(key.split("/")):
         return key
     raise ConfigError(f"{key!r} is not a key of an artifact store", "use letters, digits, . _ - and / between them")
+
+
+def check_secret_name(name: str) -> str:
+    """The name of a secret, if every secrets manager can keep it: letters and digits, single `-` and `_` between.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if _SECRET_NAME.fullmatch(name) and len(name) <= _LONGEST_SECRET_NAME:
+        return name
+    raise ConfigError(
+        f"{name!r} is not a name for a secret",
+        f"use letters and digits, single - or _ between them, at most {_LONGEST_SECRET_NAME} characters: team-key",
+    )
 
 
 class ArtifactStore(Protocol):
@@ -85,7 +101,11 @@ class BucketStore(ArtifactStore, Protocol):
 
 
 class SecretsManager(Protocol):
-    """Named sets of values. Missing names raise `NotFoundError`; no value ever shows in a repr or an error."""
+    """Named sets of values. Missing names raise `NotFoundError`; no value ever shows in a repr or an error.
+
+    Picklable, comparable, safe to use from several threads. `check_secret_name` says what a name may be; any other
+    raises `ConfigError`.
+    """
 
     def get(self, name: str) -> Mapping[str, str]:
         """The values of one secret."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelloop.errors import ConfigError, NotFoundError
+from labelloop.protocols import check_secret_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,9 @@ class EnvSecretsManager:
 
         Raises:
             NotFoundError: No variable belongs to it.
+            ConfigError: It is not a name for a secret.
         """
+        check_secret_name(name)
         found = self._secrets().get(_folded(name))
         if found is None:
             raise NotFoundError(f"no secret {name!r} in the environment", f"set {self._variable(name, 'KEY')}=...")

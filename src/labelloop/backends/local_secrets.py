@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError
+from labelloop.protocols import check_secret_name
 
 KEY_VARIABLE = "LABELLOOP_SECRETS_KEY"
 PATIENCE = 10
@@ -62,8 +64,9 @@ class LocalSecretsManager:
 
         Raises:
             NotFoundError: There is none of this name.
-            ConfigError: The file cannot be decrypted.
+            ConfigError: It is not a name for a secret, or the file cannot be decrypted.
         """
+        check_secret_name(name)
         found = self._load()
         if name not in found:
             raise self._unknown(name, found)
@@ -73,11 +76,10 @@ class LocalSecretsManager:
         """Create or replace one secret as a whole.
 
         Raises:
-            ConfigError: The name is empty, or the file there cannot be decrypted; it stays as it is.
+            ConfigError: It is not a name for a secret, or the file there cannot be decrypted; it stays as it is.
             BusyError: Another process keeps writing.
         """
-        if not name.strip():
-            raise ConfigError(f"{name!r} is not a name for a secret", "give it a name, such as ls")
+        check_secret_name(name)
         with self._writing():
             self._save({**self._load(), name: dict(values)})
 
@@ -87,6 +89,7 @@ class LocalSecretsManager:
         Raises:
             NotFoundError: There is none of this name.
         """
+        check_secret_name(name)
         with self._writing():
             kept = self._load()
             if name not in kept:
@@ -98,8 +101,9 @@ class LocalSecretsManager:
         return sorted(self._load())
 
     def _unknown(self, name: str, known: Mapping[str, object]) -> NotFoundError:
+        there = f"known: {', '.join(sorted(known)) or 'none'}"
         return NotFoundError(
-            f"no secret {name!r} in {self.file}", f"known: {', '.join(sorted(known)) or 'none'}; set it first"
+            f"no secret {name!r} in {self.file}", f"{there}; labelloop secret register {name} --KEY=VALUE"
         )
 
     def _load(self) -> dict[str, dict[str, str]]:
@@ -111,8 +115,14 @@ class LocalSecretsManager:
             return {}
         except OSError as error:
             raise BackendError(f"cannot read {self.file}: {error.strerror}", "correct its permissions") from None
+        keys = self._keys()
+        if not keys:
+            raise ConfigError(
+                f"{self.file} is encrypted, and there is no key for it in {self._key_path()} or a keyring",
+                f"set {KEY_VARIABLE} to the key it was made with, or move the file away and set the secrets again",
+            )
         try:
-            found: dict[str, dict[str, str]] = json.loads(self._cipher().decrypt(token))
+            found: dict[str, dict[str, str]] = json.loads(_cipher(keys).decrypt(token))
         except InvalidToken:
             raise ConfigError(
                 f"{self.file} cannot be decrypted: another key encrypted it, or it is damaged",
@@ -121,22 +131,21 @@ class LocalSecretsManager:
         return found
 
     def _save(self, everything: Mapping[str, Mapping[str, str]]) -> None:
-        _replace(self.file, self._cipher().encrypt(json.dumps(everything).encode()))
-
-    def _cipher(self) -> Any:
-        """Encrypts with the first key there is, decrypts with any of them."""
-        from cryptography.fernet import Fernet, MultiFernet
-
-        return MultiFernet([Fernet(key) for key in self._keys()])
+        keys = self._keys() or [self._first_key(self._key_path())]
+        _replace(self.file, _cipher(keys).encrypt(json.dumps(everything).encode()))
 
     def _keys(self) -> list[str]:
+        """Every key there is, the one to encrypt with first."""
         given = os.environ.get(KEY_VARIABLE)
         if given:
             return [_checked(given, f"the environment variable {KEY_VARIABLE}")]
-        path = Path(self.key_file).expanduser() if self.key_file else _default_key_file()
+        path = self._key_path()
         kept = [] if self.key_file else _keyring_keys()
         filed = [_checked(_read_key(path), str(path))] if path.exists() else []
-        return kept + filed or [self._first_key(path)]
+        return kept + filed
+
+    def _key_path(self) -> Path:
+        return Path(self.key_file).expanduser() if self.key_file else _default_key_file()
 
     def _first_key(self, path: Path) -> str:
         from cryptography.fernet import Fernet
@@ -156,6 +165,13 @@ class LocalSecretsManager:
             yield
 
 
+def _cipher(keys: Sequence[str]) -> Any:
+    """Encrypts with the first key, decrypts with any of them."""
+    from cryptography.fernet import Fernet, MultiFernet
+
+    return MultiFernet([Fernet(key) for key in keys])
+
+
 def _checked(key: str, origin: str) -> str:
     from cryptography.fernet import Fernet
 
@@ -168,6 +184,11 @@ def _checked(key: str, origin: str) -> str:
 
 def _read_key(path: Path) -> str:
     try:
+        mode = path.stat().st_mode & 0o777
+        if os.name == "posix" and mode & 0o077:
+            raise ConfigError(
+                f"the key file {path} has mode {mode:04o}: others than you may use it", f"chmod 600 {path}"
+            )
         return path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
@@ -221,6 +242,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    """Write a file at once, or not at all; the lock is held, so that older temporary files are of killed writers."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}~*"):
+        left.unlink(missing_ok=True)
     temporary = path.with_name(f"{path.name}~{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

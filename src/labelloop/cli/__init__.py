@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
     "annotator": ("annotator", "Look at the annotator and its datasets."),
+    "secret": ("secret", "Register, list, show, update and delete secrets."),
     "stack": ("stack", "List the stacks, start and stop what labelloop manages."),
 }
 """Command -> (module of `labelloop.cli`, the line that `--help` shows)."""

@@ -53,7 +53,7 @@ class LabelStudioAnnotator:
         if url and not authentication_secret:
             raise ConfigError(
                 f"the annotator at {url} has no authentication_secret",
-                "labelloop secret create NAME --token=... and set authentication_secret = NAME",
+                "labelloop secret register NAME --api_key=... and set authentication_secret = NAME",
             )
         self.url = checked_url(url) if url else ""
         self._home = home / "label-studio"
@@ -196,7 +196,7 @@ class LabelStudioAnnotator:
                 return values[key]
         raise ConfigError(
             f"secret {self._secret!r} has no token; it has {', '.join(sorted(values)) or 'nothing'}",
-            f"labelloop secret update {self._secret} --token=...",
+            f"labelloop secret update {self._secret} --api_key=...",
         )
 
     def _projects(self, fields: str, title: str = "") -> list[Mapping[str, Any]]:
