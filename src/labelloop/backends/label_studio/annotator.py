@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
+from labelloop.backends.label_studio.buckets import with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
@@ -17,8 +18,8 @@ from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server, version_of
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.errors import BackendError, ConfigError, NotFoundError
-from labelloop.protocols import Progress, SecretsManager, silent
-from labelloop.types import AnnotatorState, DatasetStats, DatasetSummary, LabelSchema
+from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
+from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, LabelSchema
 
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
@@ -36,6 +37,8 @@ class LabelStudioAnnotator:
             legacy one).
         port: The port of our own server, or the first free one after it.
         media_root: Our own server may show local files below it to annotators who signed in.
+        store: The stack's artifact store. Where it is in a bucket, objects of the bucket are shown from there.
+        media_secret: The secret with which Label Studio reads the bucket; empty for the one of the store.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class LabelStudioAnnotator:
         authentication_secret: str = "",
         port: int = DEFAULT_PORT,
         media_root: str = "/",
+        store: ArtifactStore | None = None,
+        media_secret: str = "",
     ) -> None:
         if not 0 < port < 65536:
             raise ConfigError(f"port is {port}, not between 1 and 65535", "choose another port")
@@ -60,6 +65,8 @@ class LabelStudioAnnotator:
         self._secrets = secrets
         self._secret = authentication_secret
         self._media_root = Path(media_root).absolute()
+        self._store = store
+        self._media_secret = media_secret
         self._server = Server(self._home, secrets, port=port, media_root=self._media_root)
         self._client: Client | None = None
 
@@ -148,7 +155,7 @@ class LabelStudioAnnotator:
             raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
         self._agree(name, schema, project)
         number = int(project["id"])
-        where = Place(self.client(), number, name, None if self.url else self._media_root, self._writing)
+        where = Place(self.client(), number, name, None if self.url else self._media_root, self._writing, self.bucket)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
         return LabelStudioDataset(where, schema, doubts, model_version=str(project["model_version"] or ""))
 
@@ -159,6 +166,19 @@ class LabelStudioAnnotator:
             NotFoundError: There is none.
         """
         return counted(self.client(), int(self._existing(name)["id"]))
+
+    def bucket(self) -> Bucket | None:
+        """Where Label Studio may show pictures from, with the credentials of now; None without a store in a bucket.
+
+        Raises:
+            ConfigError: The secret is missing, or misses a value.
+        """
+        if not hasattr(self._store, "bucket"):
+            return None
+        found = cast(BucketStore, self._store).bucket()
+        if not self._media_secret:
+            return found
+        return with_secret(found, self._media_secret, self._secrets.get(self._media_secret))
 
     @contextmanager
     def signed_in(self, page: str) -> Iterator[tuple[str, Event]]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.tasks import UID, Row, where
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.types import Annotation, Answers, Asked, DatasetStats, Heard, LabelSchema, Prediction, Question
+from labelloop.types import Annotation, Answers, Asked, Bucket, DatasetStats, Heard, LabelSchema, Prediction, Question
 
 CHUNK = 1000
 """The most tasks of one import call: larger ones are not faster, and lock a SQLite server for longer."""
@@ -37,6 +38,7 @@ class Place:
     Attributes:
         media_root: Below it the server may show our local files; None when it cannot see them.
         writing: Serialises writes of all processes; Label Studio on SQLite stalls on concurrent ones.
+        bucket: Where pictures can be shown from, with the credentials of now.
     """
 
     client: Client
@@ -44,6 +46,7 @@ class Place:
     name: str
     media_root: Path | None
     writing: Callable[[], AbstractContextManager[None]]
+    bucket: Callable[[], Bucket | None] = lambda: None
 
 
 class Recent:
@@ -135,6 +138,7 @@ class LabelStudioDataset:
         reached = cursor or _LONG_AGO
         try:
             self._resolve_doubts()
+            self._keep_storage()
             for rows in self._pages(cursor):
                 self._recent.remember(rows)
                 heard = tuple(self._heard(row) for row in rows if UID in row["data"])
@@ -259,7 +263,7 @@ class LabelStudioDataset:
 
     def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
         items = [question.item for question in questions]
-        values = shown(self._client, self._project, items, self._place.media_root)
+        values = shown(self._client, self._project, items, self._place.media_root, self._place.bucket())
         name = object_name(self._schema)
         return [_task(question, name, values[question.item.id]) for question in questions]
 
@@ -297,6 +301,13 @@ class LabelStudioDataset:
     def _resolve_doubts(self) -> None:
         if doubted := self._doubts.ids():
             self._doubts.found(self._lookup(sorted(doubted)).keys())
+
+    def _keep_storage(self) -> None:
+        """Give Label Studio the credentials of now, so that what was asked before can still be seen."""
+        bucket = self._place.bucket()
+        if bucket and is_stale(self._client, self._project, bucket):
+            with self._place.writing():
+                have_storage(self._client, self._project, bucket)
 
     def _delete(self, ids: Sequence[int]) -> None:
         self._client.call(

@@ -1,4 +1,4 @@
-"""What Label Studio shows for an item: inline text, an address, a served local file, or an uploaded one."""
+"""What Label Studio shows for an item: text, an address, an object of the bucket, a served file, or an uploaded one."""
 
 from __future__ import annotations
 
@@ -8,36 +8,44 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.errors import BackendError, ConfigError
-from labelloop.types import Item
+from labelloop.types import Bucket, Item
 
 _MOST_FOLDERS = 16
 _UPLOADED_AT_ONCE = 50
 _SHOWABLE = (".bmp", ".gif", ".jpg", ".jpeg", ".png", ".svg", ".webp")
 
 
-def shown(client: Client, project: int, items: Sequence[Item], media_root: Path | None) -> dict[str, str]:
+def shown(
+    client: Client, project: int, items: Sequence[Item], media_root: Path | None, bucket: Bucket | None = None
+) -> dict[str, str]:
     """Item id -> the value of its task's data.
 
     Args:
         media_root: Below it the server may serve local files; None for a server that cannot see our files.
+        bucket: Objects of it are shown from there.
 
     Raises:
-        ConfigError: An item has nothing to show.
+        ConfigError: An item has nothing to show, or the bucket cannot be shown from.
         BackendError: A file could not be read, or Label Studio refused it.
     """
     inline = {item.id: _clean(item.text) for item in items if item.modality == "text"}
     linked = {item.id: item.uri for item in items if item.modality == "image" and _is_web(item.uri)}
-    files = [item for item in items if item.id not in inline and item.id not in linked]
+    stored = {item.id: place for item in items if bucket and (place := address(bucket, item.uri))}
+    known = inline | linked | stored
+    files = [item for item in items if item.id not in known]
     for item in items:
         if not (item.text if item.modality == "text" else item.uri):
             raise ConfigError(f"item {item.id!r} has no {item.modality} to show", "add it again from its source")
+    if bucket and stored:
+        have_storage(client, project, bucket)
     served = {item.id: path for item in files if (path := _served_path(item, media_root))}
     if media_root is not None and served:
         _serve_folders(client, project, {path.parent for path in served.values()}, media_root)
     addresses = {item: _address(path, media_root) for item, path in served.items() if media_root is not None}
-    return inline | linked | addresses | _upload(client, project, [item for item in files if item.id not in served])
+    return known | addresses | _upload(client, project, [item for item in files if item.id not in served])
 
 
 def _is_web(uri: str) -> bool:
