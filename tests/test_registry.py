@@ -53,7 +53,7 @@ def test_an_option_that_cannot_be_is_named(options: dict[str, Any], message: str
 
 
 def test_an_unknown_flavor_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(NotFoundError, match="unknown annotator: 'label-studio'") as refused:
+    with pytest.raises(NotFoundError, match="unknown annotator flavor: 'label-studio'") as refused:
         resolve("annotator", "label-studio")
 
     assert refused.value.hint.startswith("did you mean 'label_studio'?")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
-from labelloop.registry import Kind, unknown
+from labelloop.registry import BUILT_IN, KINDS, Kind, unknown
+from labelloop.toml_edits import place
 from labelloop.types import LabelSchema, Modality, Task
 
 if TYPE_CHECKING:
     import tomlkit
 
 FILE = "labelloop.toml"
+VERSION = 1
+"""Of the format of labelloop.toml; raised when an older labelloop would misunderstand it."""
+
 STATE = ".labelloop"
 PREFIX = "LABELLOOP_"
 Origin = Literal["default", "file", "environment", "flag"]
@@ -105,17 +108,10 @@ class StackConfig(_Section):
     orchestrator: str = "default"
 
 
-_BUILT_IN = {
-    "artifact-store": ComponentConfig(flavor="local"),
-    "secrets-manager": ComponentConfig(flavor="local"),
-    "annotator": ComponentConfig(flavor="label_studio"),
-    "orchestrator": ComponentConfig(flavor="local"),
-}
-
-
 class Config(_Section):
     """The whole file."""
 
+    version: int = VERSION
     active_stack: str = "default"
     dataset: DatasetConfig = DatasetConfig()
     loop: LoopConfig = LoopConfig()
@@ -148,7 +144,7 @@ class Config(_Section):
     def components(self, kind: Kind) -> Mapping[str, ComponentConfig]:
         """The components of one kind, the built-in `default` included."""
         registered: Mapping[str, ComponentConfig] = getattr(self, table_of(kind))
-        return {"default": _BUILT_IN[kind], **registered}
+        return {"default": ComponentConfig(flavor=BUILT_IN[kind]), **registered}
 
     def component(self, kind: Kind, name: str) -> ComponentConfig:
         """One component.
@@ -162,9 +158,14 @@ class Config(_Section):
         return found[name]
 
 
+def part_of(kind: Kind) -> str:
+    """The key of a stack that names its component of this kind."""
+    return kind.replace("-", "_")
+
+
 def table_of(kind: Kind) -> str:
     """The table of labelloop.toml that holds components of this kind."""
-    return kind.replace("-", "_") + "s"
+    return part_of(kind) + "s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,12 @@ class Workspace:
     def ledger_url(self) -> str:
         """The database of the ledger."""
         return self.config.ledger.url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    def where(self, *keys: str) -> str:
+        """`FILE, line N, column M: ` of a key or of its table, for the words of an error; empty if not in the file."""
+        path = self.root / FILE
+        found = where(path, read_text(path), [key for key in keys if key])
+        return f"{found}: " if found != str(path) else ""
 
 
 def find_root(start: Path) -> Path:
@@ -210,11 +217,8 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str
         ConfigError: A typo, a value of the wrong type, or a file that is not TOML; named with its line.
     """
     path = root / FILE
-    text = path.read_text("utf-8") if path.is_file() else ""
-    try:
-        written = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "correct the line and try again") from None
+    text = read_text(path)
+    written = _read(text, path)
     origins: dict[str, Origin] = dict.fromkeys(_leaves(written), "file")
     for name, value in _from_environment(environ).items():
         _put(written, name, value)
@@ -222,10 +226,16 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str
     for name, value in (flags or {}).items():
         _put(written, name, value)
         origins[name] = "flag"
-    try:
-        return Workspace(root, Config.model_validate(written), origins)
-    except ValidationError as error:
-        raise _explained(error, path, text, origins) from None
+    return Workspace(root, _valid(written, path, text, origins), origins)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The configuration that a text is; `path` is where it comes from, for the words of an error.
+
+    Raises:
+        ConfigError: A typo, a value of the wrong type, or a file that is not TOML; named with its line.
+    """
+    return _valid(_read(text, path), path, text, {})
 
 
 def values(workspace: Workspace) -> Iterator[tuple[str, Any, Origin]]:
@@ -240,42 +250,137 @@ def editing(root: Path) -> Iterator[tomlkit.TOMLDocument]:
 
     Raises:
         BusyError: Another process has been editing for ten seconds.
-        ConfigError: The result would not be a valid configuration; the file is untouched.
+        ConfigError: The file is not valid, or would not be afterwards; it is untouched.
     """
     import tomlkit
-    from filelock import FileLock, Timeout
 
-    (root / STATE).mkdir(parents=True, exist_ok=True)
-    path = root / FILE
+    with _alone(root) as path:
+        text = read_text(path)
+        _read(text, path)
+        document = tomlkit.parse(text)
+        yield document
+        _replace_valid(path, tomlkit.dumps(document))
+
+
+def rewrite(root: Path, change: Callable[[str, Config], str]) -> None:
+    """Change the text of labelloop.toml: other writers wait, readers and a crash see old or new.
+
+    Args:
+        root: The folder of the workspace.
+        change: From the text, and what it says, to the new text. It may refuse by raising. A name that leads nowhere
+            is no error yet: the change may be what corrects it.
+
+    Raises:
+        BusyError: Another process has been editing for ten seconds.
+        ConfigError: The file is not valid, or would not be afterwards; it is untouched.
+    """
+    with _alone(root) as path:
+        text = read_text(path)
+        changed = change(text, _typed(_read(text, path), path, text, {}))
+        if changed != text:
+            _replace_valid(path, changed)
+
+
+def read_text(path: Path) -> str:
+    """A text file with its line ends as they are; empty where there is none.
+
+    Raises:
+        ConfigError: It is not UTF-8, or may not be read.
+    """
     try:
-        with FileLock(root / STATE / "config.lock", timeout=10):
-            document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
-            yield document
-            text = tomlkit.dumps(document)
-            _validated(text, path)
-            replace_text(path, text)
-    except Timeout:
-        raise BusyError(f"another process is editing {path}", "try again in a moment") from None
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file so that a reader, and a crash, see the old one or the new one."""
+    """Write a file so that a reader, and a crash, see the old one or the new one.
+
+    Raises:
+        ConfigError: The file or its folder may not be written.
+    """
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode)
         temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the disk and its permissions") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _validated(text: str, path: Path) -> None:
+@contextmanager
+def _alone(root: Path) -> Iterator[Path]:
+    """The path of labelloop.toml, while no other process edits it."""
+    from filelock import FileLock, Timeout
+
+    path = root / FILE
+    if not path.is_file():
+        raise NotFoundError(f"no {FILE} in {root}", "labelloop init")
+    (root / STATE).mkdir(parents=True, exist_ok=True)
     try:
-        Config.model_validate(tomllib.loads(text))
+        with FileLock(root / STATE / "config.lock", timeout=10, poll_interval=0.01):
+            for left in path.resolve().parent.glob(f".{FILE}.*.tmp"):  # by an editor that was killed
+                left.unlink(missing_ok=True)
+            yield path
+    except Timeout:
+        raise BusyError(f"another process is editing {path}", "try again in a moment") from None
+
+
+def _replace_valid(path: Path, text: str) -> None:
+    parse(text, path)
+    replace_text(path, text)
+
+
+def _read(text: str, path: Path) -> dict[str, Any]:
+    """What a text says, of a version that this labelloop knows."""
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", "correct the line and try again") from None
+    version = written.get("version", VERSION)
+    if isinstance(version, int) and version > VERSION:
+        raise ConfigError(
+            f"{path} is of version {version}, this labelloop knows up to {VERSION}", "pip install --upgrade labelloop"
+        )
+    return written
+
+
+def _valid(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[str, Origin]) -> Config:
+    """The configuration, with every name in it leading somewhere."""
+    config = _typed(written, path, text, origins)
+    for loc, refused in _dangling(config):
+        where = _place(path, text, loc, origins.get(".".join(loc), "file"), ".".join(loc))
+        raise NotFoundError(f"{where}: {refused.message}", refused.hint)
+    return config
+
+
+def _typed(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[str, Origin]) -> Config:
+    try:
+        return Config.model_validate(written)
     except ValidationError as error:
-        raise _explained(error, path, text, {}) from None
+        raise _explained(error, path, text, origins) from None
+
+
+def _dangling(config: Config) -> Iterator[tuple[Sequence[str], NotFoundError]]:
+    """Names of stacks and components that lead nowhere: where, and why."""
+    for name, stack in config.stacks.items():
+        for kind in KINDS:
+            component, known = getattr(stack, part_of(kind)), config.components(kind)
+            if component not in known:
+                yield ("stacks", name, part_of(kind)), unknown(kind, component, known)
+    if config.active_stack not in config.stack_names():
+        yield ("active_stack",), unknown("stack", config.active_stack, config.stack_names())
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -343,11 +448,12 @@ def _place(path: Path, text: str, loc: Sequence[int | str], origin: Origin, name
         return f"environment variable {_settable().get(name, name)}"
     if origin == "flag":
         return f"flag --set {name}"
-    section, key = ".".join(str(part) for part in loc[:-1]), str(loc[-1])
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            current = header[1].strip()
-        if current == section and (found := re.match(rf'\s*("?){re.escape(key)}\1\s*=', line)):
-            return f"{path}, line {number}, column {found.end() - len(found[0].lstrip()) + 1}"
+    return where(path, text, [part for part in loc if isinstance(part, str)])
+
+
+def where(path: Path, text: str, loc: Sequence[str]) -> str:
+    """The file, and the line and column of a key or, where it is not written, of its table."""
+    for end in range(len(loc), 0, -1):
+        if found := place(text, loc[:end]):
+            return f"{path}, line {found[0]}, column {found[1]}"
     return str(path)

@@ -32,6 +32,20 @@ class NotFoundError(ConfigError):
     """A name that does not exist where it was looked up."""
 
 
+class OptionError(ConfigError):
+    """An option of a component is unknown, missing, or cannot be what was written.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        option: The option.
+    """
+
+    def __init__(self, message: str, hint: str = "", option: str = "") -> None:
+        super().__init__(message, hint)
+        self.option = option
+
+
 class BadItemError(LabelLoopError):
     """One item cannot be read; reported, counted and skipped, never fatal to a command."""
 

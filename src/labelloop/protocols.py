@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
 from labelloop.errors import ConfigError
 from labelloop.types import (
@@ -29,6 +27,9 @@ from labelloop.types import (
     Pool,
     Question,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -265,7 +266,7 @@ class Learner(Protocol):
         ...
 
 
-Selector = Callable[[Pool, int, np.random.Generator], np.ndarray]
+Selector = Callable[[Pool, int, "np.random.Generator"], "np.ndarray"]
 """Chooses the batch: (pool, n, generator) -> min(n, len(pool)) distinct positions in the pool, most useful first."""
 
 Progress = Callable[[str, int, int | None], None]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from labelloop.config import Workspace
+from labelloop.config import Workspace, table_of
+from labelloop.errors import ConfigError, OptionError
 from labelloop.protocols import Annotator, ArtifactStore, Orchestrator, SecretsManager
 from labelloop.registry import Kind, build
 
@@ -63,4 +64,8 @@ class Stack:
     def _build(self, kind: Kind, name: str, surroundings: Mapping[str, Any]) -> Any:
         component = self._workspace.config.component(kind, name)
         offered = {"home": self._workspace.home, **surroundings}
-        return build(kind, component.flavor, component.options, offered)
+        try:
+            return build(kind, component.flavor, component.options, offered)
+        except ConfigError as error:
+            where = self._workspace.where(table_of(kind), name, error.option if isinstance(error, OptionError) else "")
+            raise ConfigError(f"{where}{error.message}", error.hint) from error

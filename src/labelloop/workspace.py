@@ -10,6 +10,7 @@ from labelloop.config import FILE, STATE, editing, replace_text
 
 TEMPLATE = """\
 # What labelloop does in this folder. Every setting there is, with its value: labelloop config
+version = 1                  # of this file's format
 
 [dataset]
 name = "{name}"

@@ -20,6 +20,7 @@ import pytest
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
 from labelloop.labels import regions_of
+from labelloop.registry import KINDS
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState, LabelSchema
 
@@ -122,9 +123,10 @@ NESTED = (
     ("annotator", "dataset", "list"),
     ("annotator", "dataset", "stats"),
     ("annotator", "open"),
-    ("stack", "list"),
-    ("stack", "up"),
-    ("stack", "down"),
+    *(("stack", verb) for verb in ("list", "describe", "get", "register", "copy", "set", "update", "rename", "delete")),
+    *(("stack", verb) for verb in ("export", "import", "up", "down")),
+    *((kind, verb) for kind in KINDS for verb in ("register", "list", "update", "rename", "delete", "flavor")),
+    *((kind, "flavor", "list") for kind in KINDS),
 )
 
 
@@ -140,7 +142,7 @@ def test_every_command_explains_itself(command: Sequence[str], capsys: pytest.Ca
 def test_the_overview_lists_what_each_command_says_first(capsys: pytest.CaptureFixture[str]) -> None:
     run(["--help"])
 
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     for name, (_, line) in COMMANDS.items():
         assert name in shown
         assert line in shown

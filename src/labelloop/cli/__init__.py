@@ -26,9 +26,12 @@ COMMANDS = {
     "infer": ("loop", "Write what the current model says about every item."),
     "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
-    "annotator": ("annotator", "Look at the annotator and its datasets."),
+    "annotator": ("annotator", "Register annotators, look at the active one and its datasets."),
     "secret": ("secret", "Register, list, show, update and delete secrets."),
-    "stack": ("stack", "List the stacks, start and stop what labelloop manages."),
+    "stack": ("stack", "Choose, start, stop, share: where bytes, secrets, people and computation live."),
+    "artifact-store": ("component", "Register artifact stores: where artifacts live."),
+    "secrets-manager": ("component", "Register secrets managers: where secrets live."),
+    "orchestrator": ("component", "Register orchestrators: where steps execute."),
 }
 """Command -> (module of `labelloop.cli`, the line that `--help` shows)."""
 
@@ -45,7 +48,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"labelloop.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""annotator describe, and the datasets it holds."""
+"""annotator: the verbs of every component, the live state of the active one, and the datasets it holds."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from dataclasses import asdict
 import click
 
 from labelloop.cli.app import App, pass_app
+from labelloop.cli.component import add_verbs, show_component
+from labelloop.cli.names import component_name
 
 
 @click.group()
 def annotator() -> None:
-    """Look at the annotator and its datasets."""
+    """Register annotators, look at the active one and its datasets."""
+
+
+add_verbs(annotator, "annotator")
 
 
 @annotator.command()
+@click.argument("name", default="", shell_complete=component_name("annotator"))
 @pass_app
-def describe(app: App) -> int:
-    """Show the active annotator: flavor, URL, version, state, datasets."""
+def describe(app: App, name: str) -> int:
+    """Show the active annotator: flavor, URL, version, state, datasets. With a NAME: what is registered under it."""
     from labelloop.cli.output import show
 
+    if name:
+        show_component(app, "annotator", name)
+        return 0
     state = app.stack.annotator.describe()
     lines = [f"{key:<9} {value}" for key, value in asdict(state).items() if value != ""]
     show(asdict(state), "\n".join(lines), as_json=app.as_json)

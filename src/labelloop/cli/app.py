@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labelloop.config import FILE, Workspace, find_root, load
-from labelloop.errors import ConfigError
-
 if TYPE_CHECKING:
+    from labelloop.config import Workspace
     from labelloop.loop import Loop
     from labelloop.protocols import Progress
     from labelloop.stack import Stack
@@ -31,11 +29,14 @@ class App:
     @property
     def root(self) -> Path:
         """The workspace's folder."""
+        from labelloop.config import find_root
+
         return self.folder.resolve() if self.folder else find_root(Path.cwd())
 
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace with every setting. Modules beside its labelloop.toml can be named there."""
+        from labelloop.config import FILE, load
         from labelloop.workspace import furnish
 
         found = load(self.root, flags=self._flags())
@@ -59,6 +60,8 @@ class App:
         return Loop(self.workspace, self.stack, progress or silent)
 
     def _flags(self) -> Mapping[str, Any]:
+        from labelloop.errors import ConfigError
+
         flags: dict[str, Any] = {}
         for setting in self.settings:
             name, equals, value = setting.partition("=")

@@ -21,6 +21,27 @@ def show(value: Any, words: str, *, as_json: bool) -> None:
         print(clean(words, keep="\n"))  # noqa: T201
 
 
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if a person, or `--yes`, agrees; otherwise end.
+
+    Raises:
+        ConfigError: Nobody is there to answer.
+        Abort: She said no.
+    """
+    import click
+
+    from labelloop.errors import ConfigError
+
+    if yes:
+        return
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise ConfigError("nothing was done: nobody agreed", "add --yes where nobody can answer") from None
+
+
 @contextmanager
 def working(*, as_json: bool) -> Iterator[Progress]:
     """Progress of long work on stderr: a bar on a terminal, a line now and then when piped, nothing with --json."""
