@@ -50,13 +50,18 @@ def check_key(key: str) -> str:
     raise ConfigError(f"{key!r} is not a key of an artifact store", "use letters, digits, . _ - and / between them")
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether every secrets manager can keep a secret of this name."""
+    return _SECRET_NAME.fullmatch(name) is not None and len(name) <= _LONGEST_SECRET_NAME
+
+
 def check_secret_name(name: str) -> str:
     """The name of a secret, if every secrets manager can keep it: letters and digits, single `-` and `_` between.
 
     Raises:
         ConfigError: It is not.
     """
-    if _SECRET_NAME.fullmatch(name) and len(name) <= _LONGEST_SECRET_NAME:
+    if is_secret_name(name):
         return name
     raise ConfigError(
         f"{name!r} is not a name for a secret",

@@ -12,7 +12,7 @@ from typing import Any
 
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.protocols import check_secret_name
+from labelloop.protocols import check_secret_name, is_secret_name
 
 LIMIT = 65_536
 """Bytes that one secret may have."""
@@ -103,7 +103,8 @@ class AWSSecretsManager:
         with self._explained("ListSecrets", ""):
             pages = self._client.get_paginator("list_secrets").paginate(Filters=wanted)
             found = [secret["Name"] for page in pages for secret in page["SecretList"] if "DeletedDate" not in secret]
-        return sorted(name.removeprefix(self.prefix) for name in found if name.startswith(self.prefix))
+        ours = [name.removeprefix(self.prefix) for name in found if name.startswith(self.prefix)]
+        return sorted(filter(is_secret_name, ours))
 
     def _put(self, name: str, text: str) -> None:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import check_secret_name
+from labelloop.protocols import check_secret_name, is_secret_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class EnvSecretsManager:
 
     def names(self) -> Sequence[str]:
         """The names there are, sorted."""
-        return sorted(self._secrets())
+        return sorted(filter(is_secret_name, self._secrets()))
 
     def _variable(self, name: str, key: str) -> str:
         return f"{self.prefix}{_folded(name).upper()}__{key.upper()}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.protocols import check_secret_name
+from labelloop.protocols import check_secret_name, is_secret_name
 
 LIMIT = 65_536
 """Bytes that one version of a secret may have."""
@@ -99,7 +99,8 @@ class GCPSecretManager:
 
     def names(self) -> Sequence[str]:
         """The names there are, sorted."""
-        return sorted(name.removeprefix(self.prefix) for name in self._listed() if name.startswith(self.prefix))
+        ours = [name.removeprefix(self.prefix) for name in self._listed() if name.startswith(self.prefix)]
+        return sorted(filter(is_secret_name, ours))
 
     def _listed(self) -> Iterator[str]:
         query = {"pageSize": str(_PAGE), **({"filter": f"name:{self.prefix}"} if self.prefix else {})}

@@ -13,7 +13,7 @@ from typing import Any
 
 from labelloop.backends.secret_values import check_size, needed, unpacked, without_credentials
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.protocols import check_secret_name
+from labelloop.protocols import check_secret_name, is_secret_name
 
 LIMIT = 512 * 1024
 """Bytes that one secret may have: what Vault's storage takes in every configuration."""
@@ -107,7 +107,7 @@ class VaultSecretsManager:
                 answer = self._store.list_secrets(path=folder, mount_point=self.mount)
         except NotFoundError:
             return []
-        return sorted(name for name in answer["data"]["keys"] if not name.endswith("/"))
+        return sorted(filter(is_secret_name, answer["data"]["keys"]))
 
     @property
     def _store(self) -> Any:
