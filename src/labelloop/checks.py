@@ -40,16 +40,22 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield found("artifact store", lambda: _prove_store(stack.artifact_store))
     yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
     yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
-    yield found("annotator", lambda: _prove_annotator(stack.annotator))
+    annotator = found("annotator", lambda: _prove_annotator(stack.annotator))
+    yield annotator
+    if annotator.ok:
+        yield from _pictures(stack.annotator, dataset.name)
     yield found("learner", lambda: _prove_learner(workspace))
 
 
-def bring_up(stack: Stack, progress: Progress) -> Iterator[Finding]:
-    """Start what labelloop manages, and check the rest of the stack."""
+def bring_up(stack: Stack, progress: Progress, dataset: str = "") -> Iterator[Finding]:
+    """Start what labelloop manages, and check the rest of the stack, and how the pictures of the dataset are shown."""
     yield found("artifact store", lambda: _prove_store(stack.artifact_store))
     yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
     yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
-    yield found("annotator", lambda: _start(stack.annotator, progress))
+    annotator = found("annotator", lambda: _start(stack.annotator, progress))
+    yield annotator
+    if annotator.ok and dataset:
+        yield from _pictures(stack.annotator, dataset)
 
 
 def start(component: Any, progress: Progress) -> None:
@@ -120,6 +126,14 @@ def _prove_annotator(annotator: Annotator) -> str:
 def _start(annotator: Annotator, progress: Progress) -> str:
     start(annotator, progress)
     return _prove_annotator(annotator)
+
+
+def _pictures(annotator: Any, dataset: str) -> Iterator[Finding]:
+    """What a browser gets of the pictures in the bucket, for an annotator that shows them from there."""
+    if hasattr(annotator, "look"):
+        seen = found("pictures", lambda: str(annotator.look(dataset)))
+        if seen.detail:
+            yield seen
 
 
 def _prove_learner(workspace: Workspace) -> str:

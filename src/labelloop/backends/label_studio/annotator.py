@@ -9,12 +9,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from labelloop.backends.label_studio.buckets import with_secret
+from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.locks import locked
+from labelloop.backends.label_studio.probe import look
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server, version_of
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.errors import BackendError, ConfigError, NotFoundError
@@ -67,7 +68,9 @@ class LabelStudioAnnotator:
         self._media_root = Path(media_root).absolute()
         self._store = store
         self._media_secret = media_secret
-        self._server = Server(self._home, secrets, port=port, media_root=self._media_root)
+        self._server = Server(
+            self._home, secrets, port=port, media_root=self._media_root, surroundings=self._surroundings
+        )
         self._client: Client | None = None
 
     def __repr__(self) -> str:
@@ -180,6 +183,21 @@ class LabelStudioAnnotator:
             return found
         return with_secret(found, self._media_secret, self._secrets.get(self._media_secret))
 
+    def look(self, name: str) -> str:
+        """What a browser gets for a picture of this dataset that lies in the bucket, in words; empty without a bucket.
+
+        Raises:
+            BackendError: It gets nothing.
+            ConfigError: It would not show it.
+        """
+        bucket = self.bucket()
+        if bucket is None:
+            return ""
+        project = self._find(name)
+        if project is None:
+            return f"{name!r} has not been asked yet"
+        return look(self.client(), int(project["id"]), bucket)
+
     @contextmanager
     def signed_in(self, page: str) -> Iterator[tuple[str, Event]]:
         """A one-time address of `page` that signs the browser in on our own server, and the event of its use.
@@ -200,6 +218,10 @@ class LabelStudioAnnotator:
         """
         with self._writing():
             self.client().call("DELETE", f"/api/projects/{self._existing(name)['id']}", timeout=600.0)
+
+    def _surroundings(self) -> Mapping[str, str]:
+        bucket = self.bucket()
+        return surroundings(bucket) if bucket else {}
 
     def _managed_url(self) -> str:
         running = self._server.state()

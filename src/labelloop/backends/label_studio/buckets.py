@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets as randomness
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ _KINDS = {"s3": "s3", "gcp": "gcs", "azure": "azure"}
 _SCHEMES = {"s3": ("s3://",), "gcp": ("gs://", "gcs://"), "azure": ("az://", "abfs://", "azure-blob://")}
 _LABEL_STUDIO_SCHEME = {"s3": "s3", "gcp": "gs", "azure": "azure-blob"}
 _KEYS = {"s3": ("aws_access_key_id", "aws_secret_access_key"), "gcp": ("token",), "azure": ("account_key",)}
+_CHAIN = {"s3": ("AWS_",), "gcp": ("GOOGLE_", "CLOUDSDK_"), "azure": ("AZURE_BLOB_ACCOUNT_",)}
 _NOTHING = "(?!)"  # a pattern that matches no key, so that nobody's Sync makes tasks a second time
 
 
@@ -32,7 +34,12 @@ def address(bucket: Bucket, uri: str) -> str:
     key = key_in(bucket, uri)
     if not key or key != key.strip() or key.startswith("/") or set(key) & set(_unnameable(bucket)):
         return ""
-    return f"{_LABEL_STUDIO_SCHEME[bucket.cloud]}://{bucket.name}/{key}"
+    return f"{root(bucket)}{key}"
+
+
+def root(bucket: Bucket) -> str:
+    """What the address of every object of the bucket begins with in Label Studio."""
+    return f"{_LABEL_STUDIO_SCHEME[bucket.cloud]}://{bucket.name}/"
 
 
 def key_in(bucket: Bucket, uri: str) -> str:
@@ -90,20 +97,33 @@ def _send(client: Client, method: str, path: str, body: Mapping[str, Any], bucke
     try:
         client.call(method, path, body=body)
     except BackendError as error:
-        reason = _without(error.message, body)
+        reason = _reason(error.message, body)
         raise ConfigError(
-            f"Label Studio at {client.url} cannot show pictures from {name_of(bucket)}: {reason}",
-            "check that the bucket exists, that the secret of its store is right, and that the machine Label Studio"
-            " runs on can reach it; then run the command again",
+            f"Label Studio at {client.url} cannot show pictures from {name_of(bucket)}: {reason}", _remedy(bucket)
         ) from None
 
 
-def _without(text: str, body: Mapping[str, Any]) -> str:
-    """The text without any value that was sent as a credential."""
+def _reason(said: str, body: Mapping[str, Any]) -> str:
+    """What Label Studio said, without any value that was sent as a credential."""
+    reason = said.partition(": ")[2] or said
+    if "Debugging info is not available" in reason:
+        return "it does not say why, as for every S3 server but the well-known ones; its log does"
     for name in _SECRET_FIELDS:
         if body.get(name):
-            text = text.replace(str(body[name]), "...")
-    return text
+            reason = reason.replace(str(body[name]), "...")
+    return reason
+
+
+def _remedy(bucket: Bucket) -> str:
+    if bucket.cloud == "azure" and not bucket.credentials:
+        return (
+            "Label Studio signs in to Azure with the account's key only: labelloop secret register NAME"
+            " --schema=azure, then set media_secret = NAME for the annotator"
+        )
+    return (
+        "check that the bucket exists, that the secret may list and read it, and that the machine Label Studio"
+        " runs on can reach it; then run the command again"
+    )
 
 
 _SECRET_FIELDS = (
@@ -166,6 +186,19 @@ def _settings(bucket: Bucket) -> dict[str, Any]:
     }
 
 
+def surroundings(bucket: Bucket) -> Mapping[str, str]:
+    """Variables that a Label Studio of our own needs to reach the bucket: what no field of a storage can say."""
+    if bucket.credentials:
+        found = {}
+    else:
+        found = {name: value for name, value in os.environ.items() if name.startswith(_CHAIN[bucket.cloud])}
+    if bucket.cloud == "gcp" and bucket.endpoint:
+        endpoint = bucket.endpoint.rstrip("/")
+        download = f"{endpoint}/download/storage/v1/b/{{bucket_name}}/o/{{blob_name}}?alt=media"
+        found |= {"STORAGE_EMULATOR_HOST": endpoint, "RESOLVER_PROXY_GCS_DOWNLOAD_URL": download}
+    return found
+
+
 def with_secret(bucket: Bucket, name: str, values: Mapping[str, str]) -> Bucket:
     """The bucket, read with the credentials of a secret.
 
@@ -188,7 +221,7 @@ def is_signed(bucket: Bucket) -> bool:
     Signing needs a key that Google's default credentials do not have, and Label Studio signs for Azure's own address
     only.
     """
-    return {"s3": True, "gcp": bool(bucket.credentials), "azure": not bucket.endpoint}[bucket.cloud]
+    return {"s3": True, "gcp": bool(_google_key(bucket)), "azure": not bucket.endpoint}[bucket.cloud]
 
 
 def _access(bucket: Bucket) -> dict[str, Any]:
@@ -203,7 +236,7 @@ def _access(bucket: Bucket) -> dict[str, Any]:
             "aws_session_token": held.get("aws_session_token", ""),
         }
     if bucket.cloud == "gcp":
-        return {"bucket": bucket.name, "google_application_credentials": held.get("token", "")}
+        return {"bucket": bucket.name, "google_application_credentials": _google_key(bucket)}
     key = held.get("account_key", "")
     if key and bucket.endpoint:
         # Label Studio has no field for it, and joins the key into a connection string
@@ -213,3 +246,12 @@ def _access(bucket: Bucket) -> dict[str, Any]:
         "account_name": bucket.account or held.get("account_name", ""),
         "account_key": key,
     }
+
+
+def _google_key(bucket: Bucket) -> str:
+    """The key of a service account; empty for one of an emulator, which no token server knows."""
+    key = bucket.credentials.get("token", "")
+    try:
+        return "" if json.loads(key).get("disable_oauth") else key
+    except (ValueError, AttributeError):
+        return key

@@ -70,6 +70,10 @@ class Client:
             answer = self._send(method, path, self._authorization(renew=True), **request)
         return self._parsed(answer, method, path)
 
+    def fetch(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
+        """The answer to a signed-in browser, as it is: redirects are not followed."""
+        return self._send("GET", path, self._authorization(), query=query)
+
     def whoami(self) -> Mapping[str, Any]:
         """The user the token belongs to."""
         user: Mapping[str, Any] = self.call("GET", "/api/current-user/whoami")

@@ -59,6 +59,7 @@ class Server:
         media_root: Files below it may be shown to annotators who signed in.
         version: The Label Studio to install.
         secret: The name of the secret.
+        surroundings: More variables for the server's process, asked for when it starts.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Server:
         media_root: Path = Path("/"),
         version: str = DEFAULT_VERSION,
         secret: str = MANAGED_SECRET,
+        surroundings: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.home = home.absolute()
         self.log = self.home / "server.log"
@@ -78,6 +80,7 @@ class Server:
         self._media_root = media_root
         self._version = version
         self._secret = secret
+        self._surroundings = surroundings
 
     def up(self, progress: Progress = silent) -> ServerInfo:
         """Have the server running and answering us; returns at once when it is.
@@ -281,6 +284,7 @@ class Server:
     def _environment(self, data: Path) -> dict[str, str]:
         return child_environment(
             {
+                **self._surroundings(),
                 "LABEL_STUDIO_BASE_DATA_DIR": str(data),
                 "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
                 "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",  # our own hooks and files live on loopback

@@ -1,0 +1,118 @@
+"""What a browser gets when somebody looks at a picture in the bucket, and what to do when that is nothing."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, name_of, root, storages
+from labelloop.backends.label_studio.client import Client
+from labelloop.errors import BackendError, ConfigError
+from labelloop.types import Bucket
+
+SHORTEST_MINUTES = 5
+"""A signed link that ends sooner is gone before a slow page has loaded."""
+
+_PICTURE = "image"
+_SETUP = {"s3": "aws", "gcp": "gcp", "azure": "azure"}
+_PATIENCE = 20.0
+
+
+def look(client: Client, project: int, bucket: Bucket) -> str:
+    """Follow the link of one picture as a browser would; in words, what was found.
+
+    Raises:
+        BackendError: The picture cannot be reached, or the bucket refuses it.
+        ConfigError: Browsers would not show it: the bucket names no allowed origin, or the link ends too soon.
+    """
+    shown_from = tasks.where(f"data.{_PICTURE}", "contains", root(bucket), "String")
+    rows, total = tasks.page(client, project, [shown_from], "id,data", 1)
+    if not rows:
+        return f"no picture of {name_of(bucket)} has been asked about yet"
+    uri = str(rows[0]["data"][_PICTURE])
+    query = {"fileuri": urlsafe_b64encode(uri.encode()).decode()}
+    answer = client.fetch(f"/tasks/{rows[0]['id']}/resolve/", query)
+    if answer.status_code == httpx.codes.SEE_OTHER:
+        return f"{total} from {name_of(bucket)}: {_follow(client, bucket, uri, answer.headers['location'])}"
+    if answer.is_success:
+        return f"{total} from {name_of(bucket)}: passed on by Label Studio"
+    raise BackendError(
+        f"Label Studio at {client.url} cannot show {uri}: it answered {answer.status_code}",
+        _mend_storage(client, project, bucket),
+    )
+
+
+def _mend_storage(client: Client, project: int, bucket: Bucket) -> str:
+    page = f"{client.url}/projects/{project}/settings/storage"
+    if not storages(client, project, bucket):
+        return f"its storage of {name_of(bucket)} was deleted at {page}; the next round that asks makes it again"
+    return f"check that the object exists, and the storages of {name_of(bucket)} at {page}"
+
+
+def _follow(client: Client, bucket: Bucket, uri: str, link: str) -> str:
+    server, origin = urlsplit(link), _origin(client.url)
+    if origin.startswith("https://") and server.scheme == "http":
+        raise ConfigError(
+            f"{uri} is shown from {server.scheme}://{server.netloc}, which browsers refuse on a page of {origin}",
+            "give the artifact store an endpoint with https",
+        )
+    try:
+        loopback = server.hostname in ("127.0.0.1", "localhost", "::1")
+        with (
+            httpx.Client(trust_env=not loopback, timeout=_PATIENCE) as browser,
+            browser.stream("GET", link, headers={"Origin": origin}) as answer,
+        ):
+            status, allowed = answer.status_code, answer.headers.get("Access-Control-Allow-Origin", "")
+    except httpx.HTTPError as error:
+        raise BackendError(
+            f"{uri} cannot be reached at {server.scheme}://{server.netloc}: {type(error).__name__}",
+            "the browsers of annotators must reach the bucket's address: check the artifact store's endpoint and the"
+            " network",
+            retryable=True,
+        ) from None
+    if status != httpx.codes.OK:
+        raise BackendError(
+            f"{uri}: the signed link was answered with {status}",
+            "check that the object exists and that the secret may read it (s3:GetObject), also that its session has"
+            " not ended",
+        )
+    if allowed not in ("*", origin):
+        raise ConfigError(
+            f"{uri} can be read, but {name_of(bucket)} does not let pages of {origin} show it"
+            f" (Access-Control-Allow-Origin: {allowed or 'none'})",
+            f"labelloop cloud setup {_SETUP[bucket.cloud]} --bucket {bucket.name}, or allow GET from {origin} in the"
+            " bucket's CORS rules",
+        )
+    return f"a browser gets it, from {origin}, {_lifetime(bucket, link)}"
+
+
+def _lifetime(bucket: Bucket, link: str) -> str:
+    minutes = minutes_of(link)
+    if minutes is None:
+        return "by a link without an end"
+    if minutes < SHORTEST_MINUTES:
+        raise ConfigError(
+            f"signed links of {name_of(bucket)} end after {minutes:.0f} minute(s)",
+            f"set their lifetime to {LIFETIME_MINUTES} minutes in the storage's settings in Label Studio",
+        )
+    return f"by a link that works for {minutes:.0f} minutes"
+
+
+def minutes_of(link: str) -> float | None:
+    """How long a signed link of any of the clouds works; None for one that does not say."""
+    said = {name.lower(): values[0] for name, values in parse_qs(urlsplit(link).query).items()}
+    for name in ("x-amz-expires", "x-goog-expires"):
+        if name in said:
+            return float(said[name]) / 60
+    if "se" in said:
+        return (datetime.fromisoformat(said["se"]) - datetime.now(UTC)).total_seconds() / 60
+    return None
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
