@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
+import json
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -15,6 +20,7 @@ from labelloop.types import Bucket, Item, Question
 
 import emulators
 from emulators import Emulator
+from http_double import Response, serving
 
 
 class Shelf(LocalArtifactStore):
@@ -101,3 +107,69 @@ def link_to(annotator: LabelStudioAnnotator, project: int, uri: str) -> str:
     answer = httpx.get(page, params=query, headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 303, answer.text
     return str(answer.headers["location"])
+
+
+@dataclass
+class GCS:
+    """A bucket of a Google Cloud Storage server, with a token server of its own: the emulator has none."""
+
+    server: Emulator
+    name: str
+
+    def __post_init__(self) -> None:
+        granted = Response(200, {"access_token": "granted", "expires_in": 3600, "token_type": "Bearer"})
+        self.tokens = serving(lambda _: granted)
+        self.key = {**json.loads(emulators.fake_gcp_key(self.server.url)), "token_uri": f"{self.tokens.url}/token"}
+        httpx.post(f"{self.server.url}/storage/v1/b", params={"project": "p"}, json={"name": self.name})
+
+    @property
+    def where(self) -> Bucket:
+        """What a store with a real service account would say."""
+        key = {name: value for name, value in self.key.items() if name != "disable_oauth"}
+        return Bucket("gcp", self.name, "pets/", self.server.url, credentials={"token": json.dumps(key)})
+
+    def put(self, key: str, body: bytes) -> Question:
+        """A picture in the bucket, as a question."""
+        query = {"name": key, "uploadType": "media"}
+        headers = {"Content-Type": "image/png"}
+        url = f"{self.server.url}/upload/storage/v1/b/{self.name}/o"
+        assert httpx.post(url, params=query, content=body, headers=headers).is_success
+        return picture(f"gs://{self.name}/{key}")
+
+
+@dataclass
+class Azure:
+    """A container of an Azure Blob server."""
+
+    server: Emulator
+    name: str
+
+    def __post_init__(self) -> None:
+        self.request("PUT", "", b"", {"restype": "container"}, {})
+
+    @property
+    def where(self) -> Bucket:
+        """What a store would say."""
+        keys = {"account_name": emulators.AZURE_ACCOUNT, "account_key": emulators.AZURE_KEY}
+        return Bucket("azure", self.name, "pets/", self.server.url, account=emulators.AZURE_ACCOUNT, credentials=keys)
+
+    def put(self, key: str, body: bytes) -> Question:
+        """A picture in the container, as a question."""
+        headers = {"x-ms-blob-type": "BlockBlob", "x-ms-blob-content-type": "image/png"}
+        self.request("PUT", f"/{quote(key)}", body, {}, headers)
+        return picture(f"az://{self.name}/{key}")
+
+    def request(self, method: str, path: str, body: bytes, query: dict[str, str], headers: dict[str, str]) -> None:
+        """A request signed with the account's key, as Azure's documentation of shared keys describes it."""
+        now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        sent = {**headers, "x-ms-date": now, "x-ms-version": "2021-08-06"}
+        named = "".join(f"{name}:{value}\n" for name, value in sorted(sent.items()))
+        length = str(len(body)) if body else ""
+        account = emulators.AZURE_ACCOUNT
+        place = f"/{account}/{account}/{self.name}{path}" + "".join(f"\n{k}:{v}" for k, v in sorted(query.items()))
+        text = f"{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{named}{place}"
+        digest = hmac.new(base64.b64decode(emulators.AZURE_KEY), text.encode(), hashlib.sha256).digest()
+        sent["Authorization"] = f"SharedKey {account}:{base64.b64encode(digest).decode()}"
+        url = f"{self.server.url}/{self.name}{path}"
+        answer = httpx.request(method, url, params=query, content=body, headers=sent)
+        assert answer.is_success, answer.text

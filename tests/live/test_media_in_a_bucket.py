@@ -14,7 +14,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
-from labelloop.errors import ConfigError
+from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Bucket, LabelSchema
@@ -313,3 +313,75 @@ def user_key(s3: S3) -> dict[str, str]:
         manager.put_user_policy(UserName=READER, PolicyName="read", PolicyDocument=document)
     made = manager.create_access_key(UserName=READER)["AccessKey"]
     return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+
+
+def test_check_follows_the_link_as_a_browser_would(
+    annotator: LabelStudioAnnotator, s3: S3, team: MemorySecrets, tmp_path: Path
+) -> None:
+    stack = elsewhere(annotator, tmp_path, s3.where, team)
+    before = stack.look(NAME)
+    dataset = opened(stack)
+    empty = stack.look(NAME)
+    dataset.ask([s3.put("pets/looked at.png", b"looked at")])
+
+    seen = stack.look(NAME)
+
+    assert before == f"{NAME!r} has not been asked yet"
+    assert empty == f"no picture of s3://{s3.name} has been asked about yet"
+    assert seen == (
+        f"1 from s3://{s3.name}: a browser gets it, from {annotator.client().url}, by a link that works for 60 minutes"
+    )
+    assert elsewhere_without_bucket(annotator, tmp_path, team).look(NAME) == ""
+
+
+def test_a_picture_that_was_deleted_from_the_bucket_is_found_missing(
+    annotator: LabelStudioAnnotator, s3: S3, team: MemorySecrets, tmp_path: Path
+) -> None:
+    stack = elsewhere(annotator, tmp_path, s3.where, team)
+    opened(stack).ask([s3.put("pets/deleted.png", b"deleted")])
+    s3.client.delete_object(Bucket=s3.name, Key="pets/deleted.png")
+
+    with pytest.raises(BackendError, match="the signed link was answered with 404") as caught:
+        stack.look(NAME)
+
+    assert "check that the object exists" in caught.value.hint
+
+
+def test_a_storage_that_somebody_deleted_is_named_and_made_again(
+    annotator: LabelStudioAnnotator, s3: S3, team: MemorySecrets, tmp_path: Path
+) -> None:
+    stack = elsewhere(annotator, tmp_path, s3.where, team)
+    dataset = opened(stack)
+    question = s3.put("pets/storage deleted.png", b"storage deleted")
+    dataset.ask([question])
+    (storage,) = storages(annotator, dataset.project)
+    annotator.client().call("DELETE", f"/api/storages/s3/{storage['id']}")
+
+    with pytest.raises(BackendError, match="it answered 404") as caught:
+        stack.look(NAME)
+    dataset.ask([s3.put("pets/next.png", b"next")])
+
+    assert "was deleted" in caught.value.hint
+    assert looked_at(annotator, dataset.project, question.item.id).content == b"storage deleted"
+
+
+def test_a_bucket_without_cors_for_label_studio_is_named_with_the_remedy(
+    annotator: LabelStudioAnnotator, s3_server: Emulator, team: MemorySecrets, tmp_path: Path
+) -> None:
+    closed = S3(s3_server, "live-no-cors")
+    stack = elsewhere(annotator, tmp_path, closed.where, team)
+    opened(stack).ask([closed.put("pets/no cors.png", b"no cors")])
+    closed.client.put_bucket_cors(
+        Bucket=closed.name,
+        CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://other.example"]}]},
+    )
+
+    with pytest.raises(ConfigError, match="does not let pages of http") as caught:
+        stack.look(NAME)
+
+    assert f"labelloop cloud setup aws --bucket {closed.name}" in caught.value.hint
+
+
+def elsewhere_without_bucket(annotator: LabelStudioAnnotator, home: Path, secrets: MemorySecrets) -> Any:
+    url = annotator.client().url
+    return LabelStudioAnnotator(home=home, secrets=secrets, url=url, authentication_secret="team")

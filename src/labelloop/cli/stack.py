@@ -224,7 +224,7 @@ def up(app: App) -> int:
     from labelloop.cli.render import show_json, table
 
     with working(as_json=app.as_json) as progress:
-        found = list(bring_up(app.stack, progress))
+        found = list(bring_up(app.stack, progress, app.workspace.config.dataset.name))
     if app.as_json:
         show_json([finding.as_dict() for finding in found])
     else:
