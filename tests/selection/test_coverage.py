@@ -8,7 +8,8 @@ import pytest
 from labelloop.errors import ConfigError
 from labelloop.protocols import Selector
 from labelloop.selection import coverage
-from labelloop.selection.coverage import centroids, uherding
+from labelloop.selection.clusters import centroids
+from labelloop.selection.coverage import uherding
 from labelloop.testing.selector import a_pool
 from labelloop.types import Pool
 

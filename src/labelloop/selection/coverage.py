@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from labelloop.errors import ConfigError
+from labelloop.selection.geometry import ROWS, closest, clusters, drawn, embeddings_at, filled, sample
 from labelloop.selection.uncertainty import checked, closeness_of_two, top, uncertainty_of
 from labelloop.types import Pool
 
@@ -18,47 +19,24 @@ BLOCK = 256
 """Items chosen from one draw of candidates and references; a larger batch is chosen block by block."""
 COVERING = 16_384
 """Labelled items that count as covering, a random sample where there are more."""
-CLUSTERED = 16_384
-"""Items that `centroids` clusters, a random sample where there are more."""
-EXPLORED = 256
-"""Clusters that `centroids` adds for labelled items, where there are more of those."""
 SPACED = 2048
 """Labelled items whose spacing sets the radius, a random sample where there are more."""
+PURE = 0.95
+"""Share of the balls of `probcover` that hold one cluster only: the paper's alpha."""
+KINDS = 10
+"""Clusters that set the radius of `probcover` before a model says how many labels there are."""
+PAIRS = 1 << 25
+"""Distances that `coreset` measures before it chooses: bounds its time where pool and labels are both large."""
+FARTHEST = 4096
+"""Items that `coreset` keeps at hand."""
 
 _WIDEST = 1.0
 _NARROWEST = 0.05
 _LEAST = 1e-6
-_ROWS = 1024
 _LAZY = 16
-_SEEDED = 10
 
-
-def centroids(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
-    """The n items in the middle of the n largest clusters that no labelled item is in.
-
-    K-means on the embeddings (seeded as Arthur and Vassilvitskii 2007) with one cluster per item that is or will be
-    labelled, as the cold start of Hacohen 2022 (arXiv 2202.02794) and Gupte 2024 (arXiv 2401.14555). Clusters at most
-    `CLUSTERED` items or twice the batch. Needs no probabilities, and uses none.
-
-    Raises:
-        ConfigError: Embeddings that are needed are not numbers.
-    """
-    n = min(n, len(pool))
-    if n == 0:
-        return np.empty(0, np.intp)
-    rows = _draw(len(pool), max(CLUSTERED, 2 * n), rng)
-    points = _embeddings(pool.embeddings, rows)
-    labeled = _sample(pool.labeled, COVERING, rng)
-    middles, members = _clusters(points, min(len(points), n + min(len(labeled), EXPLORED)), rng)
-    covered = np.zeros(len(middles), np.bool_)
-    if len(labeled):
-        covered[_nearest(labeled, middles)] = True
-    sizes = np.bincount(members, minlength=len(middles))
-    order = np.lexsort((-sizes, covered))
-    distance = np.square(points - middles[members]).sum(axis=1)
-    best = {int(members[i]): int(i) for i in np.argsort(-distance, kind="stable")}
-    chosen = rows[[best[int(cluster)] for cluster in order if int(cluster) in best][:n]]
-    return _filled(chosen, len(pool), n, rng)
+Reach = Callable[[np.ndarray], np.ndarray]
+"""Cosine similarities -> how far one item stands for the other, in [0, 1]. May work in place."""
 
 
 def uherding(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -83,21 +61,119 @@ def uherding(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     radius = _WIDEST
     if checked(pool) is not None:
         weights = np.maximum(uncertainty_of(pool, closeness_of_two), _LEAST)
-        radius = _radius(_sample(pool.labeled, SPACED, rng))
+        radius = _radius(sample(pool.labeled, SPACED, rng))
+    return _herded(pool, n, rng, weights, _Gaussian(radius))
+
+
+def probcover(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n items whose balls hold most of what no labelled item's ball holds.
+
+    ProbCover of Yehuda, Dekel, Hacohen and Weinshall, NeurIPS 2022 (arXiv 2205.11320). The radius is the largest one
+    at which 95 % of the balls hold items of one k-means cluster only, with as many clusters as there are labels, or
+    `KINDS` before there is a model. What is left when everything is covered is drawn at random.
+
+    Ours: the cover is estimated from a sample, as that of `uherding`. Needs no probabilities.
+
+    Raises:
+        ConfigError: Embeddings that are needed are not numbers.
+    """
+    probabilities = checked(pool)
+    if len(pool) == 0 or n == 0:
+        return np.empty(0, np.intp)
+    kinds = KINDS if probabilities is None else max(2, probabilities.shape[1])
+    radius = _pure_radius(sample(pool.embeddings, CANDIDATES, rng), kinds, rng)
+    return _herded(pool, n, rng, np.ones(len(pool), np.float32), _Ball(radius))
+
+
+def coreset(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n items farthest from everything labelled, one after the other: k-center greedy.
+
+    Core-set of Sener and Savarese, ICLR 2018 (arXiv 1708.00489), in its greedy form, on the embeddings. It asks for
+    outliers first. Exact where pool times labels is below `PAIRS`, else on a random part of the pool. Distances only
+    shrink, so that items nearer than the farthest one at hand need not be looked at: this changes the cost alone.
+
+    Raises:
+        ConfigError: Embeddings that are needed are not numbers.
+    """
     n = min(n, len(pool))
-    covering = _sample(pool.labeled, COVERING, rng)
+    if n == 0:
+        return np.empty(0, np.intp)
+    covering = sample(pool.labeled, COVERING, rng)
+    rows = drawn(len(pool), max(PAIRS // (len(covering) + 1), n), rng)
+    points = embeddings_at(pool.embeddings, rows)
+    near = closest(points, covering)
+    found = [int((points @ points.sum(axis=0)).argmax())] if not len(covering) else []
+    chosen: list[int] = []
+    while len(chosen) + len(found) < n:
+        if found:
+            np.maximum(near, closest(points, points[found]), out=near)
+            near[found] = np.inf
+            chosen += found
+        found = _far_ones(points, near, n - len(chosen))
+    return rows[np.asarray(chosen + found, np.intp)]
+
+
+def _far_ones(points: np.ndarray, near: np.ndarray, n: int) -> list[int]:
+    """Up to n farthest points in turn, as long as they are known to be the farthest of all; at least one."""
+    at_hand = np.arange(len(points))
+    if len(points) > FARTHEST:
+        at_hand = np.argpartition(near, FARTHEST)[:FARTHEST]
+    ceiling = np.inf if len(at_hand) == len(points) else float(near[at_hand].max())
+    some, similar = points[at_hand], near[at_hand].copy()
+    found: list[int] = []
+    while len(found) < n:
+        farthest = int(similar.argmin())
+        if similar[farthest] == np.inf or (found and similar[farthest] > ceiling):
+            break
+        found.append(int(at_hand[farthest]))
+        np.maximum(similar, some @ some[farthest], out=similar)
+        similar[farthest] = np.inf
+    return found
+
+
+@dataclass(frozen=True)
+class _Gaussian:
+    """exp(-(distance / radius)^2) of rows of length 1."""
+
+    radius: float
+
+    def __call__(self, similar: np.ndarray) -> np.ndarray:
+        similar -= 1.0
+        similar *= 2.0 / self.radius**2
+        np.minimum(similar, 0.0, out=similar)
+        reached: np.ndarray = np.exp(similar, out=similar)
+        return reached
+
+
+@dataclass(frozen=True)
+class _Ball:
+    """1 where the distance is at most the radius, else 0."""
+
+    radius: float
+
+    def __call__(self, similar: np.ndarray) -> np.ndarray:
+        reached: np.ndarray = (similar >= 1.0 - 0.5 * self.radius**2 - _LEAST).astype(np.float32)
+        return reached
+
+
+def _herded(pool: Pool, n: int, rng: np.random.Generator, weights: np.ndarray, reach: Reach) -> np.ndarray:
+    """The n positions that greedily cover most of the weight, block by block; random ones once all is covered."""
+    n = min(n, len(pool))
+    covering = sample(pool.labeled, COVERING, rng)
     left = np.ones(len(pool), np.bool_)
     blocks: list[np.ndarray] = [np.empty(0, np.intp)]
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
-        chosen = _herd(pool, size, rng, weights=weights, left=left, covering=covering, radius=radius)
+        chosen = _block(pool, size, rng, weights=weights, left=left, covering=covering, reach=reach)
         left[chosen] = False
-        covering = np.concatenate([covering, _embeddings(pool.embeddings, chosen)])
+        covering = np.concatenate([covering, embeddings_at(pool.embeddings, chosen)])
         blocks.append(chosen)
-    return np.concatenate(blocks)
+        if len(chosen) < size:
+            break
+    return filled(np.concatenate(blocks), len(pool), n, rng)
 
 
-def _herd(
+def _block(
     pool: Pool,
     n: int,
     rng: np.random.Generator,
@@ -105,16 +181,17 @@ def _herd(
     weights: np.ndarray,
     left: np.ndarray,
     covering: np.ndarray,
-    radius: float,
+    reach: Reach,
 ) -> np.ndarray:
-    """One block of `uherding`: n positions among those that are `left`."""
+    """At most n positions among those that are `left`."""
     candidates, references, scale = _strata(np.flatnonzero(left), weights, rng)
     seen = np.concatenate([candidates, references])
-    points = _embeddings(pool.embeddings, seen)
+    points = embeddings_at(pool.embeddings, seen)
     worth = weights[seen]
     worth[len(candidates) :] *= scale
-    kernel = _kernel(points[: len(candidates)], points, radius)
-    chosen: np.ndarray = candidates[_greedy(kernel, worth, _covered(points, covering, radius), n)]
+    kernel = reach(points[: len(candidates)] @ points.T)
+    covered = reach(np.maximum(closest(points, covering), -4e4)) if len(covering) else np.zeros(len(points), np.float32)
+    chosen: np.ndarray = candidates[_greedy(kernel, worth, covered, n)]
     return chosen
 
 
@@ -124,22 +201,23 @@ def _strata(left: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> 
         return left, left[:0], 1.0
     foremost = top(weights[left], CANDIDATES // 2, rng)
     rest = np.delete(left, foremost)
-    drawn = rng.choice(len(rest), min(len(rest), CANDIDATES // 2 + REFERENCES), replace=False)
-    others, references = np.split(rest[drawn], [CANDIDATES // 2])
-    scale = (len(rest) - len(others)) / max(1, len(references))
-    return np.sort(np.concatenate([left[foremost], others])), np.sort(references), scale
+    others = rng.choice(len(rest), min(len(rest), CANDIDATES // 2 + REFERENCES), replace=False)
+    candidates, references = np.split(rest[others], [CANDIDATES // 2])
+    scale = (len(rest) - len(candidates)) / max(1, len(references))
+    return np.sort(np.concatenate([left[foremost], candidates])), np.sort(references), scale
 
 
 def _greedy(kernel: np.ndarray, worth: np.ndarray, covered: np.ndarray, n: int) -> np.ndarray:
     """Rows of `kernel` (c, r) that add most to the sum of `worth` times coverage, one after the other.
 
-    Gains only ever shrink, so a row whose fresh gain still beats every older one is the best.
+    Gains only ever shrink, so a row whose fresh gain still beats every older one is the best. Fewer than n where no
+    other row adds anything.
     """
     gains = np.concatenate(
-        [np.maximum(kernel[i : i + _ROWS] - covered, 0.0) @ worth for i in range(0, len(kernel), _ROWS)]
+        [np.maximum(kernel[i : i + ROWS] - covered, 0.0) @ worth for i in range(0, len(kernel), ROWS)]
     )
-    chosen = np.empty(n, np.intp)
-    for turn in range(n):
+    chosen: list[int] = []
+    while len(chosen) < min(n, len(kernel)):
         fresh = np.zeros(len(kernel), np.bool_)
         best = int(gains.argmax())
         while not fresh[best]:
@@ -149,29 +227,12 @@ def _greedy(kernel: np.ndarray, worth: np.ndarray, covered: np.ndarray, n: int) 
             gains[stale] = np.maximum(kernel[stale] - covered, 0.0) @ worth
             fresh[stale] = True
             best = int(gains.argmax())
-        chosen[turn] = best
+        if gains[best] <= 0.0:
+            break
+        chosen.append(best)
         gains[best] = -np.inf
         covered = np.maximum(covered, kernel[best])
-    return chosen
-
-
-def _kernel(left: np.ndarray, right: np.ndarray, radius: float) -> np.ndarray:
-    """(a, b) float32 Gaussian kernel exp(-(distance / radius)^2) of L2-normalised rows."""
-    kernel: np.ndarray = left @ right.T
-    kernel -= 1.0
-    kernel *= 2.0 / radius**2
-    np.minimum(kernel, 0.0, out=kernel)
-    np.exp(kernel, out=kernel)
-    return kernel
-
-
-def _covered(points: np.ndarray, covering: np.ndarray, radius: float) -> np.ndarray:
-    """(n,) kernel of each point to the nearest covering one; 0 where there is none."""
-    closest = np.full(len(points), -np.inf, np.float32)
-    for start in range(0, len(covering), _ROWS):
-        np.maximum(closest, (points @ covering[start : start + _ROWS].T).max(axis=1), out=closest)
-    nearest: np.ndarray = np.exp(np.minimum((closest - 1.0) * (2.0 / radius**2), 0.0))
-    return nearest
+    return np.asarray(chosen, np.intp)
 
 
 def _radius(labeled: np.ndarray) -> float:
@@ -184,56 +245,14 @@ def _radius(labeled: np.ndarray) -> float:
     return float(np.clip(np.quantile(distances, 0.01), _NARROWEST, _WIDEST))
 
 
-def _clusters(points: np.ndarray, k: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """((k, d) middles, (n,) cluster of each point); some clusters are empty where points are the same."""
-    from sklearn.cluster import KMeans, kmeans_plusplus
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    # Seeding on every point would cost more than all the rest.
-    few = points[_draw(len(points), _SEEDED * k, rng)]
-    seeds, _ = kmeans_plusplus(few, k, random_state=int(rng.integers(2**31)), n_local_trials=1)
-    # Threads add up in the order they finish: more than one, and the same seed would not give the same batch.
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="openmp"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(k, init=seeds, n_init=1, max_iter=20).fit(points)
-    return fitted.cluster_centers_, fitted.labels_
-
-
-def _nearest(points: np.ndarray, middles: np.ndarray) -> np.ndarray:
-    nearest: np.ndarray = (points @ middles.T - 0.5 * np.square(middles).sum(axis=1)).argmax(axis=1)
-    return nearest
-
-
-def _draw(total: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """At most n distinct positions below `total`, ascending."""
-    return np.arange(total) if total <= n else np.sort(rng.choice(total, n, replace=False))
-
-
-def _sample(matrix: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """At most n rows."""
-    return _embeddings(matrix, _draw(len(matrix), n, rng))
-
-
-def _embeddings(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Some rows, in memory.
-
-    Raises:
-        ConfigError: One is not made of numbers.
-    """
-    points = np.asarray(matrix[rows], np.float32)
-    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
-    if len(wrong):
-        raise ConfigError(
-            f"the embedding of item {rows[wrong[0]]} of the pool has values that are not numbers",
-            "leave items out that could not be embedded",
-        )
-    return points
-
-
-def _filled(chosen: np.ndarray, total: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """`chosen`, and random others up to n."""
-    if len(chosen) == n:
-        return chosen
-    others = np.setdiff1d(np.arange(total), chosen)
-    return np.concatenate([chosen, rng.choice(others, n - len(chosen), replace=False)])
+def _pure_radius(points: np.ndarray, kinds: int, rng: np.random.Generator) -> float:
+    """The largest radius at which `PURE` of the balls around the points hold one cluster: a quantile of how far the
+    nearest point of another cluster is."""
+    _, members = clusters(points, min(kinds, len(points)), rng)
+    nearest = np.full(len(points), -np.inf, np.float32)
+    for start in range(0, len(points), ROWS):
+        similar = points[start : start + ROWS] @ points.T
+        similar[members[start : start + ROWS, None] == members] = -np.inf
+        nearest[start : start + ROWS] = similar.max(axis=1)
+    strange = np.sqrt(np.maximum(2.0 - 2.0 * nearest[np.isfinite(nearest)], 0.0))
+    return float(np.quantile(strange, 1.0 - PURE)) if len(strange) else _WIDEST

@@ -61,17 +61,27 @@ def uncertainty_of(pool: Pool, measure: Uncertainty) -> np.ndarray:
     Raises:
         ConfigError: There are no probabilities, they do not fit the pool, or some are not numbers.
     """
-    probabilities = checked(pool)
-    if probabilities is None:
-        raise ConfigError(
-            "uncertainty needs probabilities, and there is no model yet",
-            "use a selector that starts from nothing: uherding, centroids, or random",
-        )
+    probabilities = needed(pool)
     scores = np.empty(len(pool), np.float32)
     for start in range(0, len(pool), CHUNK):
         rows = np.asarray(probabilities[start : start + CHUNK], np.float32)
         scores[start : start + CHUNK] = measure(rows, pool.multiple)
     return scores
+
+
+def needed(pool: Pool) -> np.ndarray:
+    """The probabilities of the pool, for a selector that does nothing without them.
+
+    Raises:
+        ConfigError: There are none, they do not fit the pool, or some are not numbers.
+    """
+    probabilities = checked(pool)
+    if probabilities is None:
+        raise ConfigError(
+            "uncertainty needs probabilities, and there is no model yet",
+            "use a selector that starts from nothing: auto, uherding, centroids, typiclust, probcover, coreset, random",
+        )
+    return probabilities
 
 
 def checked(pool: Pool) -> np.ndarray | None:
