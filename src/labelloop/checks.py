@@ -103,7 +103,7 @@ def _prove_store(store: ArtifactStore) -> str:
 
 
 def _prove_secrets(secrets: SecretsManager) -> str:
-    return f"{len(secrets.names())} secret(s)"
+    return f"{secrets!r}: {len(secrets.names())} secret(s)"
 
 
 def _prove_orchestrator(orchestrator: Orchestrator) -> str:

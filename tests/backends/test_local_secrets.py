@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import select
 import subprocess
 import sys
 import types
@@ -229,6 +231,82 @@ def test_another_process_that_keeps_writing_is_reported(
 
     with FileLock(f"{secrets.file}.lock"), pytest.raises(BusyError, match="another process is writing"):
         secrets.set("ls", {"api_key": VALUE})
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_key_file_that_others_may_read_is_refused_with_the_command(
+    secrets: LocalSecretsManager, user: Path, mode: int
+) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+    (user / "secrets.key").chmod(mode)
+
+    with pytest.raises(ConfigError, match=f"mode {mode:04o}") as caught:
+        secrets.get("ls")
+    (user / "secrets.key").chmod(0o600)
+
+    assert caught.value.hint == f"chmod 600 {user / 'secrets.key'}"
+    assert secrets.get("ls") == {"api_key": VALUE}
+
+
+def test_a_file_whose_key_is_away_is_refused_and_no_other_key_is_made(secrets: LocalSecretsManager, user: Path) -> None:
+    secrets.set("ls", {"api_key": VALUE})
+    (user / "secrets.key").unlink()
+
+    for call in (secrets.names, lambda: secrets.set("new", {"api_key": VALUE})):
+        with pytest.raises(ConfigError, match="there is no key for it") as caught:
+            call()
+
+        assert KEY_VARIABLE in caught.value.hint
+    assert not (user / "secrets.key").exists()
+
+
+def test_what_a_killed_writer_left_is_cleared_away(secrets: LocalSecretsManager) -> None:
+    secrets.set("ls", {"api_key": "1"})
+    left = secrets.file.with_name("secrets~0123456789abcdef")
+    left.write_bytes(b"half")
+
+    secrets.set("ls", {"api_key": "2"})
+
+    assert not left.exists()
+    assert secrets.get("ls") == {"api_key": "2"}
+
+
+def test_killed_at_any_moment_the_secrets_are_as_before_or_as_after(tmp_path: Path) -> None:
+    program = """
+import sys
+from labelloop.backends.local_secrets import LocalSecretsManager
+manager = LocalSecretsManager(path=sys.argv[1], key_file=sys.argv[2])
+print(manager.names(), flush=True)
+for n in range(int(sys.argv[3]), 10**9):
+    manager.set("turning", {"one": str(n), "two": str(n)})
+    manager.set("passing", {"key": "1"})
+    manager.delete("passing")
+"""
+    files = [str(tmp_path / "secrets"), str(tmp_path / "key")]
+    secrets = LocalSecretsManager(path=files[0], key_file=files[1])
+    secrets.set("standing", {"api_key": VALUE})
+    moments = random.Random(7)
+    turns = [0]
+    for _ in range(30):
+        process = subprocess.Popen([sys.executable, "-c", program, *files, str(turns[-1])], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        select.select([], [], [], moments.uniform(0, 0.05))
+        process.kill()
+        process.communicate()
+
+        left = {name: dict(secrets.get(name)) for name in secrets.names()}
+        turning = left.pop("turning", {"one": str(turns[-1]), "two": str(turns[-1])})
+        turns.append(int(turning["one"]))
+
+        assert turning["one"] == turning["two"]
+        assert left in (
+            {"standing": {"api_key": VALUE}},
+            {"standing": {"api_key": VALUE}, "passing": {"key": "1"}},
+        )
+
+    assert turns == sorted(turns)
+    assert turns[-1] > 0
 
 
 def test_processes_that_start_at_once_end_with_one_key_and_every_secret(tmp_path: Path) -> None:
