@@ -155,6 +155,8 @@ def _usage(name: str, command: click.Command) -> str:
 
 
 def _argument(one: click.Argument) -> str:
+    if one.metavar:
+        return one.metavar
     word = (one.name or "").upper() + ("..." if one.nargs == -1 else "")
     return word if one.required else f"[{word}]"
 

@@ -126,6 +126,22 @@ def test_an_approle_signs_in(secrets: VaultSecretsManager, root: Any, monkeypatc
     assert secrets.get("ls") == {"api_key": VALUE}
 
 
+def test_the_policy_of_the_documentation_is_enough(
+    secrets: VaultSecretsManager, root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "secrets.md").read_text("utf-8")
+    rules = "\n".join(line for line in page.splitlines() if line.startswith('path "secret/'))
+    monkeypatch.setenv("VAULT_TOKEN", token_with(root, rules.replace("labelloop", secrets.path)))
+
+    secrets.set("ls", {"api_key": "1"})
+    secrets.set("ls", {"api_key": VALUE})
+
+    assert secrets.names() == ["ls"]
+    assert secrets.get("ls") == {"api_key": VALUE}
+    secrets.delete("ls")
+    assert secrets.names() == []
+
+
 def test_an_approle_that_is_wrong_is_said(secrets: VaultSecretsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAULT_TOKEN")
     monkeypatch.setenv("VAULT_ROLE_ID", "nobody")

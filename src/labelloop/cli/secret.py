@@ -38,9 +38,7 @@ def register(app: App, words: tuple[str, ...], schema: str, interactive: bool) -
     still needs are asked for, unseen. A value typed into the command itself stays in the history of the shell, and the
     list of processes shows it while the command runs; the other ways avoid that.
 
-    Examples:  labelloop secret register team --schema=label_studio   labelloop secret register s3 --schema=aws
-    --aws_access_key_id=AKIA... --aws_secret_access_key=@key.txt   labelloop secret register gcs --schema=gcp
-    --token=@key.json   echo $KEY | labelloop secret register ls --api_key=-
+    Examples:  labelloop secret register s3 --schema=aws   labelloop secret register gcs --schema=gcp --token=@key.json
     """
     from labelloop import secrets
     from labelloop.cli.secret_values import parsed, read
