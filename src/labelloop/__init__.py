@@ -1,3 +1,46 @@
 """Continuous annotation: a model and its annotators in one loop, around Label Studio."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labelloop.loop import Loop
+    from labelloop.protocols import Progress
+    from labelloop.runs import Line
+
 __version__ = "0.1.0"
+
+
+def open(
+    root: str | Path = ".",
+    *,
+    stack: str = "",
+    settings: dict[str, Any] | None = None,
+    tell: Callable[[Line], None] | None = None,
+    progress: Progress | None = None,
+) -> Loop:
+    """The loop of a workspace, for `with labelloop.open() as loop:`.
+
+    Args:
+        root: A folder with a labelloop.toml, or one below it.
+        stack: The stack; the active one if empty.
+        settings: Dotted names to values, such as `{"loop.batch": 20}`.
+        tell: Told each step of a pipeline when it has ended: `print` prints a line for each.
+        progress: Told about long work.
+
+    Raises:
+        NotFoundError: There is no labelloop.toml, or no such stack.
+        ConfigError: The file has a mistake.
+    """
+    from labelloop.config import find_root
+    from labelloop.loop import Loop
+    from labelloop.protocols import silent
+    from labelloop.runs import nobody
+    from labelloop.stack import Stack
+    from labelloop.workspace import enter
+
+    workspace = enter(find_root(Path(root).resolve()), settings or {})
+    return Loop(workspace, Stack(workspace, stack), progress or silent, tell=tell or nobody)

@@ -53,6 +53,7 @@ class Judged:
         promoted: Whether it is a new one.
         gate: Why it was promoted, or not.
         metrics: Its honest score.
+        champion: Reference of the model it was judged against; empty if there was none.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Judged:
     promoted: bool
     gate: str
     metrics: Metrics
+    champion: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,21 @@ class Learned:
     judged: Judged
     learned_from: int
     watch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every item, with what a model says about it.
+
+    Attributes:
+        probabilities: (n, k) float32; None while there is no model.
+        version: Of that model; empty while there is none.
+    """
+
+    known: Known
+    features: Features
+    probabilities: np.ndarray | None
+    version: str
 
 
 @dataclass(frozen=True)
@@ -113,20 +130,31 @@ class Learning:
         watch = Stopwatch()
         with watch.stage("embed"):
             columns, features = self.embedded()
-        known = self._known(columns)
+        known = self.know(columns)
         training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
         judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
-        last = self._ledger.rounds.last()
-        champion = last.model if last and self._is_stored(last.model) else ""
         if not len(training):
+            last = self._ledger.rounds.last()
             version = last.version if last else ""
-            judged = Judged(champion, version, False, "no answers to learn from yet", self._no_score())
+            judged = Judged(self.champion(), version, False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
             model = self._run(rounds.train, self._learner, training)
         with watch.stage("evaluate"):
-            judged = self._judge(model, champion, judging)
+            judged = self.judge(model, judging)
         return Learned(known, features, judged, len(training), watch)
+
+    def champion(self) -> str:
+        """Reference of the model in use; empty while there is none, or when it is gone from the store."""
+        last = self._ledger.rounds.last()
+        return last.model if last and self._is_stored(last.model) else ""
+
+    def know(self, columns: ItemColumns, beliefs: rounds.Believed | None = None) -> Known:
+        """Items, questions, holdout and beliefs in one order; beliefs by the configured policy unless given."""
+        asked = [one.item_id for one in self._ledger.answers.questions()]
+        if beliefs is None:
+            beliefs = rounds.believed(self._schema, self._ledger.answers.current(), self._config.loop.belief)
+        return rounds.know(columns, holdout.held_out(columns.groups, self._share(), self._salt), asked, beliefs)
 
     def probabilities(self, model: str, features: Features) -> np.ndarray:
         """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
@@ -138,25 +166,34 @@ class Learning:
 
     def propose(self, learned: Learned, number: int, room: int | None) -> Proposal:
         """Choose the batch of round `number`, at most `room` questions; pure but for what is cached."""
-        rng = np.random.default_rng([self._config.loop.seed, number])
         with learned.watch.stage("score"):
             model = learned.judged.model
             probabilities = self.probabilities(model, learned.features) if model else None
         with learned.watch.stage("select"):
-            batch = self._batch(learned, probabilities, room, rng)
-            return Proposal(batch, self._refreshed(learned, probabilities))
+            return self.choose(
+                Scored(learned.known, learned.features, probabilities, learned.judged.version), number, room
+            )
 
-    def _batch(
-        self, learned: Learned, probabilities: np.ndarray | None, room: int | None, rng: np.random.Generator
-    ) -> list[Asking]:
+    def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
+        """Choose the batch of round `number`, and the new guesses for what is open.
+
+        Args:
+            room: The most questions to ask; None is as many as a round asks.
+            selector: Instead of the configured one.
+        """
+        rng = np.random.default_rng([self._config.loop.seed, number])
+        return Proposal(self._batch(scored, room, selector, rng), self._refreshed(scored))
+
+    def _batch(self, scored: Scored, room: int | None, selector: str, rng: np.random.Generator) -> list[Asking]:
         useful, protected = self._sizes(room)
-        loop, known = self._config.loop, learned.known
-        taste = Taste(loop.selector if probabilities is not None else loop.cold_start, useful, loop.random_share)
+        loop, known, probabilities = self._config.loop, scored.known, scored.probabilities
+        configured = loop.selector if probabilities is not None else loop.cold_start
+        taste = Taste(selector or configured, useful, loop.random_share)
         held = rounds.choose_held_out(known, protected, self._salt)
-        rows, why = rounds.choose(known, (learned.features.matrix, probabilities), self._schema, taste, rng)
+        rows, why = rounds.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if probabilities is not None:
-            guesses = rounds.predictions_of(known, rows, probabilities, self._schema, learned.judged.version)
+            guesses = rounds.predictions_of(known, rows, probabilities, self._schema, scored.version)
         return rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
 
     def _sizes(self, room: int | None) -> tuple[int, int]:
@@ -173,18 +210,23 @@ class Learning:
             useful = min(useful, room - protected)
         return useful, protected
 
-    def _refreshed(self, learned: Learned, probabilities: np.ndarray | None) -> list[Prediction]:
-        """New guesses for the questions that are open and were not asked blind, by a newly promoted model."""
-        if probabilities is None or not learned.judged.promoted:
+    def _refreshed(self, scored: Scored) -> list[Prediction]:
+        """New guesses for the questions that are open, were not asked blind, and show another model's guess or none."""
+        if scored.probabilities is None:
             return []
-        waiting = {one.item_id for one in self._ledger.answers.questions(["asked"]) if one.purpose == "train"}
-        columns = learned.known.columns
-        rows = np.flatnonzero(np.isin(columns.ids, list(waiting)) & columns.readable)
-        return rounds.predictions_of(learned.known, rows, probabilities, self._schema, learned.judged.version)
+        open_ones = [one for one in self._ledger.answers.questions(["asked"]) if one.purpose == "train"]
+        waiting = [one.item_id for one in open_ones if _guesser(one) != scored.version]
+        columns = scored.known.columns
+        rows = np.flatnonzero(np.isin(columns.ids, waiting) & columns.readable)
+        return rounds.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
 
-    def _judge(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
+    def judge(self, model: Artifact[Any], judging: Examples) -> Judged:
         """Promote the new model unless the one in use is surely better on the same held-out items."""
-        ref, version = str(model.ref), _version(model.ref)
+        champion = self.champion()
+        return replace(self._compare(model, champion, judging), champion=champion)
+
+    def _compare(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
+        ref, version = str(model.ref), version_of(model.ref)
         if not len(judging):
             return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", self._no_score())
         ours = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
@@ -201,16 +243,10 @@ class Learning:
         if not verdict.worse:
             return Judged(ref, version, True, verdict.reason, score)
         kept = self._run(rounds.evaluate, theirs, judging).value
-        return Judged(champion, _version(before.ref), False, verdict.reason, kept)
+        return Judged(champion, version_of(before.ref), False, verdict.reason, kept)
 
     def _no_score(self) -> Metrics:
         return metrics.nothing(self._schema.labels, multiple=self._schema.multiple)
-
-    def _known(self, columns: ItemColumns) -> Known:
-        asked = [one.item_id for one in self._ledger.answers.questions()]
-        answers = self._ledger.answers.current()
-        held_out = holdout.held_out(columns.groups, self._share(), self._salt)
-        return rounds.know(columns, held_out, asked, rounds.believed(self._schema, answers, self._config.loop.belief))
 
     def _share(self) -> float:
         """The share that was fixed before the first round.
@@ -282,8 +318,14 @@ class Stopwatch:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 3)
 
 
-def _version(model: Ref) -> str:
+def version_of(model: Ref) -> str:
+    """The version of a model, as people see it beside its predictions."""
     return model.digest[:12]
+
+
+def _guesser(one: Asking) -> str:
+    """The version of the model whose guess a question shows; empty for none."""
+    return one.prediction.model_version if one.prediction else ""
 
 
 def _within(progress: Progress, start: int, total: int) -> Progress:

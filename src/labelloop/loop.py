@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,16 +14,16 @@ from labelloop.artifacts import Artifacts
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.learning import Learned, Learning, Proposal, Stopwatch
+from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.rounds import Round
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
-from labelloop.runs import Run
+from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.stack import Stack
-from labelloop.types import LabelSchema, Question
+from labelloop.types import LabelSchema, Prediction, Question
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
@@ -55,6 +56,7 @@ class Loop:
         stack: The components.
         progress: Told about long work.
         clock: The time, for tests.
+        tell: Told each step of a pipeline when it has ended.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Loop:
         stack: Stack,
         progress: Progress = silent,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[Line], None] = nobody,
     ) -> None:
         config = workspace.config
         if not config.dataset.name:
@@ -72,15 +75,23 @@ class Loop:
         self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
-        run = Run(artifacts, self.ledger.steps, stack.orchestrator, progress)
-        self.learning = Learning(config, self.ledger, run, self.learner, progress)
+        self.run = Run(artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
+        self.learning = Learning(config, self.ledger, self.run, self.learner, progress)
         self.belief = config.loop.belief
+        self.workspace = workspace
+        self.stack = stack
+        self.progress = progress
         self._config = config
-        self._stack = stack
         self._clock = clock
         self._dataset: Dataset | None = None
         self._scanned = (0, 0)
         self._agreed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
 
     @property
     def dataset(self) -> Dataset:
@@ -93,7 +104,7 @@ class Loop:
             fresh = all(state == "planned" for _, _, state in self.ledger.answers.counts())
             name = self._config.dataset.name
             try:
-                self._dataset = self._stack.annotator.open(name, self.schema, create=fresh)
+                self._dataset = self.stack.annotator.open(name, self.schema, create=fresh)
             except NotFoundError as error:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
@@ -154,38 +165,60 @@ class Loop:
 
     def _plan(self, start: Start) -> Mapping[str, str]:
         """Learn and write the next round down; returns the answers that were set aside."""
-        started = self._clock()
+        started = self._clock().isoformat()
         learned = self.learning.learn()
         proposal = self.learning.propose(learned, start.number, start.room)
         planned = self._round(start, learned, proposal, started)
         self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed)
         return learned.known.strange
 
-    def _round(self, start: Start, learned: Learned, proposal: Proposal, started: datetime) -> Round:
-        judged, batch = learned.judged, proposal.batch
-        counts = self.ledger.answers.counts()
+    def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
         return Round(
+            **self._now(proposal.batch, start.room),
+            **judgement(learned.judged),
             number=start.number,
             reason=start.reason,
-            asked=len(batch),
-            held_out=sum(one.purpose == "holdout" for one in batch),
-            at_random=sum(one.why == RANDOM for one in batch),
-            answered=sum(n for (_, _, state), n in counts.items() if state == "answered"),
             learned_from=learned.learned_from,
-            room=start.room,
-            items=len(learned.known.columns.ids),
             changes=self.ledger.answers.changes(),
-            model=judged.model,
-            version=judged.version,
-            promoted=judged.promoted,
-            gate=judged.gate,
-            metrics=asdict(judged.metrics),
             seconds=learned.watch.seconds,
-            seed=self._config.loop.seed,
-            versions={"labelloop": labelloop.__version__, "numpy": np.__version__},
-            started_at=started.isoformat(),
-            stopped="" if batch else why_nothing(self.policy, start.room),
+            started_at=started,
         )
+
+    def _now(self, batch: Sequence[Asking], room: int | None) -> dict[str, Any]:
+        """What a round that asks this batch records of the moment."""
+        counts = self.ledger.answers.counts()
+        return {
+            "asked": len(batch),
+            "held_out": sum(one.purpose == "holdout" for one in batch),
+            "at_random": sum(one.why == RANDOM for one in batch),
+            "answered": sum(n for (_, _, state), n in counts.items() if state == "answered"),
+            "room": room,
+            "items": self.ledger.items.count(),
+            "seed": self._config.loop.seed,
+            "versions": {"labelloop": labelloop.__version__, "numpy": np.__version__},
+            "stopped": "" if batch else why_nothing(self.policy, room),
+        }
+
+    def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Prediction] = (), **known: Any) -> Round:
+        """Write a round down, send its questions and new guesses, confirm it; for pipelines, under the lease.
+
+        Args:
+            known: What the round knows anew, such as `judgement`; the rest is as in the round before.
+        """
+        before = self.ledger.rounds.last() or Round(0, "")
+        room = None if batch else 0
+        fresh = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, **self._now(batch, room), **known}
+        started = self._clock().isoformat()
+        made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
+        self.ledger.rounds.plan(made, batch, refreshed)
+        self._ask(sure=False)
+        return made
+
+    def settle(self) -> None:
+        """Complete a round that was planned and interrupted, if there is one; under the lease."""
+        last = self.ledger.rounds.last()
+        if last is not None and last.state == "planned":
+            self._ask(sure=False)
 
     def _ask(self, *, sure: bool) -> None:
         """Send what is planned, and new guesses for open questions; then confirm the round.
@@ -215,6 +248,17 @@ class Loop:
             return 0
         self._scanned = counted  # tasks that people added by hand are no reason to scan at every tick
         return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+
+
+def judgement(judged: Judged) -> dict[str, Any]:
+    """What a round records of the model it ends with."""
+    return {
+        "model": judged.model,
+        "version": judged.version,
+        "promoted": judged.promoted,
+        "gate": judged.gate,
+        "metrics": asdict(judged.metrics),
+    }
 
 
 def _is_due(one: Asking, round_: Round) -> bool:

@@ -14,8 +14,9 @@ import json
 import time
 import traceback
 import types
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date
 from enum import Enum
 from errno import EDQUOT, ENOSPC
@@ -73,6 +74,37 @@ def step(fn: Any = None, /, *, cache: bool = True, version: str = "", ignore: Se
     return _mark(fn, options)
 
 
+@dataclass
+class Line:
+    """What a run tells about one step, or about several that belong together; `str` is a line to print.
+
+    Attributes:
+        seconds: What it took, whether or not the result was known.
+        cached: Of each step inside, whether its result was known.
+        words: What came of it.
+    """
+
+    name: str
+    seconds: float = 0.0
+    cached: list[bool] = field(default_factory=list)
+    words: str = ""
+
+    @property
+    def how(self) -> str:
+        """`cached` if every step inside was, `3 of 5 cached` if some were, else `executed`."""
+        known = sum(self.cached)
+        if not known:
+            return "executed"
+        return "cached" if known == len(self.cached) else f"{known} of {len(self.cached)} cached"
+
+    def __str__(self) -> str:
+        return f"{self.name.replace('_', ' '):<32} {self.seconds:7.2f} s  {self.how:<10}  {self.words}".rstrip()
+
+
+def nobody(line: Line) -> None:
+    """Whom a run tells that nobody listens to."""
+
+
 class Memory(Protocol):
     """What was executed before."""
 
@@ -116,15 +148,23 @@ class Run:
         memory: What was executed before.
         orchestrator: Where steps execute.
         progress: Told (step, 0, 1) and (step, 1, 1) around what is executed, and given to steps that want it.
+        tell: Told each step when it has ended.
     """
 
     def __init__(
-        self, artifacts: Artifacts, memory: Memory, orchestrator: Orchestrator, progress: Progress = silent
+        self,
+        artifacts: Artifacts,
+        memory: Memory,
+        orchestrator: Orchestrator,
+        progress: Progress = silent,
+        tell: Callable[[Line], None] = nobody,
     ) -> None:
         self._artifacts = artifacts
         self._memory = memory
         self._orchestrator = orchestrator
         self._progress = progress
+        self._tell = tell
+        self._around: Line | None = None
 
     def __call__(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Artifact[T]:
         """The result of `fn` with these arguments, executed unless it is known and still in the store.
@@ -141,11 +181,29 @@ class Run:
         made = _anatomy(fn)
         options: StepOptions = getattr(fn, MARK, _UNMARKED)
         bound = _bind(made, args, kwargs)
-        key = _key(fn, made, options, bound) if options.cache else ""
-        known = self._known(key)
-        if known is not None:
-            return Artifact(known, self._artifacts, made.returns)
-        return self._execute(fn, made, bound, key)
+        with self.telling(made.name) as line:
+            key = _key(fn, made, options, bound) if options.cache else ""
+            known = self._known(key)
+            line.cached = [known is not None]
+            if known is not None:
+                return Artifact(known, self._artifacts, made.returns)
+            return self._execute(fn, made, bound, key)
+
+    @contextmanager
+    def telling(self, name: str) -> Iterator[Line]:
+        """Tell the block, with every step that runs inside it, as one line of this name; its `words` are yours."""
+        line, around = Line(name), self._around
+        self._around = line
+        began = time.perf_counter()
+        try:
+            yield line
+        finally:
+            self._around = around
+        line.seconds = time.perf_counter() - began
+        if around is None:
+            self._tell(line)
+        else:
+            around.cached += line.cached
 
     def artifact(self, ref: Ref, declared: Any = Any) -> Artifact[Any]:
         """A handle on a stored value, to give to a step or to read."""

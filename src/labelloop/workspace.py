@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelloop.config import FILE, STATE, editing, replace_text
+from labelloop.config import FILE, STATE, Workspace, editing, load, replace_text
 
 TEMPLATE = """\
 # What labelloop does in this folder. Every setting there is, with its value: labelloop config
@@ -52,6 +53,16 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
             for key, value in chosen.items():
                 section[key] = value
     return is_new
+
+
+def enter(root: Path, flags: Mapping[str, Any]) -> Workspace:
+    """The workspace in a folder with every setting; modules beside its labelloop.toml can be named there."""
+    found = load(root, flags=flags)
+    if (root / FILE).exists():
+        furnish(root)
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
+    return found
 
 
 def furnish(root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,14 +35,9 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace with every setting. Modules beside its labelloop.toml can be named there."""
-        from labelloop.config import FILE, load
-        from labelloop.workspace import furnish
+        from labelloop.workspace import enter
 
-        found = load(self.root, flags=self._flags())
-        if (found.root / FILE).exists():
-            furnish(found.root)
-            sys.path.append(str(found.root))
-        return found
+        return enter(self.root, self._flags())
 
     @cached_property
     def stack(self) -> Stack:

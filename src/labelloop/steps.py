@@ -1,0 +1,366 @@
+"""The built-in steps of pipelines of your own: each a function of the loop, to be mixed with functions of yours.
+
+Training: `get_or_create_dataset`, `get_labeled_data`, `embed`, `convert_annotations`, `train`, `evaluate`, `judge`,
+`deploy`. Inference: `upload`, `load_new_data`, `embed`, `deployed_model`, `predict`, `select`,
+`sync_new_data_to_label_studio`.
+
+    import labelloop
+    from labelloop.steps import embed, get_labeled_data, step
+
+    @step
+    def my_step(embeddings: np.ndarray) -> float: ...
+
+    with labelloop.open(tell=print) as loop:
+        features = embed(loop)
+        result = loop.run(my_step, features.matrix)
+
+Steps that compute are cached: what is known is not computed again. Steps that act (hear, deploy, sync) look at what is
+there first, so that doing them twice changes nothing, and a pipeline that was killed continues when it is run again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelloop import labels, rounds
+from labelloop.artifacts import Ref
+from labelloop.checks import start
+from labelloop.errors import BusyError, ConfigError, NotFoundError
+from labelloop.intake import Taken, take_in
+from labelloop.learning import Features, Judged, Proposal, Scored, version_of
+from labelloop.ledger.answers import Changes
+from labelloop.ledger.items import ItemColumns
+from labelloop.loop import Loop, judgement
+from labelloop.metrics import Metrics
+from labelloop.protocols import ArtifactStore, Dataset
+from labelloop.rounds import Believed
+from labelloop.runs import Artifact, Line, step
+from labelloop.sources import IMAGE_ENDINGS, TEXT_ENDINGS, Columns
+from labelloop.types import Annotation, Examples
+
+__all__ = [
+    "Artifact",
+    "Converted",
+    "Features",
+    "Judged",
+    "Labeled",
+    "Line",
+    "Loop",
+    "Metrics",
+    "Proposal",
+    "Scores",
+    "Taken",
+    "convert_annotations",
+    "deploy",
+    "deployed_model",
+    "embed",
+    "evaluate",
+    "get_labeled_data",
+    "get_or_create_dataset",
+    "in_words",
+    "judge",
+    "load_new_data",
+    "older_model",
+    "place_in_store",
+    "predict",
+    "select",
+    "step",
+    "sync_new_data_to_label_studio",
+    "train",
+    "upload",
+]
+
+_WRITERS = 8
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """What people have said so far.
+
+    Attributes:
+        answers: Item id -> every annotation there is now, oldest first.
+        heard: What is new since the last time, edits and deletions included.
+        changes: How many changes of annotations were ever heard: the same number means nothing new.
+    """
+
+    answers: Mapping[str, Sequence[Annotation]]
+    heard: Changes
+    changes: int
+
+    def __bool__(self) -> bool:
+        return any(not one.skipped for said in self.answers.values() for one in said)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Examples to learn from, and those that must only be judged by. The split is fixed for every item, for good.
+
+    Attributes:
+        strange: Item id -> why an answer to it was set aside.
+        changes: As in the `Labeled` it was made from.
+    """
+
+    training: Examples
+    held_out: Examples
+    strange: Mapping[str, str]
+    changes: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says about every item.
+
+    Attributes:
+        probabilities: (n, k) float32 in the order of the items, a column per label; rows of NaN for unreadable ones.
+        version: Of the model.
+    """
+
+    probabilities: np.ndarray
+    version: str
+
+
+def get_or_create_dataset(loop: Loop) -> Dataset:
+    """The dataset of exactly this name in the annotator, created with its labels if it is not there.
+
+    An annotator that labelloop manages is started first.
+    """
+    with loop.run.telling("get_or_create_dataset") as line:
+        start(loop.stack.annotator, loop.progress)
+        line.words = loop.dataset.url()
+        return loop.dataset
+
+
+def get_labeled_data(loop: Loop) -> Labeled:
+    """Everything people have said, after hearing what is new since the last time."""
+    with loop.run.telling("get_labeled_data") as line, loop.ledger.lease.held():
+        heard, lost = loop.hear()
+        answers = loop.ledger.answers.current()
+        line.words = (
+            f"{sum(map(len, answers.values()))} annotations: {heard.created} new, {heard.edited} edited, "
+            f"{heard.removed} removed" + (f", {lost} tasks deleted" if lost else "")
+        )
+        return Labeled(answers, heard, loop.ledger.answers.changes())
+
+
+def embed(loop: Loop) -> Features:
+    """Every item's embedding by the learner's backbone; only what is new is computed."""
+    with loop.run.telling("embed") as line:
+        _, features = loop.learning.embedded()
+        lost = int(features.unreadable.sum())
+        line.words = f"{len(features.matrix)} items" + (f", {lost} unreadable" if lost else "")
+        return features
+
+
+def convert_annotations(
+    loop: Loop, labeled: Labeled, features: Features, names: Mapping[str, Sequence[str]] | None = None
+) -> Converted:
+    """Annotations as examples, split into what may be learned from and the protected holdout.
+
+    Args:
+        names: Item id -> labels, from a function of yours; by `loop.belief` in labelloop.toml if left out.
+    """
+    with loop.run.telling("convert_annotations") as line:
+        known = loop.learning.know(_columns(loop, features), _beliefs(loop, labeled, names))
+        training, held_out = (
+            rounds.examples_of(known, features.matrix, loop.schema, held_out=side) for side in (False, True)
+        )
+        line.words = f"{len(training)} examples, {len(held_out)} held out for the score"
+        line.words += f", {len(known.strange)} set aside" if known.strange else ""
+        return Converted(training, held_out, known.strange, labeled.changes)
+
+
+def train(loop: Loop, examples: Examples) -> Artifact[Path]:
+    """A model, trained by the loop's learner; held-out examples are refused.
+
+    Raises:
+        LabelLoopError: An example is held out, or there is none.
+    """
+    with loop.run.telling("train") as line:
+        model = loop.run(rounds.train, loop.learner, examples)
+        line.words = f"{version_of(model.ref)} from {len(examples)} examples"
+        return model
+
+
+def evaluate(loop: Loop, model: Artifact[Path], held_out: Examples) -> Metrics:
+    """The honest score of a model, on the protected holdout."""
+    with loop.run.telling("evaluate") as line:
+        said = loop.run(rounds.predict, loop.learner, model, held_out.inputs.features)
+        score = loop.run(rounds.evaluate, said, held_out).value
+        line.words = in_words(score)
+        return score
+
+
+def judge(loop: Loop, model: Artifact[Path], converted: Converted) -> Judged:
+    """Decide whether to deploy: unless the model in use is surely better on the same held-out items."""
+    with loop.run.telling("judge") as line:
+        judged = loop.learning.judge(model, converted.held_out)
+        line.words = f"{'deploy' if judged.promoted else 'keep'} {judged.version}: {judged.gate}"
+        return judged
+
+
+def deploy(loop: Loop, judged: Judged, converted: Converted) -> bool:
+    """Put a model to use if it was judged to be, and remember the judgement with its evidence; whether it is new.
+
+    Raises:
+        BusyError: Another process has put another model to use meanwhile.
+    """
+    with loop.run.telling("deploy") as line, loop.ledger.lease.held():
+        loop.settle()
+        if loop.learning.champion() not in (judged.champion, judged.model):
+            raise BusyError("another model was put to use while this one was judged", "run it again")
+        line.words = f"{judged.version} {'is now' if judged.promoted else 'stays'} in use"
+        last = loop.ledger.rounds.last()
+        if not judged.promoted and last is not None and last.learned_from and last.changes == converted.changes:
+            return False
+        reason = f"{len(converted.training)} examples were learned from"
+        known = {"learned_from": len(converted.training), "changes": converted.changes, **judgement(judged)}
+        loop.record(reason, [], **known)
+        return judged.promoted
+
+
+def deployed_model(loop: Loop) -> Artifact[Path] | None:
+    """The model in use; None while there is none."""
+    with loop.run.telling("deployed_model") as line:
+        ref = loop.learning.champion()
+        line.words = version_of(Ref.parse(ref)) if ref else "none yet"
+        return loop.run.artifact(Ref.parse(ref)) if ref else None
+
+
+def older_model(loop: Loop, labeled: Labeled) -> Artifact[Path] | None:
+    """The newest model that was put to use before people said what is in `labeled`: what a warm start begins with.
+
+    The same answers give the same model, so that training twice trains once.
+    """
+    trained = [one for one in loop.ledger.rounds.all() if one.promoted and one.changes < labeled.changes]
+    return loop.run.artifact(Ref.parse(trained[-1].model)) if trained else None
+
+
+def upload(loop: Loop, folder: Path, under: str) -> str:
+    """Copy the images or texts of a folder into the artifact store, below `under`; where they are now.
+
+    Raises:
+        NotFoundError: There is none in the folder.
+    """
+    endings = IMAGE_ENDINGS if loop.schema.modality == "image" else TEXT_ENDINGS
+    with loop.run.telling("upload") as line, ThreadPoolExecutor(_WRITERS) as pool:
+        files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in endings]
+        if not files:
+            raise NotFoundError(f"there is no {loop.schema.modality} in {folder}", "name another folder")
+        there, place = loop.stack.artifact_store, place_in_store(loop, under)
+        new = sum(pool.map(lambda path: _put(there, path, under), files))
+        line.words = f"{new} of {len(files)} files were new to {place}"
+        return place
+
+
+def load_new_data(loop: Loop, place: str) -> Taken:
+    """Take in what is new in a place: a folder, a glob, a table, a URL, or what `upload` and `place_in_store` gave.
+
+    What cannot be read is reported, and does not end the run.
+    """
+    with loop.run.telling("load_new_data") as line:
+        taken = take_in(loop.ledger, [place], loop.schema.modality, Columns(), progress=loop.progress)
+        line.words = taken.in_words(dry_run=False)
+        return taken
+
+
+def place_in_store(loop: Loop, under: str) -> str:
+    """The address of a folder of the artifact store.
+
+    Raises:
+        ConfigError: The store has no addresses that items can be read from.
+    """
+    store: Any = loop.stack.artifact_store
+    if "://" in getattr(store, "path", ""):
+        return f"{store.path.rstrip('/')}/{under}"
+    if hasattr(store, "root"):
+        return str(store.root / under)
+    raise ConfigError(f"items cannot be read from {store!r}", "labelloop add FOLDER takes them from elsewhere")
+
+
+def predict(loop: Loop, model: Artifact[Path], features: Features) -> Scores:
+    """What a model says about every item, with its version."""
+    with loop.run.telling("predict") as line:
+        version = version_of(model.ref)
+        scores = Scores(loop.learning.probabilities(str(model.ref), features), version)
+        line.words = f"{len(scores.probabilities)} items by {version}"
+        return scores
+
+
+def select(
+    loop: Loop, features: Features, scores: Scores | None = None, *, n: int | None = None, selector: str = ""
+) -> Proposal:
+    """Choose what to ask next, with the model's guesses filled in; the holdout's share is asked blind.
+
+    Args:
+        scores: What a model says; None before there is one.
+        n: The most questions; as many as `loop.batch` and the holdout say if left out.
+        selector: Instead of the configured one: a name, or `module:function`.
+    """
+    with loop.run.telling("select") as line:
+        known = loop.learning.know(_columns(loop, features))
+        said, version = (scores.probabilities, scores.version) if scores else (None, "")
+        last = loop.ledger.rounds.last()
+        number = last.number + 1 if last else 1
+        proposal = loop.learning.choose(Scored(known, features, said, version), number, n, selector)
+        blind = sum(one.purpose == "holdout" for one in proposal.batch)
+        line.words = f"{len(proposal.batch)} items, {blind} of them for the score"
+        return proposal
+
+
+def sync_new_data_to_label_studio(loop: Loop, proposal: Proposal) -> int:
+    """Bring the chosen items to the annotators as pre-annotated tasks, and new guesses to open ones; how many are new.
+
+    Nothing is brought twice; a sync that was killed is completed first.
+    """
+    with loop.run.telling("sync_new_data_to_label_studio") as line, loop.ledger.lease.held():
+        loop.settle()
+        there = {one.item_id for one in loop.ledger.answers.questions()}
+        batch = [one for one in proposal.batch if one.item_id not in there]
+        guesses = [*(one.prediction for one in batch if one.prediction), *proposal.refreshed]
+        line.words = f"{len(batch)} new tasks, {len(guesses)} predictions"
+        if batch or guesses:
+            known = {"version": guesses[0].model_version} if guesses else {}
+            loop.record(f"{len(batch)} items were chosen to be asked", batch, proposal.refreshed, **known)
+        return len(batch)
+
+
+def in_words(score: Metrics) -> str:
+    """A score with its interval, for people."""
+    if score.score is None:
+        return "no held-out answers to judge by yet"
+    return f"{score.score_name} {score.score:.3f} ({score.low:.3f} to {score.high:.3f}) on {score.n} held-out items"
+
+
+def _beliefs(loop: Loop, labeled: Labeled, names: Mapping[str, Sequence[str]] | None) -> Believed:
+    if names is None:
+        return rounds.believed(loop.schema, labeled.answers, loop.belief)
+    return Believed(list(names), labels.targets(loop.schema, list(names.values())), {})
+
+
+def _columns(loop: Loop, features: Features) -> ItemColumns:
+    """The items that were embedded: others may have been added since."""
+    n, columns = len(features.matrix), loop.ledger.items.columns()
+    return ItemColumns(columns.ids[:n], columns.groups[:n], columns.readable[:n] & ~features.unreadable)
+
+
+def _put(store: ArtifactStore, path: Path, under: str) -> bool:
+    key = f"{under}/{_key_name(path.name)}"
+    if store.exists(key):
+        return False
+    with path.open("rb") as body:
+        store.write(key, body)
+    return True
+
+
+def _key_name(name: str) -> str:
+    """A name that any store takes, different for different names."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    return safe if safe == name else f"{blake2b(name.encode(), digest_size=4).hexdigest()}-{safe}"
