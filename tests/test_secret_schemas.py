@@ -121,17 +121,24 @@ def test_an_unknown_schema_is_refused_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "name"),
+    ("values", "name"),
     [
         (AWS, "aws"),
-        ({"api_key"}, "label_studio"),
-        ({"token"}, "gcp"),
-        ({"account_key", "account_name"}, "azure"),
-        ({"api_key", "url"}, ""),
-        (set(), ""),
+        ({"api_key": "k"}, "label_studio"),
+        ({"api_key": "two words"}, ""),
+        ({"token": "of-label-studio"}, ""),
+        ({"account_key": "k", "account_name": "n"}, "azure"),
+        ({"api_key": "k", "url": "u"}, ""),
+        ({}, ""),
     ],
 )
-def test_the_schema_of_a_secret_is_known_by_its_keys(keys: set[str], name: str) -> None:
-    found = schema_of(keys)
+def test_the_schema_of_a_secret_is_known_by_its_values(values: Mapping[str, str], name: str) -> None:
+    found = schema_of(values)
 
     assert (found.name if found else "") == name
+
+
+def test_a_token_is_of_google_when_it_is_a_key_file(key_file: Mapping[str, object]) -> None:
+    found = schema_of({"token": json.dumps(key_file)})
+
+    assert found is SCHEMAS["gcp"]

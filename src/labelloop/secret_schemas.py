@@ -39,9 +39,20 @@ class SecretSchema:
         """Every key it knows."""
         return self.required + self.optional
 
-    def fits(self, keys: Collection[str]) -> bool:
-        """Whether a secret with these keys is of this kind."""
+    def covers(self, keys: Collection[str]) -> bool:
+        """Whether these keys are all it needs, and no others."""
         return set(self.required) <= set(keys) <= set(self.keys)
+
+    def fits(self, values: Mapping[str, str]) -> bool:
+        """Whether a secret with these values is of this kind."""
+        if not self.covers(values):
+            return False
+        try:
+            for key, value in values.items():
+                self.check(key, value)
+        except ConfigError:
+            return False
+        return True
 
     def missing(self, keys: Collection[str]) -> list[str]:
         """The keys a secret with these ones still needs."""
@@ -110,9 +121,9 @@ def schema_named(name: str) -> SecretSchema:
     return SCHEMAS[name]
 
 
-def schema_of(keys: Collection[str]) -> SecretSchema | None:
-    """The first schema that a secret with these keys fits."""
-    return next((schema for schema in SCHEMAS.values() if schema.fits(keys)), None)
+def schema_of(values: Mapping[str, str]) -> SecretSchema | None:
+    """The first schema that a secret with these values fits."""
+    return next((schema for schema in SCHEMAS.values() if schema.fits(values)), None)
 
 
 def checked(schema: SecretSchema, values: Mapping[str, str]) -> Mapping[str, str]:

@@ -51,6 +51,10 @@ def update(
         ConfigError: A key nearly is one that is there, or the values do not work.
     """
     before = manager.get(name)
+    if not values and not removed and not schema:
+        raise ConfigError(
+            f"nothing was given to change in secret {name!r}", f"labelloop secret update {name} --KEY=..."
+        )
     for key in removed:
         if key not in before:
             raise NotFoundError(f"secret {name!r} has no key {key!r}", f"it has {', '.join(before)}")
@@ -58,7 +62,7 @@ def update(
     for key in values:
         _refuse_a_slip(name, key, {*before, *(kind.keys if kind else ())})
     merged = {key: value for key, value in {**before, **values}.items() if key not in removed}
-    accepted = _accepted(name, merged, kind.name if kind and (schema or kind.fits(merged)) else "")
+    accepted = _accepted(name, merged, kind.name if kind and (schema or kind.covers(merged)) else "")
     manager.set(name, accepted)
     return _summary(name, accepted)
 

@@ -112,7 +112,9 @@ def test_the_token_that_vault_login_kept_is_used(
     assert secrets.names() == []
 
 
-def test_an_approle_signs_in(secrets: VaultSecretsManager, root: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_approle_signs_in_and_again_when_its_token_has_run_out(
+    secrets: VaultSecretsManager, root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     policy = policy_of(root, 'path "secret/*" { capabilities = ["create", "update", "read"] }')
     if "approle/" not in root.sys.list_auth_methods()["data"]:
         root.sys.enable_auth_method("approle")
@@ -123,6 +125,9 @@ def test_an_approle_signs_in(secrets: VaultSecretsManager, root: Any, monkeypatc
 
     secrets.set("ls", {"api_key": VALUE})
 
+    assert secrets.get("ls") == {"api_key": VALUE}
+
+    root.auth.token.revoke(secrets._client.token)
     assert secrets.get("ls") == {"api_key": VALUE}
 
 
@@ -209,6 +214,29 @@ def test_a_mount_that_does_not_exist_is_named(secrets: VaultSecretsManager, acti
         getattr(VaultSecretsManager(url=secrets.url, mount="elsewhere"), action)(*arguments)
 
     assert "vault secrets enable -path=elsewhere" in caught.value.hint
+
+
+def test_a_store_of_version_1_is_refused_and_left_as_it_was(bao_server: Emulator, root: Any) -> None:
+    mount = f"old-{uuid4().hex}"
+    root.sys.enable_secrets_engine("kv", path=mount, options={"version": "1"})
+
+    with pytest.raises(ConfigError, match="of version 1") as caught:
+        VaultSecretsManager(url=bao_server.url, mount=mount).set("ls", {"api_key": VALUE})
+
+    assert f"vault kv enable-versioning {mount}" in caught.value.hint
+    with pytest.raises(hvac.exceptions.InvalidPath):
+        root.secrets.kv.v1.list_secrets(path="", mount_point=mount)
+
+
+def test_a_token_file_that_changes_is_read_anew(secrets: VaultSecretsManager, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("expired")
+    managed = VaultSecretsManager(url=secrets.url, path=secrets.path, token_file=str(tmp_path / "token"))
+    with pytest.raises(ConfigError):
+        managed.names()
+
+    (tmp_path / "token").write_text(BAO_TOKEN)
+
+    assert managed.names() == []
 
 
 def test_values_beyond_the_limit_are_refused(secrets: VaultSecretsManager) -> None:

@@ -164,6 +164,8 @@ def test_an_update_changes_what_is_named_and_keeps_the_rest(shell: Shell) -> Non
         (("update", "ls", f"--api_kye={CANARY}"), ("no key 'api_kye'", "did you mean 'api_key'")),
         (("update", "ls", "--remove=nothing"), ("no key 'nothing'", "it has api_key")),
         (("update", "ls", "--remove=api_key"), ("would hold no value",)),
+        (("update", "ls"), ("nothing was given", "labelloop secret update ls --KEY=")),
+        (("update", "ls", f"--api_key={CANARY} {CANARY}"), ("'api_key' has white space",)),
         (("update", "lss", f"--api_key={CANARY}"), ("no secret 'lss'", "labelloop secret register lss")),
         (("update", "ls", f"--api_key={CANARY}", "--schema=aws"), ("schema 'aws'", "'api_key'")),
         (("register", "ls", f"--api_key={CANARY}"), ("exists already", "labelloop secret update ls")),

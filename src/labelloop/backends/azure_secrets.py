@@ -158,7 +158,7 @@ class AzureKeyVault:
         where = f"Key Vault at {self.url}"
         if error.response is None:
             return ConfigError("no credentials for Azure were found, or none that work", _SIGN_IN)
-        if status == 401:
+        if status == 401 or type(error).__name__ == "ClientAuthenticationError":
             return ConfigError(
                 f"{where} refuses the credentials: they are wrong, expired, or of another tenant", _SIGN_IN
             )

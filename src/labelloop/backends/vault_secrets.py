@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -68,8 +68,12 @@ class VaultSecretsManager:
             BackendError: Vault failed, or cannot be reached.
         """
         place = self._place(name)
-        with self._explained("read", f"data/{place}", name):
-            answer = self._store.read_secret_version(path=place, mount_point=self.mount, raise_on_deleted_version=True)
+        answer = self._ask(
+            "read",
+            f"data/{place}",
+            name,
+            lambda store: store.read_secret_version(path=place, mount_point=self.mount, raise_on_deleted_version=True),
+        )
         return unpacked(json.dumps(answer["data"]["data"]), f"secret {place!r} at {self.url}")
 
     def set(self, name: str, values: Mapping[str, str]) -> None:
@@ -83,8 +87,14 @@ class VaultSecretsManager:
         check_size(
             sum(len(text.encode()) for pair in values.items() for text in pair), limit=LIMIT, what=f"secret {name!r}"
         )
-        with self._explained("create and update", f"data/{place}", name):
-            self._store.create_or_update_secret(path=place, secret=dict(values), mount_point=self.mount)
+        answer = self._ask(
+            "create and update",
+            f"data/{place}",
+            name,
+            lambda store: store.create_or_update_secret(path=place, secret=dict(values), mount_point=self.mount),
+        )
+        if not isinstance(answer, Mapping):
+            self._take_back(place)
 
     def delete(self, name: str) -> None:
         """Remove one secret with all its versions, for good.
@@ -96,22 +106,52 @@ class VaultSecretsManager:
         """
         self.get(name)
         place = self._place(name)
-        with self._explained("delete", f"metadata/{place}", name):
-            self._store.delete_metadata_and_all_versions(path=place, mount_point=self.mount)
+        self._ask(
+            "delete",
+            f"metadata/{place}",
+            name,
+            lambda store: store.delete_metadata_and_all_versions(path=place, mount_point=self.mount),
+        )
 
     def names(self) -> Sequence[str]:
         """The names there are, sorted."""
         folder = self.path.strip("/")
         try:
-            with self._explained("list", f"metadata/{folder}", ""):
-                answer = self._store.list_secrets(path=folder, mount_point=self.mount)
+            answer = self._ask(
+                "list",
+                f"metadata/{folder}",
+                "",
+                lambda store: store.list_secrets(path=folder, mount_point=self.mount),
+            )
         except NotFoundError:
             return []
         return sorted(filter(is_secret_name, answer["data"]["keys"]))
 
+    def _ask(self, action: str, place: str, name: str, call: Callable[[Any], Any]) -> Any:
+        """One call of the key-value store; a role whose token has run out signs in again."""
+        forbidden = needed("hvac.exceptions", "vault").Forbidden
+        with self._explained(action, place, name):
+            if self.token_file:
+                self._client.token = _read_token(Path(self.token_file).expanduser())
+            try:
+                return call(self._client.secrets.kv.v2)
+            except forbidden:
+                if not self._by_role:
+                    raise
+            self.__dict__.pop("_client", None)
+            return call(self._client.secrets.kv.v2)
+
+    def _take_back(self, place: str) -> None:
+        """Refuse a store of version 1, which took the secret as something else."""
+        self._client.adapter.delete(f"/v1/{self.mount}/data/{place}")
+        raise ConfigError(
+            f"the key-value store at {self.mount!r} in Vault at {self.url} is of version 1",
+            f"vault kv enable-versioning {self.mount}, or set mount = ... to a store of version 2",
+        )
+
     @property
-    def _store(self) -> Any:
-        return self._client.secrets.kv.v2
+    def _by_role(self) -> bool:
+        return not self.token_file and not os.environ.get("VAULT_TOKEN") and bool(os.environ.get(_ROLE))
 
     @cached_property
     def _client(self) -> Any:
@@ -119,7 +159,7 @@ class VaultSecretsManager:
         client = hvac.Client(url=self.url.rstrip("/"), timeout=TIMEOUT, namespace=self.namespace or None)
         if self.token_file:
             client.token = _read_token(Path(self.token_file).expanduser())
-        elif not os.environ.get("VAULT_TOKEN") and os.environ.get(_ROLE):
+        elif self._by_role:
             client.auth.approle.login(os.environ[_ROLE], os.environ.get(_ROLE_SECRET))
         if not client.token:
             raise ConfigError(f"there is no token for Vault at {self.url}", _SIGN_IN)
