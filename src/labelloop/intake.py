@@ -10,7 +10,9 @@ from typing import Any
 from labelloop.duplicates import Leaders
 from labelloop.errors import ConfigError
 from labelloop.ledger import Ledger
-from labelloop.protocols import Progress, silent
+from labelloop.media import copy_into_bucket
+from labelloop.places import Access, access_of
+from labelloop.protocols import ArtifactStore, Progress, silent
 from labelloop.sources import Columns, Unreadable, read_items
 from labelloop.types import Modality, NewItem
 
@@ -27,6 +29,7 @@ class Taken:
     near_duplicates: int
     total: int
     unreadable: tuple[Unreadable, ...]
+    copied: int = 0
 
     def as_dict(self) -> Mapping[str, Any]:
         """The counts for scripts."""
@@ -36,6 +39,7 @@ class Taken:
             "known": self.known,
             "near_duplicates": self.near_duplicates,
             "total": self.total,
+            "copied": self.copied,
             "unreadable": problems,
         }
 
@@ -45,6 +49,7 @@ class Taken:
             f"{self.new} new item(s){' would be added' if dry_run else ''}, {self.known} known already, "
             f"{self.near_duplicates} near duplicate(s) kept together, {self.total} in all"
         ]
+        lines += [f"{self.copied} picture(s) copied into the bucket"] if self.copied else []
         lines += [f"unreadable: {one.where}: {one.reason}" for one in self.unreadable[:SHOWN]]
         if len(self.unreadable) > SHOWN:
             lines.append(f"... and {len(self.unreadable) - SHOWN} more unreadable; all of them with --json")
@@ -57,26 +62,39 @@ def take_in(
     modality: Modality,
     columns: Columns,
     *,
+    store: ArtifactStore | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> Taken:
     """Read places and add what is new. Adding twice changes nothing; a killed add is completed by the next.
 
+    Args:
+        store: The stack's artifact store. One in a bucket opens URLs in that bucket, and new pictures from elsewhere
+            are copied into it, so that they can be shown to anybody.
+
     Raises:
         ConfigError: Nothing readable was found.
         BusyError: Another process is at work on this dataset.
+        BackendError: A filesystem or the bucket failed; what was added before is kept.
     """
+    access = access_of(store)
     with ledger.lease.held():
         leaders = Leaders.from_rows(*ledger.items.fingerprints())
         before = ledger.items.count()
-        new = seen = near = 0
+        new = seen = near = copied = 0
         unreadable: list[Unreadable] = []
-        for batch in _batches(places, modality, columns, progress):
+        for batch in _batches(places, modality, columns, access, progress):
             items = [one for one in batch if isinstance(one, NewItem)]
             unreadable += [one for one in batch if isinstance(one, Unreadable)]
+            fresh = ledger.items.unknown([one.item.id for one in items])
+            if modality == "image" and not dry_run:
+                copies = copy_into_bucket([one for one in items if one.item.id in fresh], access, progress)
+                copied += len(copies.uris)
+                unreadable += copies.unreadable
+                items = copies.applied(items)
+                fresh &= {one.item.id for one in items}
             groups = leaders.group([(one.item.id, one.fingerprint) for one in items])
             grouped = [replace(one, item=replace(one.item, group=groups[one.item.id])) for one in items]
-            fresh = ledger.items.unknown([one.item.id for one in grouped])
             near += sum(one.item.id in fresh and one.item.group != one.item.id for one in grouped)
             new += len(fresh)
             seen += len(items)
@@ -84,13 +102,15 @@ def take_in(
                 ledger.items.add(grouped)
         if not seen:
             raise ConfigError(*_nothing(places, unreadable))
-        return Taken(new, seen - new, near, before + new, tuple(unreadable))
+        return Taken(new, seen - new, near, before + new, tuple(unreadable), copied)
 
 
 def _batches(
-    places: Sequence[str], modality: Modality, columns: Columns, progress: Progress
+    places: Sequence[str], modality: Modality, columns: Columns, access: Access, progress: Progress
 ) -> Iterator[list[NewItem | Unreadable]]:
-    found = chain.from_iterable(read_items(place, modality, columns, progress=progress) for place in places)
+    found = chain.from_iterable(
+        read_items(place, modality, columns, access=access, progress=progress) for place in places
+    )
     while batch := list(islice(found, BATCH)):
         yield batch
 

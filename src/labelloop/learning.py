@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
 from labelloop.metrics import Metrics
+from labelloop.places import ALONE, Access
 from labelloop.protocols import Learner, Progress
 from labelloop.rounds import Known, Taste
 from labelloop.runs import Artifact, Run
@@ -106,13 +107,23 @@ class Proposal:
 class Learning:
     """The thinking part of a loop, over its ledger and its artifacts."""
 
-    def __init__(self, config: Config, ledger: Ledger, run: Run, learner: Learner, progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        run: Run,
+        learner: Learner,
+        progress: Progress,
+        *,
+        access: Access = ALONE,
+    ) -> None:
         self._config = config
         self._ledger = ledger
         self._run = run
         self._learner = learner
         self._schema: LabelSchema = config.dataset.schema_of()
         self._progress = progress
+        self._read = partial(read_content, access=access)
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed."""
@@ -278,7 +289,7 @@ class Learning:
             items = self._ledger.items.between(start, stop)
             digests = [item.digest or item.id for item in items]
             progress = _within(self._progress, start, total)
-            made = self._run(rounds.embed, backbone, digests, items, read_content, progress)
+            made = self._run(rounds.embed, backbone, digests, items, self._read, progress)
             self._ledger.items.add_chunk(backbone.fingerprint, Chunk(start, stop, str(made.ref)))
 
     def _is_stored(self, ref: str) -> bool:

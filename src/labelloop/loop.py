@@ -18,6 +18,7 @@ from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.rounds import Round
+from labelloop.places import access_of
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
@@ -76,7 +77,8 @@ class Loop:
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
         self.run = Run(artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
-        self.learning = Learning(config, self.ledger, self.run, self.learner, progress)
+        self.access = access_of(stack.artifact_store)
+        self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access)
         self.belief = config.loop.belief
         self.workspace = workspace
         self.stack = stack

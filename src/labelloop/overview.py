@@ -14,6 +14,7 @@ from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome
+from labelloop.places import Access
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
     Confusion,
@@ -228,12 +229,12 @@ def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
         guess,
         one.prediction.score if one.prediction else None,
         belief.names or (),
-        _thumbnail(item),
+        _thumbnail(item, loop.access),
         item.text[:300],
     )
 
 
-def _thumbnail(item: Item) -> bytes:
+def _thumbnail(item: Item, access: Access) -> bytes:
     if item.modality != "image":
         return b""
     import io
@@ -241,7 +242,7 @@ def _thumbnail(item: Item) -> bytes:
     from PIL import Image
 
     try:
-        content = read_content(item)
+        content = read_content(item, access)
         picture = Image.open(io.BytesIO(content if isinstance(content, bytes) else content.encode()))
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         body = io.BytesIO()

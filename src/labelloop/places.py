@@ -22,6 +22,42 @@ REFUSALS = (OSError, KeyError, EOFError, zlib.error, BadZipFile)
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _GLOB = "*?["
+_ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "azure": "az"}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How URLs are opened: those in the bucket of a store with its credentials, all others as fsspec does by itself.
+
+    Attributes:
+        store: The stack's artifact store where it is in a bucket (`protocols.BucketStore`); otherwise None.
+    """
+
+    store: Any = None
+
+    def holds(self, url: str) -> bool:
+        """Whether a URL leads into the store's bucket."""
+        return self.store is not None and "::" not in url and _bucket_of(url) == _bucket_of(self.store.path)
+
+    def opened(self, url: str) -> tuple[Any, str]:
+        """The filesystem of a URL, and the path in it; errors as in `open_place`."""
+        if self.holds(url):
+            return self.store.filesystem(), url.partition("://")[2]
+        return opened(url)
+
+
+ALONE = Access()
+"""Without anybody's credentials."""
+
+
+def access_of(store: Any) -> Access:
+    """How URLs are opened by who has this artifact store."""
+    return Access(store) if hasattr(store, "bucket") and hasattr(store, "filesystem") else ALONE
+
+
+def _bucket_of(url: str) -> tuple[str, str]:
+    scheme, separator, rest = url.partition("://")
+    return (_ALIASES.get(scheme, scheme), rest.partition("/")[0]) if separator else ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +70,7 @@ class Place:
         path: The place within that filesystem.
         outer: What the filesystem itself lies in, for a chained URL (`file.zip` of `zip://*.png::file.zip`).
         is_glob: Whether `path` is a pattern.
+        access: How further URLs are opened, such as those in a table.
     """
 
     where: str
@@ -41,6 +78,7 @@ class Place:
     path: str
     outer: str
     is_glob: bool
+    access: Access = ALONE
 
     @property
     def root(self) -> str:
@@ -68,6 +106,11 @@ class Place:
         Hidden files and folders are left out, and links to folders, which may lead in circles. A folder that cannot
         be listed is added to `refused`, with the reason.
         """
+        if hasattr(self.fs, "files_below"):
+            # the store's own bucket: pages of names in order, however many lie in one folder
+            below = self.fs.files_below(self.path)
+            yield from (path for path in below if "/." not in f"/{path.removeprefix(self.root).lstrip('/')}")
+            return
         waiting = [self.path]
         while waiting:
             folder = waiting.pop()
@@ -95,7 +138,7 @@ class Place:
             ) from error
 
 
-def open_place(where: str) -> Place:
+def open_place(where: str, access: Access = ALONE) -> Place:
     """The place somebody means.
 
     Raises:
@@ -103,7 +146,7 @@ def open_place(where: str) -> Place:
         NotFoundError: There is nothing there.
         BackendError: The filesystem failed.
     """
-    there = place_of(where)
+    there = place_of(where, access)
     if there.ask(there.fs.exists):
         return there
     if any(mark in there.path for mark in _GLOB):
@@ -111,7 +154,7 @@ def open_place(where: str) -> Place:
     raise NotFoundError(f"there is nothing at {where}", "check the path")
 
 
-def place_of(where: str) -> Place:
+def place_of(where: str, access: Access = ALONE) -> Place:
     """The place of one file or folder, without asking whether it is there; errors as in `open_place`."""
     url, outer = where, ""
     if "::" in where:
@@ -120,8 +163,8 @@ def place_of(where: str) -> Place:
         url = f"{inner}::{outer}"
     elif where.startswith("file://"):
         url = unquote(urlsplit(where).path)
-    fs, path = opened(url)
-    return Place(where, fs, path, outer, is_glob=False)
+    fs, path = access.opened(url)
+    return Place(where, fs, path, outer, is_glob=False, access=access)
 
 
 def opened(url: str) -> tuple[Any, str]:
@@ -143,7 +186,7 @@ def opened(url: str) -> tuple[Any, str]:
     return fs, str(path)
 
 
-def read_bytes(uri: str) -> bytes:
+def read_bytes(uri: str, access: Access = ALONE) -> bytes:
     """The bytes at an address that `Place.uri` gave.
 
     Raises:
@@ -152,7 +195,7 @@ def read_bytes(uri: str) -> bytes:
     """
     if uri.startswith("file://"):
         return Path(unquote(urlsplit(uri).path)).read_bytes()
-    fs, path = _in_archive(uri) if "::" in uri else opened(uri)
+    fs, path = _in_archive(uri) if "::" in uri else access.opened(uri)
     with fs.open(path, "rb") as file:
         raw: bytes = file.read()
     return raw

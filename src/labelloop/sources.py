@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError
-from labelloop.places import REFUSALS, Place, bytes_or_reason, ending, open_place, place_of, read_bytes
+from labelloop.places import ALONE, REFUSALS, Access, Place, bytes_or_reason, ending, open_place, place_of, read_bytes
 from labelloop.protocols import Progress, silent
 from labelloop.tabular import READERS, BrokenRow, Row, rows
 from labelloop.types import Item, Modality, NewItem
@@ -67,7 +67,12 @@ def content_id(content: bytes | str) -> str:
 
 
 def read_items(
-    where: str, modality: Modality, columns: Columns | None = None, *, progress: Progress = silent
+    where: str,
+    modality: Modality,
+    columns: Columns | None = None,
+    *,
+    access: Access = ALONE,
+    progress: Progress = silent,
 ) -> Iterator[Found]:
     """The items of one place, streamed in a fixed order, and what cannot be read, with the reason.
 
@@ -76,13 +81,14 @@ def read_items(
             table (CSV, TSV, JSONL, JSON, Parquet) of texts, or of paths and URLs of images; a path in a table counts
             from the folder of the table. Any URL of fsspec will do (`s3://...`, `zip://*.png::photos.zip`).
         modality: What people are to see. Folders give files of this kind only.
+        access: How URLs are opened.
 
     Raises:
         NotFoundError: There is no such place.
         ConfigError: The place holds nothing of the kind, or the column to read cannot be guessed.
         BackendError: The filesystem behind the URL failed.
     """
-    place = open_place(where)
+    place = open_place(where, access)
     return _watched(place, _read(place, modality, columns or Columns()), modality, progress)
 
 
@@ -261,7 +267,7 @@ class _RowReader:
         path = cell if cell.startswith("/") else posixpath.normpath(posixpath.join(self.folder, cell))
         if "://" in cell:
             try:
-                place = place_of(cell)
+                place = place_of(cell, self.place.access)
             except ConfigError as error:
                 return Unreadable(where, error.message)
             path = place.path
@@ -343,16 +349,17 @@ def _plain(value: Any) -> Any:
     return str(value).replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def read_content(item: Item) -> bytes | str:
+def read_content(item: Item, access: Access = ALONE) -> bytes | str:
     """The bytes of an image, or the text of a text. Thread-safe.
 
     Raises:
+        ConfigError: The bucket of the store refuses us.
         BadItemError: The content is gone, is not readable, or is not what it was when the item was added.
         BackendError: The service that has it does not answer now; `retryable`.
     """
     if item.modality == "text":
         return item.text
-    raw = _fetched(item) if _is_web(item.uri) else _opened(item)
+    raw = _fetched(item) if _is_web(item.uri) else _opened(item, access)
     if item.digest and content_id(raw) != item.digest:
         raise BadItemError(
             f"item {item.id!r} at {item.uri} has changed since it was added", "restore the file, or add it again"
@@ -360,9 +367,9 @@ def read_content(item: Item) -> bytes | str:
     return raw
 
 
-def _opened(item: Item) -> bytes:
+def _opened(item: Item, access: Access) -> bytes:
     try:
-        return read_bytes(item.uri)
+        return read_bytes(item.uri, access)
     except (TimeoutError, ConnectionError) as error:
         raise BackendError(f"{item.uri} does not answer: {error}", "try again", retryable=True) from error
     except REFUSALS as error:

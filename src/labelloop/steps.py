@@ -266,7 +266,8 @@ def load_new_data(loop: Loop, place: str) -> Taken:
     What cannot be read is reported, and does not end the run.
     """
     with loop.run.telling("load_new_data") as line:
-        taken = take_in(loop.ledger, [place], loop.schema.modality, Columns(), progress=loop.progress)
+        store = loop.stack.artifact_store
+        taken = take_in(loop.ledger, [place], loop.schema.modality, Columns(), store=store, progress=loop.progress)
         line.words = taken.in_words(dry_run=False)
         return taken
 

@@ -70,6 +70,7 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
             places,
             dataset.modality,
             Columns(text_column, uri_column, id_column),
+            store=app.stack.artifact_store,
             dry_run=dry_run,
             progress=progress,
         )
