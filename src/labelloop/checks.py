@@ -14,6 +14,7 @@ from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orc
 from labelloop.registry import build
 from labelloop.selection import selector_of
 from labelloop.stack import Stack
+from labelloop.types import AnnotatorState
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,20 @@ def _prove_annotator(annotator: Annotator) -> str:
     state = annotator.describe()
     if state.state == "down":
         raise BackendError(
-            f"{state.flavor} at {state.url or 'no address yet'} is down", "labelloop stack up", retryable=True
+            f"{state.flavor} at {state.url or 'no address yet'} is down{_because(state)}",
+            state.hint or "labelloop stack up",
+            retryable=True,
         )
-    if state.state == "unauthorised":
-        raise ConfigError(f"{state.flavor} at {state.url} refuses us: {state.detail}", "check the annotator's secret")
+    if state.state != "up":
+        raise ConfigError(
+            f"{state.flavor} at {state.url} is {state.state}{_because(state)}",
+            state.hint or "check the annotator's url and secret",
+        )
     return f"{state.flavor} {state.version} at {state.url}, {state.datasets} dataset(s)"
+
+
+def _because(state: AnnotatorState) -> str:
+    return f": {state.detail}" if state.detail else ""
 
 
 def _start(annotator: Annotator, progress: Progress) -> str:

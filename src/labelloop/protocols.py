@@ -208,6 +208,14 @@ class Annotator(Protocol):
         """
         ...
 
+    def page(self, name: str) -> str:
+        """The page where a person annotates the dataset of exactly this name.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        ...
+
     def delete(self, name: str) -> None:
         """Delete a dataset with all its annotations."""
         ...

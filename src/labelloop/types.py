@@ -219,14 +219,21 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorState:
-    """Where an annotator stands: `up`, `down` or `unauthorised`."""
+    """Where an annotator stands.
+
+    Attributes:
+        state: `outdated` is a version that lacks what labelloop asks of it.
+        detail: Why it is not `up`.
+        hint: What to do about it.
+    """
 
     flavor: str
     url: str
-    state: Literal["up", "down", "unauthorised"]
+    state: Literal["up", "down", "unauthorised", "outdated"]
     version: str = ""
     datasets: int = 0
     detail: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -549,3 +549,82 @@ def _rows(path: Path) -> Sequence[Any]:
         return found
     text = path.read_text()
     return list(csv.DictReader(io.StringIO(text))) if path.suffix == ".csv" else text.splitlines()
+
+
+@pytest.fixture
+def asked(shell: Shell) -> Shell:
+    """A workspace whose first round was asked and answered."""
+    assert shell("tick").code == 0
+    shell.answer_all()
+    return shell
+
+
+@pytest.mark.parametrize("words", [("farm", "stats"), ("stats", "farm"), ("stats",)], ids=" ".join)
+def test_a_dataset_is_counted_in_either_order_of_words(asked: Shell, words: Sequence[str]) -> None:
+    counts = json.loads(asked("--json", "annotator", "dataset", *words).out)
+
+    assert counts["name"] == "farm"
+    assert counts["labeled"] == counts["total"] > 0
+    assert counts["unlabeled"] == counts["skipped"] == 0
+    assert sum(counts["per_label"].values()) == sum(counts["per_annotator"].values()) == counts["total"]
+
+
+def test_counts_are_listed_by_label_and_by_person(asked: Shell) -> None:
+    said = asked("annotator", "dataset", "farm", "stats").out
+
+    assert said.startswith("farm\ntotal  ")
+    assert "\nper label\n  " in said
+    assert "\nper annotator\n  ann@example.com  " in said
+
+
+@pytest.mark.parametrize("name", ["stats", "list", "delete"])
+def test_a_dataset_with_the_name_of_a_command_is_reached(shell: Shell, name: str) -> None:
+    shell.annotator.open(name, SCHEMA)
+
+    counted = [shell("--json", "annotator", "dataset", "stats", name)]
+    if name == "list":
+        counted.append(shell("--json", "annotator", "dataset", name, "stats"))
+
+    assert [json.loads(said.out)["name"] for said in counted] == [name] * len(counted)
+
+
+def test_a_name_is_matched_as_a_whole(shell: Shell) -> None:
+    shell.annotator.open("farm animals", SCHEMA)
+
+    said = shell("annotator", "dataset", "stats", "farm a")
+
+    assert said.code == 2
+    assert "dataset 'farm a' does not exist" in said.err
+
+
+def test_a_word_that_is_no_command_is_answered_with_the_commands(shell: Shell) -> None:
+    said = shell("annotator", "dataset", "farm", "stat")
+
+    assert said.code == 2
+    assert "list, stats, annotate, delete" in said.err
+
+
+@pytest.mark.parametrize("words", [("delete", "farm"), ("farm", "delete")], ids=" ".join)
+def test_deleting_a_dataset_needs_somebody_who_agrees(
+    asked: Shell, words: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    refused = asked("annotator", "dataset", *words)
+    there = [one.name for one in asked.annotator.datasets()]
+    done = asked("annotator", "dataset", *words, "--yes")
+
+    assert refused.code == 2
+    assert "annotation(s) from the annotator" in refused.err
+    assert "add --yes" in refused.err
+    assert there == ["farm"]
+    assert done.code == 0
+    assert asked.annotator.datasets() == []
+
+
+@pytest.mark.parametrize("words", [("annotate", "farm"), ("farm", "annotate"), ("annotate",)], ids=" ".join)
+def test_a_dataset_is_opened_for_annotating(asked: Shell, words: Sequence[str]) -> None:
+    said = asked("annotator", "dataset", *words, "--print")
+
+    assert said.code == 0
+    assert "open this in your browser: fake://annotator/farm" in said.err

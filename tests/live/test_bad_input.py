@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.client import Client
 
 from live_world import MAIN, LiveWorld
 
@@ -86,7 +87,7 @@ EXPIRED = "e30.eyJleHAiOjF9.c2ln"  # {"exp": 1}
 def test_a_token_that_is_wrong_or_has_expired_is_refused_and_never_shown(world: LiveWorld, token: str) -> None:
     world.token = token
 
-    refused(world, 2, "answered 401", "token", "authentication secret")
+    refused(world, 2, "answered 401", "user/account/personal-access-token", "labelloop secret update team --token=...")
 
     done = world.run("check")
     assert done.returncode == 2
@@ -200,3 +201,27 @@ def _fill(disk: Path) -> None:
                 file.write(bytes(4096))
         except OSError:
             return
+
+
+def test_legacy_tokens_that_the_organization_does_not_take_are_told_apart(
+    annotator: LabelStudioAnnotator, world: LiveWorld
+) -> None:
+    client = annotator.client()
+    settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": False}
+    personal = client.call("POST", "/api/token/")["token"]
+    try:
+        client.call("POST", "/api/jwt/settings", body=settings)
+        refused_legacy = world.run("annotator", "describe")
+        world.token = personal
+        described = world.run("--json", "annotator", "describe")
+    finally:
+        Client(client.url, personal).call(
+            "POST", "/api/jwt/settings", body={**settings, "legacy_api_tokens_enabled": True}
+        )
+        client.call("POST", "/api/token/blacklist/", body={"refresh": personal})
+
+    assert refused_legacy.returncode == 2
+    assert "does not take legacy tokens any more" in refused_legacy.stdout
+    assert f"{client.url}/user/account/personal-access-token" in refused_legacy.stdout
+    assert "labelloop secret update team --token=..." in refused_legacy.stdout
+    assert described.returncode == 0, described.stdout

@@ -93,7 +93,7 @@ def test_a_local_image_is_served_to_people_who_signed_in(
 
     client = annotator.client()
     shown = client.call("GET", "/api/tasks", query={"project": dataset.project, "fields": "task_only"})["tasks"]
-    headers = {"Authorization": f"Token {annotator._token()}"}
+    headers = {"Authorization": f"Token {annotator._credentials()[0]}"}
     for task in shown:
         address = client.url + task["data"]["image"]
         assert httpx.get(address, headers=headers, trust_env=False).content == PNG
@@ -233,7 +233,7 @@ def test_asking_again_after_a_lost_reply_makes_each_item_one_task(
     annotator: LabelStudioAnnotator, arrives: bool
 ) -> None:
     first = annotator.open(NAME, TEXT)
-    flaky = LosesReplies(annotator.client(), annotator._token(), arrives)
+    flaky = LosesReplies(annotator.client(), annotator._credentials()[0], arrives)
     dataset = LabelStudioDataset(replace(first._place, client=flaky), TEXT, first._doubts)
     questions = [question(TEXT, name, ("cat",)) for name in "abc"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -32,12 +34,34 @@ def describe(app: App, name: str) -> int:
     state = app.stack.annotator.describe()
     lines = [f"{key:<9} {value}" for key, value in asdict(state).items() if value != ""]
     show(asdict(state), "\n".join(lines), as_json=app.as_json)
-    return 0 if state.state == "up" else 3
+    return {"up": 0, "down": 3}.get(state.state, 2)
 
 
-@annotator.group()
+class _EitherOrder(click.Group):
+    """A group whose commands may follow the name: `dataset stats NAME` and `dataset NAME stats` are the same."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Bring the command to the front. A first word that is a command is one, except before another without NAME."""
+        if not args or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        nameless = args[0] == "list"
+        if args[1:2] and args[1] in self.commands and (nameless or args[0] not in self.commands):
+            args = [args[1], args[0], *args[2:]]
+        if args[0] not in self.commands:
+            from labelloop.registry import unknown
+
+            raise unknown("command of annotator dataset", args[0], list(self.commands))
+        return super().resolve_command(ctx, args)
+
+
+@annotator.group(cls=_EitherOrder, subcommand_metavar="COMMAND [NAME] | NAME COMMAND")
 def dataset() -> None:
-    """List the datasets, and count one."""
+    """List the datasets, count one, annotate it, delete it.
+
+    Example:  labelloop annotator dataset pets stats
+    """
 
 
 @dataset.command(name="list")
@@ -66,8 +90,46 @@ def stats(app: App, name: str) -> None:
     wanted = name or app.workspace.config.dataset.name
     counts = app.stack.annotator.stats(wanted)
     numbers = {**asdict(counts), "unlabeled": counts.unlabeled}
-    lines = [f"{key.replace('_', ' '):<17} {value}" for key, value in numbers.items() if value not in ("", {})]
-    show(numbers, "\n".join([wanted, *lines]), as_json=app.as_json)
+    show({"name": wanted, **numbers}, "\n".join([wanted, *_lines(numbers)]), as_json=app.as_json)
+
+
+@dataset.command()
+@click.argument("name", default="")
+@click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")
+@pass_app
+def annotate(app: App, name: str, print_only: bool) -> None:
+    """Open one dataset (the workspace's own by default) in your browser, to annotate it."""
+    from labelloop.cli.visit import visit
+
+    visit(
+        app.stack.annotator, app.stack.annotator.page(name or app.workspace.config.dataset.name), print_only=print_only
+    )
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def delete(app: App, name: str, yes: bool) -> None:
+    """Delete one dataset with everything that people answered there."""
+    from labelloop.cli.output import confirm, show
+
+    counts = app.stack.annotator.stats(name)
+    lost = f"{counts.total} task(s) and {counts.annotations} annotation(s)"
+    confirm(f"Delete the dataset {name!r} with {lost} from the annotator? They cannot be brought back.", yes=yes)
+    app.stack.annotator.delete(name)
+    gone = {"deleted": name, "tasks": counts.total, "annotations": counts.annotations}
+    show(gone, f"deleted {name!r}: {lost}", as_json=app.as_json)
+
+
+def _lines(numbers: Mapping[str, Any]) -> Iterator[str]:
+    """One line per count; a count of several things is a heading with a line for each."""
+    for key, value in numbers.items():
+        title = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from [title, *(f"  {name:<26} {count}" for name, count in value.items())] if value else []
+        elif value != "":
+            yield f"{title:<28} {value}"
 
 
 @annotator.command(name="open")

@@ -203,11 +203,15 @@ class AnnotatorContract:
         person.skip(self.NAME, "c")
         stats = dataset.stats()
         assert (stats.total, stats.labeled, stats.skipped, stats.unlabeled, stats.annotations) == (4, 2, 1, 1, 2)
+        assert len(stats.per_annotator) == 1
+        assert dict(stats.per_label) == {"dog": 1, "cat": 1}
 
     def test_pages_have_an_address(self, annotator: Annotator, person: Person) -> None:
         dataset = self._open(annotator)
         dataset.ask([self._question("a")])
         assert dataset.url() != dataset.url("a")
+        assert annotator.page(self.NAME) == dataset.url()
+        assert isinstance(_refusal(lambda: annotator.page(f"{self.NAME} of nobody")), NotFoundError)
         assert isinstance(_refusal(lambda: dataset.url("nobody")), NotFoundError)
 
     def test_a_deleted_dataset_says_so(self, annotator: Annotator, person: Person) -> None:
@@ -297,6 +301,12 @@ class FakeAnnotator:
         if name not in self._datasets:
             raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
         return self._datasets[name].stats()
+
+    def page(self, name: str) -> str:
+        """An address that nobody can open."""
+        if name not in self._datasets:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        return self._datasets[name].url()
 
     def delete(self, name: str) -> None:
         """Forget a dataset."""

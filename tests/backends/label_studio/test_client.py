@@ -141,6 +141,34 @@ def test_an_address_of_another_service_is_said(url: str) -> None:
         Client(url, LEGACY).call("GET", "/x")
 
 
+def test_no_other_service_is_taken_for_label_studio(url: str) -> None:
+    for Service.status, Service.said in ((200, b"<html>hello</html>"), (404, b"nothing"), (401, b"{}"), (200, b"[]")):
+        with pytest.raises(ConfigError, match="but not as Label Studio does") as caught:
+            Client(url, LEGACY).version()
+
+        assert "without /projects" in caught.value.hint
+
+
+def test_a_legacy_token_the_organization_does_not_take_is_told_apart(url: str) -> None:
+    said = "Authentication token no longer valid: legacy token authentication has been disabled for this organization"
+    Service.status, Service.said = 401, json.dumps({"detail": said}).encode()
+
+    with pytest.raises(ConfigError, match="does not take legacy tokens any more") as caught:
+        Client(url, LEGACY).call("GET", "/x")
+
+    assert f"{url}/user/account/personal-access-token" in caught.value.hint
+    assert "/user/account/legacy-token" not in caught.value.hint
+
+
+def test_a_refused_token_of_neither_kind_is_told_so_without_showing_it(url: str) -> None:
+    Service.status, odd = 401, "Bearer my-secret-token"
+
+    with pytest.raises(ConfigError, match="the token of 22 characters is neither") as caught:
+        Client(url, odd).call("GET", "/x")
+
+    assert "my-secret" not in caught.value.message + caught.value.hint
+
+
 def test_a_service_that_is_down_may_be_asked_again(url: str) -> None:
     with pytest.raises(BackendError, match="cannot be reached") as caught:
         Client("http://127.0.0.1:9", LEGACY).call("GET", "/x")
@@ -150,5 +178,7 @@ def test_a_service_that_is_down_may_be_asked_again(url: str) -> None:
 
 @pytest.mark.parametrize("address", ["label.example.com", "ftp://label.example.com", "http://", ""])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ConfigError, match="no address"):
+    with pytest.raises(ConfigError, match="no address") as caught:
         Client(address, LEGACY)
+
+    assert "https://label.example.com" in caught.value.hint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -14,17 +16,20 @@ from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
 from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.environment import DEFAULT_VERSION
 from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look
-from labelloop.backends.label_studio.server import DEFAULT_PORT, Server, version_of
+from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
-from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
 from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, LabelSchema
 
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
+OLDEST = (1, 18)
+"""The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
 
 class LabelStudioAnnotator:
@@ -72,6 +77,7 @@ class LabelStudioAnnotator:
             self._home, secrets, port=port, media_root=self._media_root, surroundings=self._surroundings
         )
         self._client: Client | None = None
+        self._checked = False
 
     def __repr__(self) -> str:
         return f"LabelStudioAnnotator({self.url or 'managed'!r})"
@@ -106,7 +112,10 @@ class LabelStudioAnnotator:
         """
         url = self.url or self._managed_url()
         if self._client is None or self._client.url != url:
-            self._client = Client(url, self._token())
+            token, replacing = self._credentials()
+            self._client = Client(
+                url, token, remedy=lambda page: f"copy a token from {page}, then {replacing}" if self.url else replacing
+            )
         return self._client
 
     def describe(self) -> AnnotatorState:
@@ -116,13 +125,19 @@ class LabelStudioAnnotator:
         if not url:
             return AnnotatorState(_FLAVOR, "", "down", detail="it is not running")
         try:
-            client = self.client()
-            client.whoami()
-            return AnnotatorState(_FLAVOR, url, "up", version_of(client), len(self._projects("id")))
+            version = Client(url, "").version()
+            if is_older(version):
+                error = _outdated(url, version)
+                return AnnotatorState(_FLAVOR, url, "outdated", version, detail=error.message, hint=error.hint)
+        except LabelLoopError as error:
+            return AnnotatorState(_FLAVOR, url, "down", detail=error.message, hint=error.hint)
+        try:
+            self.client().whoami()
+            return AnnotatorState(_FLAVOR, url, "up", version, len(self._projects("id")))
         except ConfigError as error:
-            return AnnotatorState(_FLAVOR, url, "unauthorised", detail=error.message)
+            return AnnotatorState(_FLAVOR, url, "unauthorised", version, detail=error.message, hint=error.hint)
         except BackendError as error:
-            return AnnotatorState(_FLAVOR, url, "down", detail=error.message)
+            return AnnotatorState(_FLAVOR, url, "down", version, detail=error.message, hint=error.hint)
 
     def datasets(self) -> Sequence[DatasetSummary]:
         """Every project of the server, with its counters."""
@@ -141,7 +156,8 @@ class LabelStudioAnnotator:
         """Get the project of exactly this title; create it if it is missing and `create` allows.
 
         Raises:
-            ConfigError: The title is too short or long, two projects bear it, or its label config was changed by hand.
+            ConfigError: The title is too short or long, two projects bear it, its label config was changed by hand;
+                or Label Studio is too old.
             NotFoundError: It is missing and `create` is False.
         """
         if not _SHORTEST <= len(name) <= _LONGEST or name != name.strip():
@@ -150,6 +166,7 @@ class LabelStudioAnnotator:
                 " without spaces around",
                 "choose another dataset name",
             )
+        self._check_version()
         with self._writing():
             project = self._find(name)
             if project is None and create:
@@ -182,6 +199,14 @@ class LabelStudioAnnotator:
         if not self._media_secret:
             return found
         return with_secret(found, self._media_secret, self._secrets.get(self._media_secret))
+
+    def page(self, name: str) -> str:
+        """Where a person annotates the project of exactly this title.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return f"{self.client().url}/projects/{self._existing(name)['id']}/data?labeling=1"
 
     def look(self, name: str) -> str:
         """What a browser gets for a picture of this dataset that lies in the bucket, in words; empty without a bucket.
@@ -229,13 +254,22 @@ class LabelStudioAnnotator:
             raise BackendError("Label Studio is not running", "labelloop stack up", retryable=True)
         return running.url
 
-    def _token(self) -> str:
+    def _check_version(self) -> None:
+        """Once per server, and not our own, whose version is ours to choose."""
+        if self.url and not self._checked:
+            version = self.client().version()
+            if is_older(version):
+                raise _outdated(self.url, version)
+            self._checked = True
+
+    def _credentials(self) -> tuple[str, str]:
+        """The token, and the command that replaces it."""
         if not self.url:
-            return self._server.credentials()["token"]
+            return self._server.credentials()["token"], "labelloop stack up"
         values = self._secrets.get(self._secret)
         for key in _TOKEN_KEYS:
             if values.get(key):
-                return values[key]
+                return values[key], f"labelloop secret update {self._secret} --{key}=..."
         raise ConfigError(
             f"secret {self._secret!r} has no token; it has {', '.join(sorted(values)) or 'nothing'}",
             f"labelloop secret update {self._secret} --api_key=...",
@@ -257,8 +291,11 @@ class LabelStudioAnnotator:
     def _existing(self, name: str) -> Mapping[str, Any]:
         project = self._find(name)
         if project is None:
+            known = [str(one["title"]) for one in self._projects("title")]
+            near = [repr(one) for one in difflib.get_close_matches(name, known, n=3)]
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
             raise NotFoundError(
-                f"dataset {name!r} does not exist at {self.client().url}", "labelloop annotator dataset list"
+                f"dataset {name!r} does not exist at {self.client().url}", f"{meant}labelloop annotator dataset list"
             )
         return project
 
@@ -304,3 +341,18 @@ class LabelStudioAnnotator:
 
     def _key(self) -> str:
         return sha256(self.url.encode()).hexdigest()[:8] if self.url else "own"
+
+
+def is_older(version: str) -> bool:
+    """Whether a release is older than the oldest that will do; one that cannot be read is not."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) < OLDEST
+
+
+def _outdated(url: str, version: str) -> ConfigError:
+    oldest = ".".join(map(str, OLDEST))
+    return ConfigError(
+        f"Label Studio at {url} is version {version}; labelloop needs {oldest} or newer",
+        f"upgrade that server, best to {DEFAULT_VERSION}, which labelloop is tested with:"
+        f" pip install label-studio=={DEFAULT_VERSION}",
+    )

@@ -23,6 +23,10 @@ _USUAL_LIFETIME = 300.0
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 
 
+def _copied(page: str) -> str:
+    return f"copy a token from {page} into the annotator's authentication secret"
+
+
 class Client:
     """One Label Studio, as one user.
 
@@ -30,15 +34,19 @@ class Client:
         url: Its address, with a path if it lives under one.
         token: A legacy token (40 hexadecimal digits) or a personal access token (a JWT), told apart by their look.
         clock: Seconds from anywhere; decides when an access token is renewed.
+        remedy: Page with tokens -> what to do when this one is refused.
 
     Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
     the service's fault). Threads may share a client. The token shows nowhere.
     """
 
-    def __init__(self, url: str, token: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, url: str, token: str, clock: Callable[[], float] = monotonic, *, remedy: Callable[[str], str] = _copied
+    ) -> None:
         self.url = checked_url(url)
         self._token = token.strip()
         self._clock = clock
+        self._remedy = remedy
         self._access = ""
         self._renew_at = 0.0
         self._renewing = threading.Lock()
@@ -69,6 +77,25 @@ class Client:
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._is_personal:
             answer = self._send(method, path, self._authorization(renew=True), **request)
         return self._parsed(answer, method, path)
+
+    def version(self) -> str:
+        """The release the server says it is, whoever asks.
+
+        Raises:
+            ConfigError: It answers as something else than Label Studio.
+            BackendError: It does not answer, or is out of order.
+        """
+        path = "/api/version"
+        answer = self._send("GET", path, "")
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or answer.is_redirect:
+            self._parsed(answer, "GET", path)
+        try:
+            return str(answer.json()["release"])
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(
+                f"{self.url} answers ({answer.status_code}), but not as Label Studio does",
+                "check the annotator's url: Label Studio's own address, without /projects or another page",
+            ) from None
 
     def fetch(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
         """The answer to a signed-in browser, as it is: redirects are not followed."""
@@ -134,6 +161,11 @@ class Client:
 
     def _parsed(self, answer: httpx.Response, method: str, path: str) -> Any:
         where = f"Label Studio at {self.url} answered {answer.status_code} to {method} {path}"
+        if answer.is_redirect:
+            raise ConfigError(
+                f"{where}: it sends us on to {answer.headers.get('Location', 'nowhere')[:200]}",
+                "set the annotator's url to the final address, without a login page before it",
+            )
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise self._refused(answer, where)
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -153,14 +185,19 @@ class Client:
             ) from None
 
     def _refused(self, answer: httpx.Response, where: str) -> ConfigError:
-        kind = "personal access token" if self._is_personal else "legacy token"
-        page = f"{self.url}/user/account/personal-access-token"
-        if not self._is_personal:
-            page += f" (or {self.url}/user/account/legacy-token, if the organization allows legacy tokens)"
-        return ConfigError(
-            f"{where}: the {kind} is wrong, expired or switched off{_detail(answer)}",
-            f"copy a token from {page} into the annotator's authentication secret",
-        )
+        said = _detail(answer)
+        personal, legacy = (f"{self.url}/user/account/{page}" for page in ("personal-access-token", "legacy-token"))
+        if self._is_personal:
+            why, page = f"the personal access token is wrong, expired or switched off{said}", personal
+        elif "legacy token authentication has been disabled" in said:
+            why, page = "this organization does not take legacy tokens any more", personal
+        elif _SECRET_LOOK.fullmatch(self._token):
+            why = f"the legacy token is wrong, expired or switched off{said}"
+            page = f"{personal} (or {legacy}, if the organization allows legacy tokens)"
+        else:
+            why = f"the token of {len(self._token)} characters is neither a personal access token nor a legacy one"
+            page = personal
+        return ConfigError(f"{where}: {why}", self._remedy(page))
 
 
 def checked_url(url: str) -> str:
@@ -171,10 +208,15 @@ def checked_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"Label Studio's url is {url!r}, which is no address", "write it like https://label.example.com"
-        )
+        raise ConfigError(f"Label Studio's url is {url!r}, which is no address", f"write it like {_suggested(url)}")
     return url.rstrip("/")
+
+
+def _suggested(url: str) -> str:
+    host = url.rpartition("://")[2].strip("/")
+    if not host or " " in host:
+        return "https://label.example.com"
+    return f"http://{host}" if host.startswith(_LOOPBACK) else f"https://{host}"
 
 
 def _lifetime(access: str) -> float:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.environment import (
@@ -333,9 +332,3 @@ def _can_bind(port: int) -> bool:
 def _disk_failure(home: Path, error: OSError) -> BackendError:
     hint = "free some disk space" if error.errno == errno.ENOSPC else "check the folder's permissions"
     return BackendError(f"Label Studio's folder {home} cannot be written: {error}", f"{hint} and run the command again")
-
-
-def version_of(client: Client) -> str:
-    """The release a server says it is."""
-    said: Any = client.call("GET", "/api/version")
-    return str(said.get("release", "")) if isinstance(said, Mapping) else ""
