@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes out, as JSON."""
+    """What goes out, as JSON; bytes as they are."""
 
     status: int = 200
     body: Any = None
@@ -74,15 +74,16 @@ def serving(answer: Answer, certificate: tuple[str, str] | None = None) -> Doubl
             request = Request(self.command, parts.path, query, dict(self.headers), self.rfile.read(length), double.url)
             seen.append(request)
             response = answer(request)
-            content = b"" if response.body is None else json.dumps(response.body).encode()
+            content = _encoded(response.body)
             self.send_response(response.status)
             for name, value in {"Content-Type": "application/json", **response.headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names of the standard library
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names of the standard library
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""
@@ -97,3 +98,9 @@ def serving(answer: Answer, certificate: tuple[str, str] | None = None) -> Doubl
     double = Double(f"{scheme}://127.0.0.1:{server.server_address[1]}", server, seen)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return double
+
+
+def _encoded(body: Any) -> bytes:
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()

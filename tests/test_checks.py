@@ -16,6 +16,8 @@ from labelloop.stack import Stack
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState
 
+import clouds
+from emulators import Emulator
 from small_world import Parts, World
 
 
@@ -86,6 +88,33 @@ def test_a_store_that_gives_back_other_bytes_fails(animals: World) -> None:
     failed = {one.what: one for one in checks(animals.workspace(), stack(animals, store=store)) if not one.ok}
 
     assert "gave back other bytes" in failed["artifact store"].detail
+
+
+def test_a_bucket_that_may_only_be_read_says_so_and_what_to_allow(animals: World, s3_server: Emulator) -> None:
+    store = clouds.s3_store(s3_server, authentication_secret="reader")
+
+    failed = {one.what: one for one in checks(animals.workspace(), stack(animals, store=store)) if not one.ok}
+
+    assert failed["artifact store"].detail.endswith("(403 AccessDenied); it can be read")
+    assert "allow s3:PutObject" in failed["artifact store"].hint
+
+
+def test_wrong_keys_are_not_said_to_read(animals: World, s3_server: Emulator) -> None:
+    wrong = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nothing"}
+    store = clouds.s3_store(s3_server, authentication_secret="w", secrets=clouds.secrets_of("w", wrong))
+
+    failed = {one.what: one for one in checks(animals.workspace(), stack(animals, store=store)) if not one.ok}
+
+    assert failed["artifact store"].detail.endswith("(403 InvalidAccessKeyId)")
+
+
+def test_checking_a_bucket_twice_leaves_one_object(animals: World, s3_server: Emulator) -> None:
+    store = clouds.s3_store(s3_server)
+
+    for _ in range(2):
+        assert all(one.ok for one in checks(animals.workspace(), stack(animals, store=store)))
+
+    assert [one.rpartition("/")[2] for one in store.filesystem().files_below(store.path)] == ["probe"]
 
 
 def test_an_unknown_selector_fails_with_the_nearest_one(animals: World) -> None:

@@ -96,11 +96,25 @@ def _prove_ledger(workspace: Workspace) -> str:
 
 
 def _prove_store(store: ArtifactStore) -> str:
-    store.write("check/probe", io.BytesIO(b"labelloop"))
+    """Write one small body and read it back, always under the same key: nothing grows, nothing is deleted."""
+    try:
+        store.write("check/probe", io.BytesIO(b"labelloop"))
+    except (ConfigError, BackendError) as error:
+        if _can_be_read(store):
+            error.message += "; it can be read"
+        raise
     with store.read("check/probe") as body:
         if body.read() != b"labelloop":
             raise BackendError("the artifact store gave back other bytes than were written", "check its disk or bucket")
     return f"{store!r}: written and read back"
+
+
+def _can_be_read(store: ArtifactStore) -> bool:
+    try:
+        store.exists("check/probe")
+    except LabelLoopError:
+        return False
+    return True
 
 
 def _prove_secrets(secrets: SecretsManager) -> str:

@@ -33,7 +33,7 @@ _CODES: dict[str, Kind] = {
 }
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-_REGION = re.compile(r"(?:<Region>|expecting '|x-amz-bucket-region: )([a-z]{2}(?:-[a-z]+)+-\d)")
+_REGION = re.compile(r"(?:<Region>|expecting ')([a-z]{2}(?:-[a-z]+)+-\d)")
 _SECRET_KEYS: dict[Cloud, str] = {
     "s3": "--aws_access_key_id=... --aws_secret_access_key=...",
     "gcp": "--token=@KEY_FILE.json",
@@ -55,7 +55,7 @@ class Refusal:
 def refusal_of(error: Exception, doing: str) -> Refusal:
     """Read what obstore passes on of an answer. Pure."""
     text = str(error).split("\n\nDebug source", maxsplit=1)[0]
-    status = int(found.group(1)) if (found := _STATUS.search(text)) else 0
+    status = int(found.group(1)) if (found := _STATUS.search(text)) else 301 if "redirect" in text.lower() else 0
     code = found.group(1) if (found := _CODE.search(text)) else ""
     region = found.group(1) if (found := _REGION.search(text)) else ""
     return Refusal(_kind(type(error).__name__, status, code, text, doing), status, code, region)
@@ -64,7 +64,7 @@ def refusal_of(error: Exception, doing: str) -> Refusal:
 def _kind(name: str, status: int, code: str, text: str, doing: str) -> Kind:
     if code in _CODES:
         return _CODES[code]
-    if status == 301 or "redirect" in text.lower():
+    if status == 301:
         return "region"
     if name == "FileNotFoundError" or status == 404:
         return "no bucket" if doing in ("write", "list") else "missing"
@@ -116,10 +116,11 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
         what = "written to" if doing == "write" else "listed"
         return ConfigError(f"{root} may not be {what} with {_whose(store)} ({answer})", allowing(store, doing))
     if said.kind == "region":
-        there = f", it is in {said.region}" if said.region else ""
+        region = said.region or _asked(store)
+        there = f", it is in {region}" if region else ""
         return ConfigError(
             f"{root} is in another region than the one asked{there} ({answer})",
-            f"labelloop artifact-store update NAME --region={said.region or 'REGION'}",
+            f"labelloop artifact-store update NAME --region={region or 'REGION'}",
         )
     if said.kind == "clock":
         return ConfigError(f"{root} refuses us because of the time ({answer})", "set the clock of this machine")
@@ -135,6 +136,17 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
         "try again, or look at the service's own status",
         retryable=said.status >= 500 or said.status in (0, 408, 429),
     )
+
+
+def _asked(store: BucketArtifacts) -> str:
+    """The region a bucket says it is in, which it tells to anybody; empty where it does not."""
+    import httpx
+
+    try:
+        answer = httpx.head(f"{store.endpoint or 'https://s3.amazonaws.com'}/{store.bucket_name}", timeout=5)
+    except httpx.HTTPError:
+        return ""
+    return str(answer.headers.get("x-amz-bucket-region", ""))
 
 
 def _answer(said: Refusal) -> str:

@@ -32,6 +32,9 @@ PART = 8 << 20
 PARTS_UNDER_WAY = 3
 """Parts of one body on their way at the same time: what writing a body of any size takes of memory."""
 
+PATIENCE = timedelta(seconds=60)
+"""How long one request may take, its part of a body included."""
+
 FRESH = 60.0
 """Seconds after which the secret is looked up again, so that renewed credentials are taken up by a running loop."""
 
@@ -309,7 +312,7 @@ def connection(endpoint: str) -> Mapping[str, Any]:
         "client_options": {
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=60),
+            "timeout": PATIENCE,
         },
         "retry_config": {
             "max_retries": 3,
