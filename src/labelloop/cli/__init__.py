@@ -32,6 +32,7 @@ COMMANDS = {
     "artifact-store": ("component", "Register artifact stores: where artifacts live."),
     "secrets-manager": ("component", "Register secrets managers: where secrets live."),
     "orchestrator": ("component", "Register orchestrators: where steps execute."),
+    "cloud": ("cloud", "Set up a bucket in AWS, GCP or Azure, or take it away again."),
 }
 """Command -> (module of `labelloop.cli`, the line that `--help` shows)."""
 
