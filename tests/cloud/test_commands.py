@@ -15,11 +15,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-import emulators
-from emulators import Emulator
 from labelloop.backends.local_secrets import LocalSecretsManager
 from labelloop.cli import run
 from labelloop.config import load
+
+import emulators
+from emulators import Emulator
 
 
 @dataclass

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
+from labelloop import components, stacks
 from labelloop.cloud.plan import check_origins
-from labelloop.config import Config, Workspace, editing
+from labelloop.config import Config, Workspace
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.registry import options_of, resolve
 from labelloop.stack import Stack
@@ -62,15 +63,18 @@ def enlist(stack: Stack, workspace: Workspace, flavor: str, name: str, options: 
         ConfigError: An artifact store of the name is of another flavor.
     """
     there = workspace.config.components("artifact-store").get(name)
-    if there is not None and there.flavor != flavor:
+    if there is None:
+        components.register(workspace.root, "artifact-store", name, flavor, options)
+    elif there.flavor != flavor:
         raise ConfigError(
             f"artifact store {name!r} is of flavor {there.flavor!r}", f"labelloop artifact-store rename {name} OTHER"
         )
-    with editing(workspace.root) as document:
-        stores = document.setdefault("artifact_stores", {})
-        stores[name] = {**(there.options if there else {}), "flavor": flavor, **options}
-        stacks = document.setdefault("stacks", {})
-        stacks.setdefault(stack.name, {})["artifact_store"] = name
+    else:
+        components.update(
+            workspace.root, "artifact-store", name, options, [key for key in there.options if key not in options]
+        )
+    if stack.config.artifact_store != name:
+        stacks.update(workspace.root, stack.name, {"artifact-store": name})
 
 
 def _running(stack: Stack) -> str:
