@@ -38,6 +38,11 @@ MEANINGS: Mapping[str, str] = {
     "`module:function`.",
     "loop.cold_start": "How the batch is chosen before there is a model.",
     "loop.random_share": "Share of each batch drawn at random from everything that is left.",
+    "loop.retrain_after": "New, edited or removed answers after which to learn although questions are still open, refresh "
+    "the guesses of these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.",
+    "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",
+    "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
+    "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
     "loop.belief": "Which answer counts where an item has several: the newest, or the majority.",
     "loop.seed": "Of everything that is drawn. Same seed and same answers, same batches.",
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",

@@ -47,7 +47,7 @@ def watched(loop: Loop, *then: Callable[[], object], until_done: bool = False) -
     """Watch a loop while these things happen, one at each wait."""
     memo = Memo(then=iter(then))
     with suppress(EnoughError):
-        watch(loop, memo, every=4.0, until_done=until_done, sleep=memo.sleep, jitter=lambda: 0.5)
+        watch(loop, memo, memo.care(), every=4.0, until_done=until_done)
     return memo
 
 

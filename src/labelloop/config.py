@@ -57,6 +57,10 @@ class LoopConfig(_Section):
     selector: str = "uherding"
     cold_start: str = "centroids"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    retrain_after: Annotated[int, Field(ge=0)] = 0
+    retrain_every: Annotated[float, Field(ge=0)] = 0.0
+    debounce: Annotated[float, Field(ge=0)] = 0.0
+    cool_down: Annotated[float, Field(ge=0)] = 0.0
     belief: Literal["newest", "majority"] = "newest"
     seed: int = 0
 

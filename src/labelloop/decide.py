@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from labelloop.ledger.rounds import Round
 
+PATIENCE = 10.0
+"""Answers that never pause hold a round back for at most this many times the pause that is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -15,20 +18,35 @@ class Situation:
     Attributes:
         items: Items there are.
         last: The newest round.
-        waiting: Questions of the newest round that are with people.
+        waiting: Questions that are with people, of the newest round that asked any.
         closed: Of those, answered or skipped.
+        asking: The number of that round.
         asked: Questions of all rounds that exist.
         asking_rounds: Rounds that asked something.
         changes: Changes of annotations ever heard.
+        open: Questions of any round that nobody has answered or skipped.
+        since_round: Seconds since the newest round began.
+        since_first: Seconds since the first change that no round has learned from was heard.
+        since_newest: Seconds since the newest change was heard.
     """
 
     items: int
     last: Round | None = None
     waiting: int = 0
     closed: int = 0
+    asking: int = 1
     asked: int = 0
     asking_rounds: int = 0
     changes: int = 0
+    open: int = 0
+    since_round: float = math.inf
+    since_first: float = math.inf
+    since_newest: float = math.inf
+
+    @property
+    def news(self) -> int:
+        """Changes of annotations that no round has learned from."""
+        return self.changes - self.last.changes if self.last else self.changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +58,47 @@ class Policy:
         rounds: Rounds that ask; 0 is no limit.
         budget: Questions in total, the holdout's included; 0 is no limit.
         enough: Share of a round's questions that must be answered or skipped before the next one.
+        retrain_after: New answers after which to learn although questions are still open; 0 is never.
+        retrain_every: Seconds after which to do so if there is any new answer; 0 is never.
+        debounce: Seconds without a new answer before a round begins.
+        cool_down: Seconds between the beginnings of two rounds.
     """
 
     batch: int = 50
     rounds: int = 0
     budget: int = 0
     enough: float = 1.0
+    retrain_after: int = 0
+    retrain_every: float = 0.0
+    debounce: float = 0.0
+    cool_down: float = 0.0
+
+    @property
+    def retrains(self) -> bool:
+        """Whether to learn while questions are still open."""
+        return bool(self.retrain_after or self.retrain_every)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """People are at work."""
+    """People are at work, or it is too early; after `due` seconds that may have changed by itself."""
 
     reason: str
+    due: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Learn from the answers and ask up to `room` more (None: as many as a round asks)."""
+    """Learn from the answers and ask up to `room` more (None: as many as a round asks).
+
+    Attributes:
+        crowded: It asks nothing because enough questions are open, not because there is nothing to ask.
+    """
 
     number: int
     room: int | None
     reason: str
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +128,70 @@ def decide(now: Situation, policy: Policy) -> Action:
         return Start(1, _room(now, policy), "nothing has been asked yet")
     if last.state == "planned":
         return Finish(last.number, f"round {last.number} was interrupted before its questions were confirmed")
+    action = _next(now, last, policy)
+    return _held_back(now, last, policy, action) if isinstance(action, Start) else action
+
+
+def _next(now: Situation, last: Round, policy: Policy) -> Action:
+    """What to do once the newest round is confirmed, without regard to the pauses."""
+    room, early = _room(now, policy), _why_early(now, last, policy)
+    crowded = room == 0 and _left(now, policy) != 0
     wanted = math.ceil(policy.enough * now.waiting)
+    if early and (now.closed < wanted or crowded):
+        return Start(last.number + 1, room, early, crowded)
     if now.closed < wanted:
-        return Wait(f"{now.closed} of {wanted} answers to round {last.number}")
-    room = _room(now, policy)
-    if last.asked == 0 and (now.changes, now.items, room) == (last.changes, last.items, last.room):
+        return _wait(now, policy, f"{now.closed} of {wanted} answers to round {now.asking}")
+    if crowded:
+        return _wait(now, policy, f"{now.open} questions are open")
+    has_more = now.items != last.items or (last.room == 0 and room != 0)
+    if last.stopped and not has_more and not now.news:
         return Stop(last.stopped)
+    if last.stopped and not has_more and policy.retrains and not early:
+        return _wait(now, policy, last.stopped)
     return Start(last.number + 1, room, _why_start(now, last, room))
 
 
+def _held_back(now: Situation, last: Round, policy: Policy, start: Start) -> Start | Wait:
+    """The start, unless people are in the middle of something or the round before has only begun."""
+    cooling = policy.cool_down - now.since_round
+    if cooling > 0:
+        return Wait(f"{start.reason}; cooling down for {_seconds(cooling)} after round {last.number}", cooling)
+    settling = policy.debounce - now.since_newest
+    if now.news and settling > 0 and now.since_first < PATIENCE * policy.debounce:
+        return Wait(f"{start.reason}; waiting for {_seconds(settling)} without another answer", settling)
+    return start
+
+
+def _wait(now: Situation, policy: Policy, reason: str) -> Wait:
+    """Wait, saying what else would end it."""
+    due = policy.retrain_every - now.since_round if policy.retrain_every and now.news else math.inf
+    also = []
+    if policy.retrain_after:
+        also.append(f"{now.news} of {policy.retrain_after} new answers to learn from")
+    if due < math.inf:
+        also.append(f"learning from {now.news} new answer(s) in {_seconds(due)}")
+    return Wait("; ".join([reason, *also]), due)
+
+
+def _why_early(now: Situation, last: Round, policy: Policy) -> str:
+    """Why to learn although questions are open; empty if not."""
+    if policy.retrain_after and now.news >= policy.retrain_after:
+        return f"{now.news} new answers since round {last.number}"
+    if policy.retrain_every and now.news and now.since_round >= policy.retrain_every:
+        return f"{now.news} new answer(s), and round {last.number} began {_seconds(now.since_round)} ago"
+    return ""
+
+
 def _room(now: Situation, policy: Policy) -> int | None:
+    """How many questions to ask: a loop that learns while questions are open fills up to a batch of them."""
+    left = _left(now, policy)
+    if not policy.retrains or not now.open:
+        return left
+    missing = max(0, policy.batch - now.open)
+    return missing if left is None else min(left, missing)
+
+
+def _left(now: Situation, policy: Policy) -> int | None:
     if policy.rounds and now.asking_rounds >= policy.rounds:
         return 0
     return max(0, policy.budget - now.asked) if policy.budget else None
@@ -121,3 +212,7 @@ def why_nothing(policy: Policy, room: int | None) -> str:
     if policy.rounds:
         return f"all {policy.rounds} rounds have been asked"
     return f"the budget of {policy.budget} questions is spent"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

@@ -217,7 +217,7 @@ class Learning:
             return config.loop.batch, protected
         useful = config.loop.batch
         if useful + protected > room:
-            protected = round(room * protected / (useful + protected))
+            protected = min(round(room * protected / (useful + protected)), max(0, room - 1))
             useful = min(useful, room - protected)
         return useful, protected
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, w
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import Asking, Changes
+from labelloop.ledger.answers import Asking, Changes, Purpose, State
 from labelloop.ledger.rounds import Round
 from labelloop.places import access_of
 from labelloop.protocols import Dataset, Learner, Progress, silent
@@ -72,7 +73,7 @@ class Loop:
         if not config.dataset.name:
             raise ConfigError("the dataset has no name", "labelloop init, or set name = ... under [dataset]")
         self.schema: LabelSchema = config.dataset.schema_of()
-        self.policy = Policy(config.loop.batch, config.loop.rounds, config.loop.budget, config.loop.enough)
+        self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
         self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
@@ -115,6 +116,11 @@ class Loop:
                 ) from error
         return self._dataset
 
+    def reconnect(self) -> None:
+        """Forget the connection to the annotator, which may be elsewhere after an outage."""
+        self._dataset = None
+        self._agreed = False
+
     def tick(self) -> Outcome:
         """Hear, decide, act once. Idempotent: killed anywhere and called again, it continues where it stopped.
 
@@ -150,20 +156,38 @@ class Loop:
             return self.learning.learn()
 
     def look(self) -> Situation:
-        """Where the loop stands, from the ledger alone."""
+        """Where the loop stands, from the ledger and the clock alone."""
         last = self.ledger.rounds.last()
         counts = self.ledger.answers.counts()
         there = {key: n for key, n in counts.items() if key[2] != "gone"}
-        newest = {key: n for key, n in there.items() if last is not None and key[0] == last.number}
+        asking = _asking(last, there)
+        newest = {key: n for key, n in there.items() if key[0] == asking}
+        changes = self.ledger.answers.changes()
+        since_first, since_newest = self._since_heard(last, changes)
         return Situation(
             items=self.ledger.items.count(),
             last=last,
             waiting=sum(newest.values()),
             closed=sum(n for key, n in newest.items() if key[2] in ("answered", "skipped")),
+            asking=asking,
             asked=sum(there.values()),
             asking_rounds=len({key[0] for key in counts}),
-            changes=self.ledger.answers.changes(),
+            changes=changes,
+            open=sum(n for key, n in there.items() if key[2] in ("planned", "asked")),
+            since_round=self._since(datetime.fromisoformat(last.started_at)) if last and last.started_at else inf,
+            since_first=since_first,
+            since_newest=since_newest,
         )
+
+    def _since_heard(self, last: Round | None, changes: int) -> tuple[float, float]:
+        """Seconds since the first and the newest change that no round has learned from; only where a pause counts."""
+        if not self.policy.debounce or last is None or changes == last.changes:
+            return inf, inf
+        times = self.ledger.answers.times(last.changes)
+        return (self._since(times[0]), self._since(times[1])) if times else (inf, inf)
+
+    def _since(self, moment: datetime) -> float:
+        return (self._clock() - moment).total_seconds()
 
     def _plan(self, start: Start) -> Mapping[str, str]:
         """Learn and write the next round down; returns the answers that were set aside."""
@@ -176,7 +200,7 @@ class Loop:
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
         return Round(
-            **self._now(proposal.batch, start.room),
+            **self._now(proposal.batch, start.room, crowded=start.crowded),
             **judgement(learned.judged),
             number=start.number,
             reason=start.reason,
@@ -186,7 +210,7 @@ class Loop:
             started_at=started,
         )
 
-    def _now(self, batch: Sequence[Asking], room: int | None) -> dict[str, Any]:
+    def _now(self, batch: Sequence[Asking], room: int | None, *, crowded: bool = False) -> dict[str, Any]:
         """What a round that asks this batch records of the moment."""
         counts = self.ledger.answers.counts()
         return {
@@ -198,7 +222,7 @@ class Loop:
             "items": self.ledger.items.count(),
             "seed": self._config.loop.seed,
             "versions": {"labelloop": labelloop.__version__, "numpy": np.__version__},
-            "stopped": "" if batch else why_nothing(self.policy, room),
+            "stopped": "" if batch or crowded else why_nothing(self.policy, room),
         }
 
     def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Prediction] = (), **known: Any) -> Round:
@@ -261,6 +285,13 @@ def judgement(judged: Judged) -> dict[str, Any]:
         "gate": judged.gate,
         "metrics": asdict(judged.metrics),
     }
+
+
+def _asking(last: Round | None, there: Mapping[tuple[int, Purpose, State], int]) -> int:
+    """The round whose answers are waited for: the newest, unless it only learned while people were at work."""
+    if last is None or last.asked or last.stopped:
+        return last.number if last else 0
+    return max((key[0] for key in there), default=last.number)
 
 
 def _is_due(one: Asking, round_: Round) -> bool:

@@ -148,6 +148,18 @@ class AnswerBook:
         with _sql.reading(self._engine) as connection:
             return connection.scalar(query) or 0
 
+    def times(self, learned: int) -> tuple[datetime, datetime] | None:
+        """When the first change after the `learned` first ones was heard, and the newest; None if there is none.
+
+        Args:
+            learned: An earlier value of `changes()`.
+        """
+        query = select(history.c.heard_at).where(history.c.dataset == self._dataset)
+        with _sql.reading(self._engine) as connection:
+            first = connection.scalar(query.order_by(history.c.number).offset(learned).limit(1))
+            newest = connection.scalar(query.order_by(history.c.number.desc()).limit(1))
+        return (_sql.moment(first), _sql.moment(newest)) if first and newest else None
+
     def _take(self, connection: Connection, heard: Heard, before: Mapping[str, Row[Any]], now: datetime) -> Changes:
         created = edited = 0
         for annotation in heard.annotations:
