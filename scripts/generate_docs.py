@@ -38,8 +38,8 @@ MEANINGS: Mapping[str, str] = {
     "`module:function`.",
     "loop.cold_start": "How the batch is chosen before there is a model.",
     "loop.random_share": "Share of each batch drawn at random from everything that is left.",
-    "loop.retrain_after": "New, edited or removed answers after which to learn although questions are still open, refresh "
-    "the guesses of these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.",
+    "loop.retrain_after": "New, edited or removed answers after which to learn although questions are still open, "
+    "refresh the guesses of these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.",
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",
     "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
     "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
@@ -48,6 +48,10 @@ MEANINGS: Mapping[str, str] = {
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",
+    "watch.host": "Address that `watch` listens on for Prometheus and for hints.",
+    "watch.port": "Port there; 0 is none.",
+    "watch.url": "The same as the annotator reaches it, such as `http://loop.example.com:9100`; "
+    "empty is `http://` with host and port.",
     "learner.flavor": "The learner: a name of the table below, or `module:attribute`. "
     "Every other key of the section is an option of that learner.",
     "ledger.url": "SQLAlchemy URL of the ledger's database; empty is `.labelloop/ledger.db` in the workspace.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,10 +82,10 @@ class World:
         """The workspace, with `loop__batch=3` for `loop.batch`."""
         return load(self.root, {}, {name.replace("__", "."): value for name, value in settings.items()})
 
-    def loop(self, **settings: Any) -> Loop:
+    def loop(self, clock: Callable[[], datetime] = lambda: NOW, **settings: Any) -> Loop:
         """A loop over this world."""
         parts = Parts(self.people, LocalArtifactStore(path=str(self.root / "artifacts")))
-        return Loop(self.workspace(**settings), cast(Stack, parts), clock=lambda: NOW)
+        return Loop(self.workspace(**settings), cast(Stack, parts), clock=clock)
 
     def tick(self, **settings: Any) -> Outcome:
         """One tick of a new loop."""

@@ -56,11 +56,12 @@ class Everything(Parts):
     """A whole stack of given parts."""
 
     secrets_manager: Nothing = field(default_factory=Nothing)
+    workspace: Any = None
 
 
 def stack(world: World, annotator: FakeAnnotator | None = None, store: Any = None) -> Stack:
     kept = store or LocalArtifactStore(path=str(world.root / "artifacts"))
-    return cast(Stack, Everything(annotator or world.people, kept))
+    return cast(Stack, Everything(annotator or world.people, kept, workspace=world.workspace()))
 
 
 def test_everything_that_works_says_so(animals: World) -> None:

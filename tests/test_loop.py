@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from labelloop.testing.annotator import FakeDataset
 from labelloop.types import AnnotatorState
 
 import quick_learner
-from small_world import LABELS, NAME, World
+from small_world import LABELS, NAME, NOW, World
 
 
 def test_without_items_the_first_tick_says_how_to_add_some(world: World) -> None:
@@ -575,3 +576,67 @@ def test_a_full_disk_under_the_ledger_is_told_and_forgiven(animals: World) -> No
         loop.tick()
 
     assert isinstance(animals.tick().action, Start | Finish)
+
+
+def test_it_learns_while_questions_are_open_and_fills_up_to_a_batch(animals: World) -> None:
+    eager = {"loop__retrain_after": 4}
+    animals.tick(**eager)
+    for item_id in animals.dataset.open_items()[:4]:
+        animals.answer(item_id, animals.truth()[item_id])
+
+    outcome = animals.tick(**eager)
+
+    assert outcome.action == Start(2, 0, "4 new answers since round 1", crowded=True)
+    assert outcome.round is not None
+    assert (outcome.round.asked, outcome.round.stopped, outcome.round.learned_from > 0) == (0, "", True)
+    waiting = animals.tick(**eager)
+    assert waiting.action.reason == "4 of 10 answers to round 1; 0 of 4 new answers to learn from"
+
+
+def test_new_guesses_reach_questions_that_stay_open(animals: World) -> None:
+    eager = {"loop__retrain_after": 4}
+    animals.play(1, **eager)
+    animals.tick(**eager)
+    before = {one: animals.dataset.prediction(one) for one in animals.dataset.open_items()}
+    for item_id in animals.dataset.open_items()[:4]:
+        animals.answer(item_id, animals.truth()[item_id])
+
+    outcome = animals.tick(**eager)
+
+    assert outcome.round is not None
+    assert outcome.round.promoted
+    still_open = [one for one in animals.dataset.open_items() if before.get(one)]
+    shown = {guess.model_version for one in still_open if (guess := animals.dataset.prediction(one))}
+    assert shown == {outcome.round.version}
+
+
+def test_an_eager_loop_comes_to_an_end(animals: World) -> None:
+    eager = {"loop__retrain_after": 3}
+    outcome = animals.tick(**eager)
+    for _ in range(40):
+        if isinstance(outcome.action, Stop):
+            break
+        for item_id in animals.dataset.open_items()[:3]:
+            animals.answer(item_id, animals.truth()[item_id])
+        outcome = animals.tick(**eager)
+
+    assert isinstance(outcome.action, Stop)
+    assert animals.dataset.open_items() == []
+
+
+def test_answers_that_keep_coming_hold_a_round_back_for_a_while_only(animals: World) -> None:
+    now = [NOW]
+    loop = animals.loop(clock=lambda: now[0], loop__debounce=5.0)
+    loop.tick()
+    animals.answer_all()
+
+    reasons = []
+    for seconds in (0, 3, 60):
+        now[0] = NOW + timedelta(seconds=seconds)
+        reasons.append(loop.tick().action.reason)
+
+    assert reasons == [
+        "round 1 is answered; waiting for 5 s without another answer",
+        "round 1 is answered; waiting for 2 s without another answer",
+        "round 1 is answered",
+    ]

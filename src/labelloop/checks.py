@@ -9,6 +9,7 @@ from typing import Any
 
 from labelloop.config import LoopConfig, Workspace
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.hints import register, withdraw
 from labelloop.ledger import open_ledger
 from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
 from labelloop.registry import build
@@ -57,6 +58,8 @@ def bring_up(stack: Stack, progress: Progress, dataset: str = "") -> Iterator[Fi
     yield annotator
     if annotator.ok and dataset:
         yield from _pictures(stack.annotator, dataset)
+    if annotator.ok and stack.workspace.config.watch.port:
+        yield Finding("hints", ok=True, detail=register(stack.workspace, stack.annotator, stack.secrets_manager))
 
 
 def start(component: Any, progress: Progress) -> None:
@@ -68,6 +71,8 @@ def start(component: Any, progress: Progress) -> None:
 def bring_down(stack: Stack) -> list[str]:
     """Stop what labelloop started; returns the components that were running."""
     annotator = stack.annotator
+    if stack.workspace.config.watch.port:
+        withdraw(stack.workspace, annotator)
     if not hasattr(annotator, "down"):
         return []
     return ["annotator"] if annotator.down() else []

@@ -73,6 +73,14 @@ class HoldoutConfig(_Section):
     per_round: Annotated[int, Field(ge=1)] = 50
 
 
+class WatchConfig(_Section):
+    """Where `watch` is measured, and hears hints."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    url: str = ""
+
+
 class LearnerConfig(BaseModel):
     """Which learner; every other key is an option of that flavor."""
 
@@ -120,6 +128,7 @@ class Config(_Section):
     dataset: DatasetConfig = DatasetConfig()
     loop: LoopConfig = LoopConfig()
     holdout: HoldoutConfig = HoldoutConfig()
+    watch: WatchConfig = WatchConfig()
     learner: LearnerConfig = LearnerConfig()
     ledger: LedgerConfig = LedgerConfig()
     stacks: Mapping[str, StackConfig] = Field(default_factory=dict)
@@ -422,7 +431,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-_SECTION_PREFIXES = tuple(f"{PREFIX}{section}_" for section in ("DATASET", "LOOP", "HOLDOUT", "LEDGER"))
+_SECTION_PREFIXES = tuple(f"{PREFIX}{section}_" for section in ("DATASET", "LOOP", "HOLDOUT", "WATCH", "LEDGER"))
 
 
 def _split(name: str, raw: str) -> Any:

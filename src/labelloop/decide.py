@@ -146,7 +146,7 @@ def _next(now: Situation, last: Round, policy: Policy) -> Action:
     has_more = now.items != last.items or (last.room == 0 and room != 0)
     if last.stopped and not has_more and not now.news:
         return Stop(last.stopped)
-    if last.stopped and not has_more and policy.retrains and not early:
+    if last.stopped and not has_more and policy.retrains and now.open and not early:
         return _wait(now, policy, last.stopped)
     return Start(last.number + 1, room, _why_start(now, last, room))
 

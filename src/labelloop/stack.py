@@ -23,7 +23,7 @@ class Stack:
     def __init__(self, workspace: Workspace, name: str = "") -> None:
         self.name = name or workspace.config.active_stack
         self.config = workspace.config.stack(self.name)
-        self._workspace = workspace
+        self.workspace = workspace
 
     @cached_property
     def artifact_store(self) -> ArtifactStore:
@@ -62,10 +62,10 @@ class Stack:
         }
 
     def _build(self, kind: Kind, name: str, surroundings: Mapping[str, Any]) -> Any:
-        component = self._workspace.config.component(kind, name)
-        offered = {"home": self._workspace.home, **surroundings}
+        component = self.workspace.config.component(kind, name)
+        offered = {"home": self.workspace.home, **surroundings}
         try:
             return build(kind, component.flavor, component.options, offered)
         except ConfigError as error:
-            where = self._workspace.where(table_of(kind), name, error.option if isinstance(error, OptionError) else "")
+            where = self.workspace.where(table_of(kind), name, error.option if isinstance(error, OptionError) else "")
             raise ConfigError(f"{where}{error.message}", error.hint) from error

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from labelloop.decide import Finish, Situation, Start, Stop, Wait
 from labelloop.errors import BackendError, BusyError, LabelLoopError
-from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome
 from labelloop.overview import round_view, set_aside_in_words
 from labelloop.report.views import RoundView
@@ -77,7 +76,7 @@ class Vitals:
     heard: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     hints: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
     heard_at: float | None = None
     situation: Situation | None = None
 
@@ -89,12 +88,8 @@ class Vitals:
         self.heard.update(created=changes.created, edited=changes.edited, removed=changes.removed)
         if isinstance(outcome.action, Start | Finish) and outcome.round is not None:
             self.rounds += 1
-            self.seconds.update(outcome.round.seconds)  # type: ignore[arg-type] # a Counter adds fractions, too
-
-    @property
-    def round(self) -> Round | None:
-        """The newest round."""
-        return self.situation.last if self.situation else None
+            for stage, took in outcome.round.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + took
 
 
 def nothing() -> None:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow.parquet as parquet
 import pytest
 
+from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
 from labelloop.labels import regions_of
@@ -512,6 +514,68 @@ def test_watch_ends_in_order(shell: Shell, number: signal.Signals, code: int, wo
     assert watching.returncode == code
     assert words in err
     assert "Traceback" not in err
+
+
+def test_watch_as_a_service_logs_events_serves_metrics_and_ends_in_order(shell: Shell) -> None:
+    watching = process("--json", "watch", "--port", str(free_port(8910)), "--log-format", "json", cwd=shell.root)
+    assert watching.stderr
+    lines: list[dict[str, Any]] = []
+    while not lines or "0 of 10 answers" not in lines[-1]["message"]:
+        lines.append(json.loads(watching.stderr.readline()))
+
+    address = next(one["message"] for one in lines if one["message"].startswith("metrics: ")).removeprefix("metrics: ")
+    metrics = httpx.get(address, trust_env=False).text
+    watching.send_signal(signal.SIGTERM)
+    out, err = watching.communicate(timeout=30)
+
+    assert "labelloop_open_questions 10.0" in metrics
+    assert [one["round"]["number"] for one in lines if one["event"] == "round"] == [1]
+    assert "hints: none: this annotator sends none; looking regularly instead" in [one["message"] for one in lines]
+    assert (watching.returncode, out) == (143, "")
+    assert [line for line in err.splitlines() if "Traceback" in line] == []
+
+
+def test_what_ends_a_service_is_in_its_log(shell: Shell) -> None:
+    shell("tick")
+    shell.annotator.delete("farm")
+
+    said = shell("watch", "--log-format", "json")
+
+    assert said.code == 2
+    (failed,) = [one for line in said.err.splitlines() if (one := json.loads(line))["level"] == "error"]
+    assert failed["kind"] == "NotFoundError"
+    assert "is gone from the annotator" in failed["message"]
+
+
+def test_a_sigterm_that_python_loses_ends_watch_at_the_next_wait(shell: Shell) -> None:
+    lost = (
+        "import os, signal, labelloop.watch as watching\n"
+        "class Grave:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "watching.Bell.wait = lambda *_: bool(Grave()) and False\n"
+    )
+    ended = process("watch", cwd=shell.root, before=lost)
+    _, err = ended.communicate(timeout=60)
+
+    assert ended.returncode == 143
+    assert "Exception ignored in" in err
+
+
+@pytest.mark.parametrize("moment", ["plan", "confirm"])
+def test_a_sigterm_in_the_middle_of_a_round_leaves_it_to_be_finished(shell: Shell, moment: str) -> None:
+    told = (
+        "import os, signal, labelloop.ledger.rounds as rounds\n"
+        f"before = rounds.RoundBook.{moment}\n"
+        f"rounds.RoundBook.{moment} = lambda *a: (os.kill(os.getpid(), signal.SIGTERM), before(*a))\n"
+    )
+    ended = process("watch", "--log-format", "text", cwd=shell.root, before=told)
+    ended.communicate(timeout=60)
+
+    assert ended.returncode == 143
+    resumed = shell("--json", "tick").json
+    assert resumed["action"] == {"plan": "start", "confirm": "finish"}[moment]
+    assert resumed["round"]["asked"] == 10
+    assert shell("--json", "tick").json["action"] == "wait"
 
 
 def test_ctrl_c_in_the_middle_of_a_tick_loses_nothing(shell: Shell) -> None:

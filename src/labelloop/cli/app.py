@@ -46,6 +46,10 @@ class App:
 
         return Stack(self.workspace)
 
+    def with_setting(self, setting: str) -> App:
+        """The same, with one more `NAME=VALUE` that counts more than the others."""
+        return App(self.folder, (*self.settings, setting), self.as_json)
+
     def loop(self, progress: Progress | None = None) -> Loop:
         """The loop of the workspace."""
         from labelloop.loop import Loop

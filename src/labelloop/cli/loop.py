@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from labelloop.cli.app import App, pass_app
+from labelloop.errors import LabelLoopError
+
+if TYPE_CHECKING:
+    from labelloop.cli.logs import Format
 
 
 @click.command()
@@ -28,19 +34,32 @@ def tick(app: App) -> None:
 @click.command()
 @click.option("--every", default=5.0, show_default=True, type=click.FloatRange(min=0.2), help="Seconds between looks.")
 @click.option("--until-done", is_flag=True, help="End when nothing is left to ask, instead of waiting for more.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Serve /metrics, /health and hints here [watch.port].")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="A line with the time per event, on stderr.")
 @pass_app
-def watch(app: App, every: float, until_done: bool) -> None:
+def watch(app: App, every: float, until_done: bool, port: int | None, log_format: Format | None) -> int:
     """Keep the loop going: start what labelloop manages, tick, wait, and say why.
 
-    Looks less often while nothing happens, backs off while the annotator is away, ends in order on Ctrl-C or SIGTERM.
+    Looks less often while nothing happens, backs off while the annotator is away, and starts it again where labelloop
+    manages it; ends in order on Ctrl-C or SIGTERM, in the middle of anything. With a port, Label Studio's webhooks wake
+    it, and Prometheus can measure it.
     """
-    from labelloop.checks import start
+    from labelloop.cli.logs import LoggedRounds
     from labelloop.cli.render import live_rounds
-    from labelloop.watch import watch as watch_loop
+    from labelloop.cli.service import keep_watching
 
-    with live_rounds(as_json=app.as_json) as view:
-        start(app.stack.annotator, view.progress)
-        watch_loop(app.loop(view.progress), view, every=every, until_done=until_done)
+    app = app if port is None else app.with_setting(f"watch.port={port}")
+    if log_format is None:
+        with live_rounds(as_json=app.as_json) as view:
+            keep_watching(app, view, every=every, until_done=until_done)
+        return 0
+    log = LoggedRounds(sys.stderr, log_format)
+    try:
+        keep_watching(app, log, every=every, until_done=until_done)
+    except LabelLoopError as error:
+        log.fail(error)
+        return error.exit_code
+    return 0
 
 
 @click.command()

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_told_to_end = threading.Event()
+
 
 @contextmanager
 def terminable() -> Iterator[None]:
@@ -15,6 +17,7 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _told_to_end.clear()
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
@@ -22,5 +25,12 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def end_if_told() -> None:
+    """End now if SIGTERM has come: where Python runs no handler's exception (a finaliser), it would be lost."""
+    if _told_to_end.is_set():
+        raise SystemExit(143)
+
+
 def _end(_number: int, _frame: FrameType | None) -> None:
+    _told_to_end.set()
     raise SystemExit(143)

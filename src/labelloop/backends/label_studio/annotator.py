@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
+from labelloop.backends.label_studio import hooks
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences
@@ -222,6 +223,25 @@ class LabelStudioAnnotator:
         if project is None:
             return f"{name!r} has not been asked yet"
         return look(self.client(), int(project["id"]), bucket)
+
+    def subscribe(self, name: str, url: str, headers: Mapping[str, str]) -> None:
+        """Have Label Studio call `url` when people answer in the project of exactly this title.
+
+        Raises:
+            NotFoundError: There is none.
+            ConfigError: The server refuses to call this address.
+        """
+        with self._writing():
+            hooks.subscribe(self.client(), int(self._existing(name)["id"]), url, headers)
+
+    def unsubscribe(self, name: str, path: str) -> int:
+        """Have Label Studio call no more addresses of this path; how many it had called.
+
+        Raises:
+            NotFoundError: There is no project of this title.
+        """
+        with self._writing():
+            return hooks.unsubscribe(self.client(), int(self._existing(name)["id"]), path)
 
     @contextmanager
     def signed_in(self, page: str) -> Iterator[tuple[str, Event]]:

@@ -1,0 +1,75 @@
+"""`watch` with everything around it: the annotator it heals, the hints that wake it, the metrics it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labelloop.cli.app import App
+from labelloop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labelloop.cli.render import LiveRounds
+    from labelloop.watch import Bell, Vitals
+
+
+def keep_watching(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:
+    """Watch the loop of a workspace, until it is done or the process is told to end."""
+    from labelloop import hints
+    from labelloop.checks import start
+    from labelloop.cli.signals import end_if_told
+    from labelloop.watch import Bell, Care, Vitals, watch
+
+    bell, vitals = Bell(), Vitals()
+
+    def sleep(seconds: float) -> bool:
+        end_if_told()
+        rang = bell.wait(seconds)
+        end_if_told()
+        return rang
+
+    def heal() -> None:
+        start(app.stack.annotator, view.progress)
+
+    def greet() -> None:
+        if app.workspace.config.watch.port:
+            view.say(f"hints: {hints.register(app.workspace, app.stack.annotator, app.stack.secrets_manager)}")
+
+    with _served(app, view, bell, vitals):
+        heal()
+        watch(
+            app.loop(view.progress),
+            view,
+            Care(heal=heal, greet=greet, vitals=vitals, sleep=sleep),
+            every=every,
+            until_done=until_done,
+        )
+
+
+@contextmanager
+def _served(app: App, view: LiveRounds, bell: Bell, vitals: Vitals) -> Iterator[None]:
+    """Answer Label Studio and Prometheus inside the block, if there is a port for it."""
+    from labelloop import hints
+
+    watch = app.workspace.config.watch
+    if not watch.port:
+        yield
+        return
+    try:
+        from labelloop.web.server import serving
+        from labelloop.web.service import service
+
+        try:
+            credential = hints.credential(app.stack.secrets_manager)
+        except ConfigError as error:
+            view.say(f"hints: none: {error.message} ({error.hint})")
+            credential = ""
+        made = service(vitals, bell, hints.path_of(app.workspace), credential)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"watch.port is {watch.port}, and serving it needs {error.name}", "pip install 'labelloop[serve]'"
+        ) from None
+    with serving(made, watch.host, watch.port) as address:
+        view.say(f"metrics: {address}/metrics")
+        yield

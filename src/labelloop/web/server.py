@@ -1,0 +1,78 @@
+"""A small HTTP server in a thread of its own, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labelloop.errors import BackendError, ConfigError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+AT_ONCE = 64
+"""Connections served at the same time; whoever comes on top is told to come again."""
+
+_START_SECONDS = 30.0
+_END_SECONDS = 2
+
+
+@contextmanager
+def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
+    """Serve an app inside the block; yields its address. Port 0 is any free one.
+
+    Raises:
+        ConfigError: The address cannot be listened on.
+    """
+    import uvicorn
+
+    listening = _listen(host, port)
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        limit_concurrency=AT_ONCE,
+        timeout_graceful_shutdown=_END_SECONDS,
+        server_header=False,
+    )
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, args=([listening],), name="labelloop-web", daemon=True)
+    thread.start()
+    try:
+        _await(server, thread)
+        taken = listening.getsockname()[1]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{taken}"
+    finally:
+        server.should_exit = True
+        thread.join(_END_SECONDS * 2)
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(AT_ONCE)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"{host} port {port} cannot be listened on: {error.strerror or error}", "choose another port or host"
+        ) from None
+    return listening
+
+
+def _await(server: object, thread: threading.Thread) -> None:
+    import time
+
+    began = time.monotonic()
+    while not getattr(server, "started", False):
+        if not thread.is_alive() or time.monotonic() - began > _START_SECONDS:
+            raise BackendError("the web server did not start", "try again")
+        time.sleep(0.01)
