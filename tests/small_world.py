@@ -73,6 +73,7 @@ class World:
     root: Path
     people: FakeAnnotator = field(default_factory=FakeAnnotator)
     schema: LabelSchema = SCHEMA
+    clock: Callable[[], datetime] = lambda: NOW
 
     def __post_init__(self) -> None:
         (self.root / STATE).mkdir(parents=True, exist_ok=True)
@@ -82,10 +83,10 @@ class World:
         """The workspace, with `loop__batch=3` for `loop.batch`."""
         return load(self.root, {}, {name.replace("__", "."): value for name, value in settings.items()})
 
-    def loop(self, clock: Callable[[], datetime] = lambda: NOW, **settings: Any) -> Loop:
+    def loop(self, **settings: Any) -> Loop:
         """A loop over this world."""
         parts = Parts(self.people, LocalArtifactStore(path=str(self.root / "artifacts")))
-        return Loop(self.workspace(**settings), cast(Stack, parts), clock=clock)
+        return Loop(self.workspace(**settings), cast(Stack, parts), clock=self.clock)
 
     def tick(self, **settings: Any) -> Outcome:
         """One tick of a new loop."""

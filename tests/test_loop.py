@@ -626,7 +626,8 @@ def test_an_eager_loop_comes_to_an_end(animals: World) -> None:
 
 def test_answers_that_keep_coming_hold_a_round_back_for_a_while_only(animals: World) -> None:
     now = [NOW]
-    loop = animals.loop(clock=lambda: now[0], loop__debounce=5.0)
+    animals.clock = lambda: now[0]
+    loop = animals.loop(loop__debounce=5.0)
     loop.tick()
     animals.answer_all()
 

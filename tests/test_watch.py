@@ -13,7 +13,7 @@ import pytest
 from labelloop.errors import BackendError, ConfigError
 from labelloop.loop import Loop
 from labelloop.report.views import RoundView
-from labelloop.watch import watch
+from labelloop.watch import Bell, Care, Vitals, watch
 
 from small_world import NAME, NOW, World
 
@@ -194,7 +194,8 @@ def test_its_vitals_count_what_happened(animals: World) -> None:
 
 def test_it_looks_when_time_alone_makes_a_round_due(animals: World) -> None:
     now = [NOW]
-    loop = animals.loop(clock=lambda: now[0], loop__cool_down=5.0)
+    animals.clock = lambda: now[0]
+    loop = animals.loop(loop__cool_down=5.0)
 
     def answers_after_two_seconds() -> None:
         animals.answer_all()
