@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.config import editing, find_root, load, values
+from labelloop.config import editing, find_root, load, rewrite, values
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.workspace import create
 
@@ -61,6 +61,16 @@ def test_labels_from_the_environment_are_comma_separated(tmp_path: Path) -> None
         ("[dataset\n", "is not valid TOML", "correct the line"),
         ('[stacks.a]\nannotater = "x"\n', "unknown option 'stacks.a.annotater'", "did you mean 'annotator'?"),
         ('[dataset]\nmodality = "smell"\n', "dataset.modality = 'smell'", "labelloop config"),
+        ("[dataset\n", "at line 1, column 9", "correct the line"),
+        ("[loop]\nseed = 1\nseed = 2\n", "at line 3, column 9", "correct the line"),
+        ("[lop]\nbatch = 3\n", "line 1, column 1: unknown option 'lop'", "did you mean 'loop'?"),
+        ("loop = {batch = 1, bach = 2}\n", "line 1, column 20: unknown option 'loop.bach'", "did you mean 'batch'?"),
+        ('loop."bach" = 2\n', "line 1, column 1: unknown option 'loop.bach'", "did you mean 'batch'?"),
+        ("# x\n[annotators.a]\nprot = 1\n", "line 2, column 1: annotators.a.flavor", "labelloop config"),
+        ("[annotators.a]\nflavor = 3\n", "line 2, column 1: annotators.a.flavor = 3", "labelloop config"),
+        ('\n[stacks.a]\nannotator = "b"\n', "line 3, column 1: unknown annotator: 'b'", "known: default"),
+        ('active_stack = "b"\n[stacks.a]\n', "line 1, column 1: unknown stack: 'b'", "known: a, default"),
+        ("version = 2\nnew_thing = true\n", "is of version 2, this labelloop knows up to 1", "pip install --upgrade"),
     ],
 )
 def test_a_typo_names_its_place_and_the_known_options(tmp_path: Path, text: str, says: str, hints: str) -> None:
@@ -90,6 +100,45 @@ def test_editing_keeps_comments_and_order(tmp_path: Path) -> None:
         document["loop"]["batch"] = 99
 
     assert (root / "labelloop.toml").read_text() == TOML.replace("20", "99")
+
+
+def test_a_name_from_elsewhere_that_leads_nowhere_says_where_it_is_from(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="environment variable LABELLOOP_ACTIVE_STACK: unknown stack: 'x'"):
+        load(write(tmp_path), environ={"LABELLOOP_ACTIVE_STACK": "x"})
+    with pytest.raises(NotFoundError, match="flag --set active_stack: unknown stack: 'x'"):
+        load(write(tmp_path), environ={}, flags={"active_stack": "x"})
+
+
+@pytest.mark.parametrize("text", ["[loop\n", "[loop]\nbach = 1\n", "version = 9\n"])
+def test_a_broken_file_is_not_edited(tmp_path: Path, text: str) -> None:
+    root = write(tmp_path, text)
+
+    with pytest.raises(ConfigError), editing(root) as document:
+        document["active_stack"] = "default"
+    with pytest.raises(ConfigError):
+        rewrite(root, lambda old, _: old + "# more\n")
+
+    assert (root / "labelloop.toml").read_text() == text
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "labelloop.toml").write_bytes(b"# \xff\n")
+
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load(tmp_path, environ={})
+
+
+def test_an_edit_keeps_a_link_and_the_permissions(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    real = write(tmp_path / "shared") / "labelloop.toml"
+    real.chmod(0o640)
+    (tmp_path / "labelloop.toml").symlink_to(real)
+
+    rewrite(tmp_path, lambda old, _: old + "# more\n")
+
+    assert (tmp_path / "labelloop.toml").is_symlink()
+    assert real.read_text() == TOML + "# more\n"
+    assert real.stat().st_mode & 0o777 == 0o640
 
 
 def test_an_edit_that_would_break_the_file_is_refused_and_the_file_untouched(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def register(root: Path, kind: Kind, name: str, flavor: str, chosen: Mapping[str
 
     def change(text: str, config: Config) -> str:
         if name in config.components(kind):
-            raise ConfigError(f"there is a {kind} {name!r} already", f"labelloop {kind} update {name} --OPTION=VALUE")
+            raise ConfigError(f"the {kind} {name!r} exists already", f"labelloop {kind} update {name} --OPTION=VALUE")
         return add_table(text, (table_of(kind), name), {"flavor": flavor, **values})
 
     rewrite(root, change)
@@ -123,7 +123,7 @@ def rename(root: Path, kind: Kind, name: str, new: str) -> Sequence[str]:
         if name not in known:
             raise unknown(kind, name, known)
         if new in known:
-            raise ConfigError(f"there is a {kind} {new!r} already", f"labelloop {kind} list")
+            raise ConfigError(f"the {kind} {new!r} exists already", f"labelloop {kind} list")
         users.extend(used_by(config, kind, name))
         text = rename_table(text, (table_of(kind), name), new)
         for stack in users:

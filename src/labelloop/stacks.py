@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import labelloop
 from labelloop.components import BUILT_IN, check_name, checked
 from labelloop.config import (
     FILE,
@@ -193,7 +193,7 @@ def exported(config: Config, name: str = "") -> str:
     """
     stack = config.stack(name)
     text = (
-        f"# A stack of labelloop {labelloop.__version__}: labelloop stack import FILE\n"
+        f"# A stack of labelloop {version('labelloop')}: labelloop stack import FILE\n"
         "# It names secrets, it does not hold them.\n"
         f"version = {VERSION}\n"
     )
@@ -308,7 +308,7 @@ def _existing(config: Config, name: str) -> StackConfig:
 
 def _free(config: Config, name: str) -> None:
     if name in config.stack_names():
-        raise ConfigError(f"there is a stack {name!r} already", f"labelloop stack update {name}, or another name")
+        raise ConfigError(f"the stack {name!r} exists already", f"labelloop stack update {name}, or another name")
 
 
 def _named(config: Config, stack: StackConfig, parts: Parts) -> StackConfig:

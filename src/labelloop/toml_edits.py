@@ -30,6 +30,7 @@ def place(text: str, path: Path) -> tuple[int, int] | None:
     start = text.rfind("\n", 0, offset) + 1
     line = text[start : text.find("\n", start) % (len(text) + 1)]
     if "{" in text[start:offset]:
+        offset += len(text[offset:]) - len(text[offset:].lstrip(", "))
         return text.count("\n", 0, offset) + 1, offset - start + 1
     return text.count("\n", 0, offset) + 1, len(line) - len(line.lstrip()) + 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import labelloop
 from labelloop.errors import LabelLoopError
@@ -33,6 +34,8 @@ COMMANDS = {
     "secrets-manager": ("component", "Register secrets managers: where secrets live."),
     "orchestrator": ("component", "Register orchestrators: where steps execute."),
     "cloud": ("cloud", "Set up a bucket in AWS, GCP or Azure, or take it away again."),
+    "integration": ("integration", "Install what labelloop can work with: clouds, PyTorch, Label Studio."),
+    "completion": ("completion", "Print the script that completes names in bash, zsh or fish."),
 }
 """Command -> (module of `labelloop.cli`, the line that `--help` shows)."""
 
@@ -57,11 +60,16 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, without importing them, and the options."""
+        found = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or name the nearest one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             from labelloop.registry import unknown
 
             raise unknown("command", args[0], list(COMMANDS))
@@ -104,6 +112,10 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     from labelloop.cli.signals import terminable
 
+    if arguments is None and (asked := os.environ.get("_LABELLOOP_COMPLETE")):
+        from labelloop.cli.completion import answer
+
+        return answer(asked)
     debug = "--debug" in (arguments if arguments is not None else sys.argv)
     try:
         with terminable():

@@ -48,9 +48,9 @@ class FlavorCommand(click.Command):
         flavor = self._flavor(ctx, args)
         ctx.meta["labelloop.options"] = self._options(flavor, lenient=ctx.resilient_parsing) if flavor else []
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, list(args))
         except click.NoSuchOption as error:
-            self._explain(error, flavor, ctx)
+            self._explain(error, flavor, ctx, next((word for word in args if not word.startswith("-")), ""))
             raise
 
     def _flavor(self, ctx: click.Context, args: Sequence[str]) -> str:
@@ -81,8 +81,8 @@ class FlavorCommand(click.Command):
             for one in found
         ]
 
-    def _explain(self, error: click.NoSuchOption, flavor: str, ctx: click.Context) -> None:
-        """Name the flavor and what it knows; without one, say that it must be named."""
+    def _explain(self, error: click.NoSuchOption, flavor: str, ctx: click.Context, name: str) -> None:
+        """Name the flavor and what it knows; without one, say that it, or the component, must be named."""
         from labelloop.registry import unknown
 
         if flavor:
@@ -90,6 +90,8 @@ class FlavorCommand(click.Command):
             raise unknown(f"option of {self.kind} flavor {flavor!r}", error.option_name.lstrip("-"), known) from None
         if self.verb == "register":
             raise no_flavor(self.kind) from None
+        if name:
+            raise unknown(self.kind, name, raw_components(ctx, self.kind)) from None
 
 
 def no_flavor(kind: Kind) -> Exception:
@@ -136,7 +138,8 @@ def component_name(kind: Kind) -> Complete:
 
 def stack_name(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the name of a stack."""
-    return items(sorted({"default", *_raw(ctx).get("stacks", {})}), incomplete)
+    written = _raw(ctx).get("stacks", {})
+    return items(sorted({"default", *(written if isinstance(written, dict) else ())}), incomplete)
 
 
 def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:

@@ -17,7 +17,12 @@ from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
 from labelloop.backends.label_studio.doubts import Doubts
-from labelloop.backends.label_studio.environment import DEFAULT_VERSION
+from labelloop.backends.label_studio.environment import (
+    DEFAULT_VERSION,
+    ensure_environment,
+    ensure_template,
+    is_there,
+)
 from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
@@ -82,6 +87,21 @@ class LabelStudioAnnotator:
 
     def __repr__(self) -> str:
         return f"LabelStudioAnnotator({self.url or 'managed'!r})"
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether there is a Label Studio for a server of our own."""
+        return is_there()
+
+    @staticmethod
+    def install(progress: Progress = silent) -> None:
+        """Install Label Studio for servers of our own, once per user. Safe to repeat.
+
+        Raises:
+            ConfigError: LABELLOOP_LABEL_STUDIO_ENV names no environment with Label Studio.
+            BackendError: The installation failed.
+        """
+        ensure_template(ensure_environment(progress=progress), progress=progress)
 
     def up(self, progress: Progress = silent) -> AnnotatorState:
         """Start our own server if it is down; nothing to do for someone else's."""

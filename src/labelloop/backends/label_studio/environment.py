@@ -57,6 +57,12 @@ def ensure_environment(version: str = DEFAULT_VERSION, progress: Progress = sile
     return _python(home)
 
 
+def is_there(version: str = DEFAULT_VERSION) -> bool:
+    """Whether `ensure_environment` would have nothing to install."""
+    given = os.environ.get(ENV_VARIABLE, "")
+    return _python(Path(given)).exists() if given else (_cache() / f"label-studio-{version}" / "complete").exists()
+
+
 def ensure_template(python: Path, version: str = DEFAULT_VERSION, progress: Progress = silent) -> Path:
     """A SQLite file with all of Label Studio's migrations applied and nobody in it.
 
