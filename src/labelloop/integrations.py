@@ -34,6 +34,7 @@ PURPOSES: Mapping[str, str] = {
     "huggingface": "backbones from Hugging Face",
     "report": "curves in the HTML report",
     "postgres": "the ledger in PostgreSQL",
+    "serve": "the loop as a service: hints from Label Studio, metrics",
 }
 """Name -> what it is for; each but Label Studio is an extra of the package."""
 

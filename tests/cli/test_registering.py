@@ -184,7 +184,7 @@ def test_the_integrations_tell_what_they_are_for(typed: Typed) -> None:
     found = typed.json("integration list")
 
     assert set(found) == set(integrations.PURPOSES)
-    assert found["s3"]["requirements"] == ["boto3>=1.34", "obstore>=0.8"]
+    assert [one.partition(">")[0] for one in found["s3"]["requirements"]] == ["boto3", "obstore"]
     assert all(one["for"] for one in found.values())
     assert "labelloop integration install" in found["pytorch"]["install"]
 
