@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.labels import regions_of
@@ -15,6 +17,7 @@ from managed import SCHEMA, bulk_import, delete, fill, label_studio, questions, 
 TASKS = 10_000
 ASKING = 1.2
 HEARING = 1 / 50
+COUNTING = 1 / 20
 
 
 def figures(quick: bool) -> Iterator[Figure]:
@@ -27,6 +30,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         for size, repeats in ((1000, 6), (500, 8), (100, 16)):
             for new_model in (False, True):
                 yield asking(client, dataset, size, new_model=new_model, repeats=repeats // 2 if quick else repeats)
+        yield counting(client, annotator, dataset, 3 if quick else 5)
         yield hearing(client, dataset, 1 if quick else 2)
         yield people(client, dataset, 1 if quick else 3)
 
@@ -85,6 +89,33 @@ def hearing(client: Client, dataset: LabelStudioDataset, repeats: int) -> Figure
 
     taken = pairs(hear, export, repeats, warm_up=0)
     return ratio("hearing 10 answers among 10,000 annotated / a full export", taken, at_most=HEARING)
+
+
+def counting(client: Client, annotator: LabelStudioAnnotator, dataset: LabelStudioDataset, repeats: int) -> Figure:
+    """What `dataset stats` asks for, by name and with a request per person, beside downloading the tasks to count them.
+
+    The download is the leanest there is: only the fields one needs to count, in pages of 2,000.
+    """
+
+    def count(_: int) -> float:
+        counts = []
+        took = seconds(lambda: counts.append(annotator.stats("bench annotator")))
+        if counts[0].labeled < TASKS or not counts[0].per_annotator:
+            raise AssertionError(f"the counts are wrong: {counts[0]}")
+        return took
+
+    def download(_: int) -> float:
+        fields = "id,annotations,result,completed_by,was_cancelled,predictions,model_version"
+        rows: list[int] = []
+        took = seconds(
+            lambda: rows.extend(len(page) for page in tasks.scan(client, dataset.project, [], fields, everything=True))
+        )
+        if sum(rows) < TASKS:
+            raise AssertionError(f"only {sum(rows)} tasks were downloaded")
+        return took
+
+    taken = pairs(count, download, repeats, warm_up=0)
+    return ratio("`dataset stats` of 10,000 tasks / downloading them", taken, at_most=COUNTING)
 
 
 def people(client: Client, dataset: LabelStudioDataset, repeats: int) -> Figure:

@@ -16,6 +16,7 @@ import httpx
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.local_store import LocalArtifactStore
+from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Bucket, Item, Question
 
 import emulators
@@ -33,6 +34,20 @@ class Shelf(LocalArtifactStore):
     def bucket(self) -> Bucket:
         """The bucket of now."""
         return self.where
+
+
+def elsewhere(
+    annotator: LabelStudioAnnotator, home: Path, where: Bucket, secrets: MemorySecrets, media_secret: str = ""
+) -> Any:
+    """The server of the session as someone else's, for a stack whose store is in a bucket."""
+    return LabelStudioAnnotator(
+        home=home,
+        secrets=secrets,
+        url=annotator.client().url,
+        authentication_secret="team",
+        store=Shelf(home / "store", where),
+        media_secret=media_secret,
+    )
 
 
 @dataclass

@@ -15,13 +15,12 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.errors import BackendError, ConfigError
-from labelloop.protocols import SecretsManager
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Bucket, LabelSchema
+from labelloop.types import LabelSchema
 
 import buckets
 import emulators
-from buckets import S3, Shelf, held_with, link_to, looked_at, picture, task_data
+from buckets import S3, elsewhere, held_with, link_to, looked_at, picture, task_data
 from emulators import Emulator
 
 pytestmark = pytest.mark.live
@@ -46,20 +45,9 @@ def s3(s3_server: Emulator) -> S3:
 
 
 @pytest.fixture
-def team(annotator: LabelStudioAnnotator, live_secrets: SecretsManager) -> MemorySecrets:
+def team(annotator: LabelStudioAnnotator) -> MemorySecrets:
     """A token for the server of the session."""
     return MemorySecrets({"team": {"token": annotator.client()._token}})
-
-
-def elsewhere(
-    annotator: LabelStudioAnnotator, home: Path, where: Bucket, secrets: MemorySecrets, media_secret: str = ""
-) -> Any:
-    """The server of the session as someone else's, for a stack whose store is in a bucket."""
-    url = annotator.client().url
-    store = Shelf(home / "store", where)
-    return LabelStudioAnnotator(
-        home=home, secrets=secrets, url=url, authentication_secret="team", store=store, media_secret=media_secret
-    )
 
 
 def opened(annotator: LabelStudioAnnotator) -> LabelStudioDataset:
