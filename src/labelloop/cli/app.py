@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from labelloop.config import Workspace
+    from labelloop.config import Config, Workspace
     from labelloop.loop import Loop
     from labelloop.protocols import Progress
     from labelloop.stack import Stack
@@ -49,6 +49,16 @@ class App:
     def with_setting(self, setting: str) -> App:
         """The same, with one more `NAME=VALUE` that counts more than the others."""
         return App(self.folder, (*self.settings, setting), self.as_json)
+
+    def config(self) -> Config:
+        """The settings of the workspace, or the defaults where there is none."""
+        from labelloop.config import Config
+        from labelloop.errors import NotFoundError
+
+        try:
+            return self.workspace.config
+        except NotFoundError:
+            return Config()
 
     def loop(self, progress: Progress | None = None) -> Loop:
         """The loop of the workspace."""

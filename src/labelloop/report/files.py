@@ -24,7 +24,7 @@ def write(view: ReportView, path: Path) -> Path:
     Raises:
         BackendError: The file cannot be written (full disk, no permission).
     """
-    return _replace(path, render(view).encode())
+    return replace_file(path, render(view).encode())
 
 
 def learning_curve_png(view: ReportView, path: Path) -> Path:
@@ -38,7 +38,7 @@ def learning_curve_png(view: ReportView, path: Path) -> Path:
         raise ConfigError(
             f"dataset {view.dataset!r} has no scored round to plot", "answer the questions, then run labelloop tick"
         )
-    return _replace(path, _draw(view.scored, view.dataset))
+    return replace_file(path, _draw(view.scored, view.dataset))
 
 
 def _draw(scored: Sequence[RoundView], title: str) -> bytes:
@@ -109,7 +109,12 @@ def _plot(axes: Any, scored: Sequence[RoundView]) -> None:
         axes.legend(frameon=False, loc="lower right")
 
 
-def _replace(path: Path, body: bytes) -> Path:
+def replace_file(path: Path, body: bytes) -> Path:
+    """Write a file so that its reader sees the old one or the whole new one; makes the folder.
+
+    Raises:
+        BackendError: It cannot be written.
+    """
     beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +122,7 @@ def _replace(path: Path, body: bytes) -> Path:
         beside.replace(path)
     except OSError as error:
         raise BackendError(
-            f"cannot write the report to {path}: {error.strerror}", "free some space there, or choose another path"
+            f"cannot write {path}: {error.strerror}", "free some space there, or choose another path"
         ) from error
     finally:
         with suppress(OSError):

@@ -1,0 +1,100 @@
+"""All replays of a plan, on all cores: the same curves whatever the number of workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelloop.protocols import Learner, Progress, silent
+from labelloop.simulate.replay import Curve, Labelled, Plan, Player, full_score, replay, world
+
+
+def simulate(
+    labelled: Labelled, plan: Plan, learner: Learner, *, workers: int = 0, progress: Progress = silent
+) -> list[Curve]:
+    """Replay every selector with every seed.
+
+    Args:
+        learner: What learns from the answers; picklable where there is more than one worker.
+        workers: Processes; 0 is one per core, 1 works in this one.
+        progress: Told (what, replays done, replays in all).
+
+    Raises:
+        ConfigError: The data cannot be parted, or a selector refuses it.
+    """
+    total = len(plan.selectors) * plan.seeds
+    workers = min(workers or os.cpu_count() or 1, total)
+    progress("replaying", 0, total)
+    made = _inside(labelled, plan, learner) if workers == 1 else _outside(labelled, plan, learner, workers)
+    curves = []
+    for curve in made:
+        curves.append(curve)
+        progress("replaying", len(curves), total)
+    order = {name: place for place, name in enumerate(plan.selectors)}
+    return sorted(curves, key=lambda one: (order[one.selector], one.seed))
+
+
+def _inside(labelled: Labelled, plan: Plan, learner: Learner) -> Iterator[Curve]:
+    for seed in range(plan.seeds):
+        full = _played(labelled, plan, learner, Player("", seed))
+        for name in plan.selectors:
+            yield _played(labelled, plan, learner, Player(name, seed, full))
+
+
+def _outside(labelled: Labelled, plan: Plan, learner: Learner, workers: int) -> Iterator[Curve]:
+    """In processes that read the embeddings from one file."""
+    with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
+        file = Path(folder) / "embeddings.npy"
+        np.save(file, labelled.embeddings)
+        given = (file, (labelled.targets, labelled.labels, labelled.groups), plan, learner)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _prepare, given) as pool:
+            try:
+                yield from _gathered(pool, plan)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:
+    """Each seed's full score first, then its replays, as they get done."""
+    fulls: dict[Future[Any], int] = {pool.submit(_work, Player("", seed)): seed for seed in range(plan.seeds)}
+    waiting: set[Future[Any]] = set(fulls)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for one in done:
+            if one in fulls:
+                players = [Player(name, fulls[one], one.result()) for name in plan.selectors]
+                waiting |= {pool.submit(_work, player) for player in players}
+            else:
+                yield one.result()
+
+
+_GIVEN: list[tuple[Labelled, Plan, Learner]] = []
+
+
+def _prepare(file: Path, columns: tuple[np.ndarray, tuple[str, ...], np.ndarray], plan: Plan, learner: Learner) -> None:
+    """What a process does first: read the data, and keep to one core."""
+    import sklearn.linear_model  # noqa: F401 - only libraries that are loaded can be limited
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    embeddings = np.load(file, mmap_mode="r")
+    _GIVEN.append((Labelled(embeddings, *columns), plan, learner))
+
+
+def _work(player: Player) -> Any:
+    return _played(*_GIVEN[0], player)
+
+
+def _played(labelled: Labelled, plan: Plan, learner: Learner, player: Player) -> Any:
+    made = world(labelled, plan, player.seed)
+    if not player.selector:
+        return full_score(made, learner, plan.measure)
+    return replay(made, plan, player, learner)
