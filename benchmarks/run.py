@@ -29,6 +29,7 @@ SUITES = {
     "annotator": "bench_annotator",
     "tick": "bench_tick",
     "selection": "bench_selection",
+    "stores": "bench_stores",
     "demo": "bench_demo",
 }
 """Name -> module, each with `figures(quick) -> Iterator[Figure]`."""

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -448,3 +449,26 @@ def test_writers_killed_at_any_moment_leave_only_whole_artifacts(tmp_path: Path)
     newcomer = Artifacts(LocalArtifactStore(path=str(root)), tmp_path / "empty-cache")
 
     assert verified(survivors, root) == verified(newcomer, root) > 100
+
+
+def test_the_files_of_a_folder_are_on_their_way_side_by_side(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    class Meeting(MemoryStore):
+        """Writes a file only in the company of three others."""
+
+        def write(self, key: str, body: BinaryIO) -> None:
+            if key.startswith("file/"):
+                together.wait(timeout=20)
+            super().write(key, body)
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}").write_text(str(number))
+    artifacts = Artifacts(Meeting(), tmp_path / "cache")
+
+    ref = artifacts.put(folder)
+
+    assert artifacts.has(ref)
+    assert [path.read_text() for path in sorted(artifacts.get(ref).iterdir())] == [str(n) for n in range(8)]

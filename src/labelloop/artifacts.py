@@ -21,15 +21,16 @@ import secrets
 import shutil
 import sys
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from functools import cache
 from hashlib import blake2b, file_digest
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
 
@@ -39,10 +40,15 @@ from labelloop.protocols import ArtifactStore
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+S = TypeVar("S")
+T = TypeVar("T")
 Kind = Literal["json", "npy", "parquet", "folder"]
 
 SMALL = 4 * 2**20
 """Bytes up to which an array is read whole and verified; larger ones are memory-mapped."""
+
+AT_ONCE = 16
+"""Files of a folder on their way at the same time: what a bucket takes to answer is waited for side by side."""
 
 KEPT = 32
 """Arrays that one `Artifacts` keeps at hand."""
@@ -143,17 +149,21 @@ class Artifacts:
             return False
         if ref.kind != "folder":
             return True
-        return all(self.store.exists(_key("file", digest)) for digest in self._manifest(ref).values())
+        keys = {_key("file", digest) for digest in self._manifest(ref).values()}
+        return all(_side_by_side(self.store.exists, sorted(keys)))
 
     def _put_folder(self, folder: Path) -> Ref:
-        manifest: dict[str, str] = {}
-        for name, path in _files(folder):
-            manifest[name] = digest = _digest_of_file(path)
-            self._write_once(_key("file", digest), _opener(path, digest))
+        manifest = dict(_side_by_side(self._put_file, _files(folder)))
         body = _canonical(manifest)
         ref = Ref("folder", _digest([body]))
         self._write_once(ref.key, lambda: io.BytesIO(body))
         return ref
+
+    def _put_file(self, file: tuple[str, Path]) -> tuple[str, str]:
+        name, path = file
+        digest = _digest_of_file(path)
+        self._write_once(_key("file", digest), _opener(path, digest))
+        return name, digest
 
     def _write_once(self, key: str, open_body: Callable[[], BinaryIO]) -> None:
         if self.store.exists(key):
@@ -212,8 +222,8 @@ class Artifacts:
         manifest = self._manifest(ref)
         with _making(final) as temporary:
             temporary.mkdir()
-            for name, digest in manifest.items():
-                self._fetch(digest, temporary / name)
+            fetched = _side_by_side(lambda one: self._fetch(one[1], temporary / one[0]), manifest.items())
+            deque(fetched, maxlen=0)
         return final
 
     def _fetch(self, digest: str, path: Path) -> None:
@@ -405,6 +415,21 @@ def _check_link(path: Path, root: Path) -> None:
     if target.is_file() and target.is_relative_to(root):
         return
     raise ConfigError(f"{path} is a link to {target}, which is not a file of this folder", "put a copy in its place")
+
+
+def _side_by_side(work: Callable[[S], T], things: Iterable[S]) -> Iterator[T]:
+    """`map` on a few threads, in order, with a bounded number of things under way; the first error ends it."""
+    under_way: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="artifacts")
+    try:
+        for thing in things:
+            under_way.append(pool.submit(work, thing))
+            if len(under_way) >= 4 * AT_ONCE:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _key(kind: str, digest: str) -> str:
