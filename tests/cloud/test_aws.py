@@ -28,6 +28,7 @@ from labelloop.testing.secrets import MemorySecrets
 
 import emulators
 from emulators import Emulator
+from killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
 THEIR_RULE = {
@@ -36,10 +37,6 @@ THEIR_RULE = {
     "AllowedOrigins": ["https://theirs.example.com"],
     "AllowedHeaders": ["*"],
 }
-
-
-class Killed(BaseException):
-    """What a process that is killed sees."""
 
 
 @pytest.fixture(autouse=True)
@@ -298,18 +295,7 @@ def test_a_kill_during_teardown_is_repaired_by_running_again(
 @contextmanager
 def killed_after(moment: int, secrets: MemorySecrets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bool]]:
     """Raise what nothing catches after the given number of changes, as a kill between two requests would."""
-    left = [moment]
-
-    def counted(act: Callable[..., Any]) -> Callable[..., Any]:
-        def acting(*arguments: Any, **named: Any) -> Any:
-            result = act(*arguments, **named)
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return result
-
-        return acting
-
+    when = Moment(moment)
     real = BaseClient._make_api_call
 
     def as_aws_does(self: Any, operation: str, arguments: Any) -> Any:
@@ -320,7 +306,7 @@ def killed_after(moment: int, secrets: MemorySecrets, monkeypatch: pytest.Monkey
             real(self, "PutBucketTagging", {"Bucket": arguments["Bucket"], "Tagging": tags})
         return answer
 
-    changing = counted(as_aws_does)
+    changing = when.counting(as_aws_does)
 
     def call(self: Any, operation: str, arguments: Any) -> Any:
         looks = operation.startswith(("Get", "List", "Head"))
@@ -328,10 +314,10 @@ def killed_after(moment: int, secrets: MemorySecrets, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", call)
-        patch.setattr(secrets, "set", counted(secrets.set))
-        patch.setattr(secrets, "delete", counted(secrets.delete))
+        patch.setattr(secrets, "set", when.counting(secrets.set))
+        patch.setattr(secrets, "delete", when.counting(secrets.delete))
         try:
-            yield lambda: left[0] > 0
+            yield lambda: when.is_survived
         except Killed:
             return
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.cloud.plan import check_origins, check_prefix
-from labelloop.cloud.use import commands, enlist, origins_of, stacks_using
+from labelloop.cloud.use import Use, commands, enlist, origins_of, stacks_using
 from labelloop.config import Workspace, load
 from labelloop.errors import ConfigError
 from labelloop.stack import Stack
@@ -60,34 +60,36 @@ def test_the_stacks_that_use_a_bucket_are_found_whatever_the_prefix(workspace: W
 def test_what_is_left_to_type_is_said(workspace: Workspace) -> None:
     stack = Stack(workspace, "home")
 
-    assert commands(stack, workspace.config, "s3", "bats", {"path": "s3://bats"}) == [
+    assert commands(stack, workspace.config, Use("bats", "s3", {"path": "s3://bats"})) == [
         "labelloop artifact-store register bats --flavor=s3 --path=s3://bats",
         "labelloop stack update home -a bats",
     ]
-    assert commands(stack, workspace.config, "s3", "newts", {"path": "s3://newts", "region": "eu"}) == [
+    assert commands(stack, workspace.config, Use("newts", "s3", {"path": "s3://newts", "region": "eu"})) == [
         "labelloop artifact-store update newts --path=s3://newts --region=eu",
         "labelloop stack update home -a newts",
     ]
-    assert commands(Stack(workspace), workspace.config, "s3", "owls", {"path": "s3://owls/mine"}) == []
+    assert commands(Stack(workspace), workspace.config, Use("owls", "s3", {"path": "s3://owls/mine"})) == []
 
 
 def test_registering_twice_is_the_same_and_comments_stay(workspace: Workspace) -> None:
     options = {"path": "s3://bats", "authentication_secret": "aws"}
+    use = Use("bats", "s3", options, "aws_label_studio")
 
     for _ in range(2):
         now = load(workspace.root, {})
-        enlist(Stack(now), now, "s3", "bats", options)
+        enlist(Stack(now), now, use)
 
     config = load(workspace.root, {}).config
     assert config.component("artifact-store", "bats").options == options
     assert config.stack().artifact_store == "bats"
     assert "# the stores" in (workspace.root / "labelloop.toml").read_text()
-    assert commands(Stack(load(workspace.root, {})), config, "s3", "bats", options) == []
+    assert config.component("annotator", "default").options == {"media_secret": "aws_label_studio"}
+    assert commands(Stack(load(workspace.root, {})), config, use) == []
 
 
 def test_a_store_of_another_flavor_is_not_overwritten(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match="is of flavor 's3'"):
-        enlist(Stack(workspace), workspace, "gcp", "owls", {"path": "gs://owls"})
+        enlist(Stack(workspace), workspace, Use("owls", "gcp", {"path": "gs://owls"}))
 
 
 @pytest.mark.parametrize(

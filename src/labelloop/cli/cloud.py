@@ -148,6 +148,89 @@ def teardown_aws(
     _take_down(app, "s3", bucket, account, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)
 
 
+_GCP = _all(
+    click.option("--project", default="", metavar="ID", help="The project [that of your credentials]."),
+    click.option("--secret", default="gcp", show_default=True, help="Secret that keeps the key."),
+    click.option(
+        "--endpoint", default="", metavar="URL", help="A server that speaks Cloud Storage, instead of Google."
+    ),
+    click.option(
+        "--iam-endpoint", default="", metavar="URL", help="A server that speaks Google's IAM, instead of Google."
+    ),
+)
+
+
+@setup.command(name="gcp")
+@_SETTING_UP
+@click.option("--region", default="", help="Where the bucket is made [US].")
+@_GCP
+@pass_app
+def setup_gcp(
+    app: App,
+    bucket: str,
+    prefix: str,
+    origin: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    register: bool,
+    region: str,
+    project: str,
+    secret: str,
+    endpoint: str,
+    iam_endpoint: str,
+) -> None:
+    """Make a Google Cloud bucket ready for a loop, with your application default credentials.
+
+    Makes what is missing: the private bucket, a CORS rule for the annotator's pages, a service account that may use
+    this bucket only, a key of it, kept as a secret. Prints each change before making it.
+
+    Example:  labelloop cloud setup gcp --project my-project --bucket my-loop --region europe-west3 --register
+    """
+    from labelloop.cloud.gcp import Wanted
+    from labelloop.cloud.gcp_account import GCP
+    from labelloop.cloud.plan import check_prefix
+
+    wanted = Wanted(
+        bucket=bucket,
+        project=project,
+        prefix=check_prefix(prefix),
+        region=region,
+        origins=_origins(app, origin),
+        secret=secret,
+        identities=not endpoint or bool(iam_endpoint),
+    )
+    account = GCP(wanted, app.stack.secrets_manager, endpoint=endpoint, iam_endpoint=iam_endpoint)
+    _set_up(app, "gcp", bucket, account, dry_run=dry_run, yes=yes, register=register)
+
+
+@teardown.command(name="gcp")
+@_TAKING_DOWN
+@_GCP
+@pass_app
+def teardown_gcp(
+    app: App,
+    bucket: str,
+    dry_run: bool,
+    yes: bool,
+    delete_data: bool,
+    force: bool,
+    project: str,
+    secret: str,
+    endpoint: str,
+    iam_endpoint: str,
+) -> None:
+    """Take away what setup made in Google Cloud: the service account, its binding, our CORS rule, the secret.
+
+    The bucket and its objects stay, unless labelloop made it and --delete-data is given.
+    """
+    from labelloop.cloud.gcp import Wanted
+    from labelloop.cloud.gcp_account import GCP
+
+    wanted = Wanted(bucket=bucket, project=project, secret=secret, identities=not endpoint or bool(iam_endpoint))
+    account = GCP(wanted, app.stack.secrets_manager, endpoint=endpoint, iam_endpoint=iam_endpoint)
+    _take_down(app, "gcp", bucket, account, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)
+
+
 def _origins(app: App, given: tuple[str, ...]) -> tuple[str, ...]:
     from labelloop.cloud.plan import check_origins
     from labelloop.cloud.use import origins_of
@@ -156,7 +239,7 @@ def _origins(app: App, given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _set_up(app: App, flavor: str, bucket: str, account: Cloud, *, dry_run: bool, yes: bool, register: bool) -> None:
-    from labelloop.cloud.use import commands, enlist
+    from labelloop.cloud.use import Use, commands, enlist
 
     plan = account.plan_setup()
     asking = bool(plan.changes) and not yes and not dry_run and sys.stdin.isatty()
@@ -164,11 +247,11 @@ def _set_up(app: App, flavor: str, bucket: str, account: Cloud, *, dry_run: bool
         _preview(plan)
         click.confirm(f"Make {len(plan.changes)} changes?", default=True, abort=True, err=True)
     _carry_out(app, account, plan, dry_run=dry_run)
-    options = account.store_options()
+    use = Use(bucket, flavor, account.store_options(), account.media_secret())
     if register and not dry_run:
-        enlist(app.stack, app.workspace, flavor, bucket, options)
+        enlist(app.stack, app.workspace, use)
         _say(app, f"stack {app.stack.name!r} keeps its artifacts in {account.url}")
-    left = [] if register and not dry_run else commands(app.stack, app.workspace.config, flavor, bucket, options)
+    left = [] if register and not dry_run else commands(app.stack, app.workspace.config, use)
     _conclude(app, account, plan, dry_run=dry_run, left=left)
 
 

@@ -94,6 +94,10 @@ class AWS:
             options["authentication_secret"] = self._wanted.secret
         return {name: value for name, value in options.items() if value}
 
+    def media_secret(self) -> str:
+        """Label Studio has credentials of its own, which only read."""
+        return self._wanted.reader_secret if self._wanted.identities else ""
+
     def act(self, change: Change) -> None:
         """Make one change."""
         steps: Mapping[str, Callable[..., None]] = {

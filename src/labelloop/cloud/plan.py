@@ -63,6 +63,10 @@ class Cloud(Protocol):
         """The options an artifact store of this bucket takes beside its flavor."""
         ...
 
+    def media_secret(self) -> str:
+        """The secret with which Label Studio reads the bucket; empty where it is that of the store."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

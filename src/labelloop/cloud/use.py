@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from labelloop import components, stacks
@@ -12,6 +13,7 @@ from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.registry import options_of, resolve
 from labelloop.stack import Stack
 
+_MEDIA = "media_secret"
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -42,39 +44,66 @@ def stacks_using(config: Config, flavor: str, url: str) -> Sequence[str]:
     return [name for name in config.stack_names() if config.stack(name).artifact_store in stores]
 
 
-def commands(stack: Stack, config: Config, flavor: str, name: str, options: Mapping[str, str]) -> Sequence[str]:
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A bucket as the active stack is to use it.
+
+    Attributes:
+        name: Of the artifact store: the bucket's own.
+        flavor: Of the artifact store.
+        options: Of the artifact store.
+        media_secret: With which Label Studio reads the bucket; empty where it is that of the store.
+    """
+
+    name: str
+    flavor: str
+    options: Mapping[str, str]
+    media_secret: str = ""
+
+
+def commands(stack: Stack, config: Config, use: Use) -> Sequence[str]:
     """What is left to type, so that the active stack keeps its artifacts in the bucket."""
-    typed = " ".join(f"--{key}={value}" for key, value in options.items())
-    there = config.components("artifact-store").get(name)
+    typed = " ".join(f"--{key}={value}" for key, value in use.options.items())
+    there = config.components("artifact-store").get(use.name)
     left = []
     if there is None:
-        left.append(f"labelloop artifact-store register {name} --flavor={flavor} {typed}")
-    elif {key: str(value) for key, value in there.options.items()} != options:
-        left.append(f"labelloop artifact-store update {name} {typed}")
-    if stack.config.artifact_store != name:
-        left.append(f"labelloop stack update {stack.name} -a {name}")
+        left.append(f"labelloop artifact-store register {use.name} --flavor={use.flavor} {typed}")
+    elif {key: str(value) for key, value in there.options.items()} != use.options:
+        left.append(f"labelloop artifact-store update {use.name} {typed}")
+    if stack.config.artifact_store != use.name:
+        left.append(f"labelloop stack update {stack.name} -a {use.name}")
+    if _misses_media_secret(stack, config, use):
+        left.append(f"labelloop annotator update {stack.config.annotator} --{_MEDIA}={use.media_secret}")
     return left
 
 
-def enlist(stack: Stack, workspace: Workspace, flavor: str, name: str, options: Mapping[str, str]) -> None:
-    """Register the bucket as an artifact store of its own name, and let the active stack keep its artifacts there.
+def enlist(stack: Stack, workspace: Workspace, use: Use) -> None:
+    """Do what `commands` says.
 
     Raises:
         ConfigError: An artifact store of the name is of another flavor.
     """
-    there = workspace.config.components("artifact-store").get(name)
+    root, there = workspace.root, workspace.config.components("artifact-store").get(use.name)
     if there is None:
-        components.register(workspace.root, "artifact-store", name, flavor, options)
-    elif there.flavor != flavor:
+        components.register(root, "artifact-store", use.name, use.flavor, use.options)
+    elif there.flavor != use.flavor:
         raise ConfigError(
-            f"artifact store {name!r} is of flavor {there.flavor!r}", f"labelloop artifact-store rename {name} OTHER"
+            f"artifact store {use.name!r} is of flavor {there.flavor!r}",
+            f"labelloop artifact-store rename {use.name} OTHER",
         )
     else:
-        components.update(
-            workspace.root, "artifact-store", name, options, [key for key in there.options if key not in options]
-        )
-    if stack.config.artifact_store != name:
-        stacks.update(workspace.root, stack.name, {"artifact-store": name})
+        gone = [key for key in there.options if key not in use.options]
+        components.update(root, "artifact-store", use.name, use.options, gone)
+    if stack.config.artifact_store != use.name:
+        stacks.update(root, stack.name, {"artifact-store": use.name})
+    if _misses_media_secret(stack, workspace.config, use):
+        components.update(root, "annotator", stack.config.annotator, {_MEDIA: use.media_secret}, [])
+
+
+def _misses_media_secret(stack: Stack, config: Config, use: Use) -> bool:
+    annotator = config.component("annotator", stack.config.annotator)
+    is_known = _MEDIA in options_of(resolve("annotator", annotator.flavor))
+    return bool(use.media_secret) and is_known and annotator.options.get(_MEDIA, "") != use.media_secret
 
 
 def _running(stack: Stack) -> str:
