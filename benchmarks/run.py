@@ -24,6 +24,7 @@ from figure import Figure
 
 SUITES = {
     "cli": "bench_cli",
+    "stack": "bench_stack",
     "runs": "bench_runs",
     "embedding": "bench_embedding",
     "annotator": "bench_annotator",
