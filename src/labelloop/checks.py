@@ -10,10 +10,8 @@ from typing import Any
 from labelloop.config import LoopConfig, Workspace
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.hints import register, withdraw
-from labelloop.ledger import open_ledger
 from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
 from labelloop.registry import build
-from labelloop.selection import selector_of
 from labelloop.stack import Stack
 from labelloop.types import AnnotatorState
 
@@ -87,12 +85,16 @@ def found(what: str, prove: Callable[[], str]) -> Finding:
 
 
 def _prove_selectors(loop: LoopConfig) -> str:
+    from labelloop.selection import selector_of
+
     for name in (loop.cold_start, loop.selector):
         selector_of(name)
     return f"{loop.selector}, and {loop.cold_start} before there is a model"
 
 
 def _prove_ledger(workspace: Workspace) -> str:
+    from labelloop.ledger import open_ledger
+
     ledger = open_ledger(workspace.ledger_url, workspace.config.dataset.name)
     try:
         return f"{ledger.items.count()} items"
