@@ -37,6 +37,7 @@ COMMANDS = {
     "cloud": ("cloud", "Set up a bucket in AWS, GCP or Azure, or take it away again."),
     "integration": ("integration", "Install what labelloop can work with: clouds, PyTorch, Label Studio."),
     "completion": ("completion", "Print the script that completes names in bash, zsh or fish."),
+    "example": ("example", "List, pull and remove runnable example projects."),
 }
 """Command -> (module of `labelloop.cli`, the line that `--help` shows)."""
 
@@ -104,12 +105,16 @@ def cli(ctx: click.Context, workspace: Path | None, settings: tuple[str, ...], a
     ctx.obj = App(workspace, settings, as_json)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 your move, 3 a service's fault, 4 a step raised, 75 try again."""
-    raise SystemExit(run(arguments))
+def main(arguments: list[str] | None = None, command: click.Command | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 your move, 3 a service's fault, 4 a step raised, 75 try again.
+
+    Args:
+        command: One of your own instead of ours, with the same errors, signals and codes.
+    """
+    raise SystemExit(run(arguments, command))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str] | None = None, command: click.Command | None = None) -> int:
     """Run the command line; returns the exit code."""
     from labelloop.cli.signals import terminable
 
@@ -120,7 +125,8 @@ def run(arguments: list[str] | None = None) -> int:
     debug = "--debug" in (arguments if arguments is not None else sys.argv)
     try:
         with terminable():
-            result: Any = cli.main(arguments, prog_name="labelloop", standalone_mode=False)
+            name = "labelloop" if command is None else None
+            result: Any = (command or cli).main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:
         return _interrupted()
     except KeyboardInterrupt:
