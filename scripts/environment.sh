@@ -29,7 +29,11 @@ install() {
     [ -x .venv/bin/uv ] || make_environment
     case "$1" in
         demo) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo]' ;;
-        test) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring]' --group dev ;;
+        test)
+            .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
+            # pip, not uv: it may find a build for CPUs on this machine, where uv fetches one for GPUs
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+            ;;
     esac
     touch "$made"
 }

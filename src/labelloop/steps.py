@@ -133,7 +133,8 @@ def get_or_create_dataset(loop: Loop) -> Dataset:
     An annotator that labelloop manages is started first.
     """
     with loop.run.telling("get_or_create_dataset") as line:
-        start(loop.stack.annotator, loop.progress)
+        if loop.stack.annotator.describe().state == "down":
+            start(loop.stack.annotator, loop.progress)
         line.words = loop.dataset.url()
         return loop.dataset
 
@@ -154,6 +155,7 @@ def embed(loop: Loop) -> Features:
     """Every item's embedding by the learner's backbone; only what is new is computed."""
     with loop.run.telling("embed") as line:
         _, features = loop.learning.embedded()
+        line.cached = line.cached or [True]
         lost = int(features.unreadable.sum())
         line.words = f"{len(features.matrix)} items" + (f", {lost} unreadable" if lost else "")
         return features
@@ -268,7 +270,7 @@ def load_new_data(loop: Loop, place: str) -> Taken:
     with loop.run.telling("load_new_data") as line:
         store = loop.stack.artifact_store
         taken = take_in(loop.ledger, [place], loop.schema.modality, Columns(), store=store, progress=loop.progress)
-        line.words = taken.in_words(dry_run=False)
+        line.words = taken.in_words(dry_run=False).replace("\n", "; ")
         return taken
 
 

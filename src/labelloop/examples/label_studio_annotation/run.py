@@ -65,14 +65,14 @@ def _check_stack(loop: Loop, where: str | None) -> None:
     if where == "local":
         raise ConfigError(f"the active stack {stack.name!r} stores in {store.flavor}", "labelloop stack set default")
     commands = (
-        f"labelloop artifact-store register images --flavor={wanted} --path={PATHS[where]} --authentication_secret=NAME",
+        f"labelloop artifact-store register images --flavor={wanted} --path={PATHS[where]} --authentication_secret=S",
         f"labelloop stack copy default {where}",
         f"labelloop stack update {where} -a images",
         f"labelloop stack set {where}",
         "labelloop stack up",
     )
     raise ConfigError(
-        f"{where} needs an artifact store of flavor {wanted}; that of the active stack {stack.name!r} is {store.flavor}",
+        f"{where} needs an artifact store of flavor {wanted}; the active stack {stack.name!r} has {store.flavor}",
         "; ".join(commands),
     )
 
