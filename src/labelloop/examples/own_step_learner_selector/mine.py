@@ -80,8 +80,8 @@ class Pixels:
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """(n, 100) float32, of length one."""
         rows = np.reshape(np.asarray(batch, np.float32), (len(batch), self.dimension))
-        length: np.ndarray = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-        return (rows / length).astype(np.float32)
+        unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+        return unit
 
 
 @dataclass(frozen=True)
