@@ -113,12 +113,21 @@ class _Front(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A server that does not tell of clients that went away."""
+
+    request_queue_size = 64
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def fronting(behind: str, port: int) -> Iterator[str]:
     """The URL of the front, while the block lasts."""
     with httpx.Client(trust_env=False, timeout=60, headers={"Accept-Encoding": "identity"}) as client:
         state = {"behind": behind, "client": client, "uploads": {}, "numbers": count(1)}
-        server = ThreadingHTTPServer(("127.0.0.1", port), type("Front", (_Front,), state))
+        server = _Quiet(("127.0.0.1", port), type("Front", (_Front,), state))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -176,7 +176,7 @@ def opened(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.split("://", maxsplit=1)[0]
         package = _PACKAGES.get(protocol, f"'fsspec[{protocol}]'")
-        raise ConfigError(f"{url} needs a package that is not installed: {error}", f"pip install {package}") from error
+        raise ConfigError(f"{url} needs a package that is not installed: {error}", _reach(protocol, package)) from error
     except FileNotFoundError as error:
         raise NotFoundError(f"there is nothing at {url}: {error}", "check the path") from error
     except (ValueError, BadZipFile) as error:
@@ -184,6 +184,12 @@ def opened(url: str) -> tuple[Any, str]:
     except OSError as error:
         raise BackendError(f"{url} cannot be opened: {error}", "check the URL and its credentials") from error
     return fs, str(path)
+
+
+def _reach(protocol: str, package: str) -> str:
+    """How to come to URLs that need a package: its installation, or, of a cloud, the stack's own store."""
+    ours = ", or make it the bucket of the active stack's artifact store" if protocol in _PACKAGES else ""
+    return f"pip install {package}{ours}"
 
 
 def read_bytes(uri: str, access: Access = ALONE) -> bytes:

@@ -396,3 +396,22 @@ def test_no_secret_is_in_a_pickle_of_a_store_that_was_used(s3_server: Emulator, 
     assert emulators.SECRET_KEY.encode() not in travelling
     assert emulators.ACCESS_KEY.encode() not in travelling
     assert pickle.loads(travelling).exists("key")
+
+
+def test_a_key_that_is_not_there_costs_no_new_connection(s3_server: Emulator) -> None:
+    class Counting(MemorySecrets):
+        asked = 0
+
+        def get(self, name: str) -> Mapping[str, str]:
+            self.asked += 1
+            return super().get(name)
+
+    secrets = Counting({"aws": clouds.secrets_of().get("aws")})
+    store = clouds.s3_store(s3_server, secrets=secrets)
+
+    for number in range(5):
+        assert not store.exists(f"{number}")
+        with pytest.raises(NotFoundError):
+            store.read(f"{number}")
+
+    assert secrets.asked == 1

@@ -239,8 +239,9 @@ class BucketArtifacts:
             told = self._explained(error, doing, name)
             if told is error:
                 raise
-            with _LOCK:
-                self.__dict__.pop("_held", None)  # whoever corrects the secret is heard at once
+            if isinstance(told, ConfigError):
+                with _LOCK:
+                    self.__dict__.pop("_held", None)  # whoever corrects the secret is heard at once
             raise told from None
 
     def _refused(self, error: PermissionError) -> ConfigError:
