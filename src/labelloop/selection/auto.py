@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelloop.selection.clusters import typiclust
+from labelloop.protocols import Selector
+from labelloop.selection.chance import random
+from labelloop.selection.clusters import centroids
+from labelloop.selection.compose import mix
 from labelloop.selection.coverage import uherding
 from labelloop.types import Pool
 
 
 def auto(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Typical items before there is a model, then what is uncertain and stands for much that is uncertain.
+    """The middle of large clusters before there is a model, then what is uncertain and stands for much that is.
 
-    `typiclust` first, as the low-budget theory of Hacohen 2022 (arXiv 2202.02794) asks, `uherding` from the first model
-    on: its radius shrinks as labels come, so that it turns from coverage to uncertainty by itself (Bae 2025, arXiv
-    2412.20644).
+    `centroids` first, as the cold start of Gupte 2024 (arXiv 2401.14555), `uherding` from the first model on: its radius
+    shrinks as labels come, so that it turns from coverage to uncertainty by itself (Bae 2025, arXiv 2412.20644).
 
     Raises:
         ConfigError: Probabilities or embeddings that are needed are not numbers.
     """
-    return typiclust(pool, n, rng) if pool.probabilities is None else uherding(pool, n, rng)
+    return centroids(pool, n, rng) if pool.probabilities is None else uherding(pool, n, rng)
+
+
+def trusted(selector: Selector, trust: float) -> Selector:
+    """A selector that chooses by itself as far as it is trusted, and the others at random.
+
+    Whoever watches what the random share of earlier batches taught, against what the selector chose, sets the trust.
+
+    Args:
+        trust: In [0, 1]; 0 is random.
+
+    Raises:
+        ConfigError: The trust is not in [0, 1].
+    """
+    return mix(selector, random, trust)

@@ -51,7 +51,7 @@ def _reason(pool: Pool, position: int, name: str, choose: Selector, labels: Sequ
     if name in _WITHOUT_MODEL:
         return _WITHOUT_MODEL[name]
     if pool.probabilities is None:
-        return _WITHOUT_MODEL["typiclust"] if name == "auto" else EXPLORING
+        return EXPLORING
     row = np.asarray(pool.probabilities[position], np.float64)
     words = _OF_DOUBT.get(name, _UNSURE)
     if name in ("uherding", "auto") and closeness_of_two(row[np.newaxis], pool.multiple)[0] < 0.5:
