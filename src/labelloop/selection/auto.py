@@ -15,8 +15,8 @@ from labelloop.types import Pool
 def auto(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     """The middle of large clusters before there is a model, then what is uncertain and stands for much that is.
 
-    `centroids` first, as the cold start of Gupte 2024 (arXiv 2401.14555), `uherding` from the first model on: its radius
-    shrinks as labels come, so that it turns from coverage to uncertainty by itself (Bae 2025, arXiv 2412.20644).
+    `centroids` first, as the cold start of Gupte 2024 (arXiv 2401.14555), `uherding` from the first model on: its
+    radius shrinks as labels come, so that it turns from coverage to uncertainty by itself (Bae 2025, arXiv 2412.20644).
 
     Raises:
         ConfigError: Probabilities or embeddings that are needed are not numbers.

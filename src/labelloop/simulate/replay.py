@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -279,7 +280,9 @@ def _learned(made: World, rows: np.ndarray, learner: Learner) -> Predict | None:
         return None
     inputs = Inputs(rows.astype(np.str_), made.labelled.embeddings[rows])
     examples = Examples(inputs, made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_))
-    with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
+    with tempfile.TemporaryDirectory(prefix="labelloop-") as folder, warnings.catch_warnings():
+        # Every other answer being a new label is no surprise in a first round.
+        warnings.filterwarnings("ignore", module="sklearn")
         learner.train(examples, Path(folder))
         predictor = learner.load(Path(folder))
     return lambda features: predictor.predict(Inputs(np.arange(len(features)).astype(np.str_), features))
