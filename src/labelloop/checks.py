@@ -93,7 +93,7 @@ def _prove_selectors(loop: LoopConfig) -> str:
 
 
 def _prove_ledger(workspace: Workspace) -> str:
-    from labelloop.ledger import open_ledger
+    from labelloop.ledger import open_ledger  # SQLAlchemy, which bringing a stack up does not need
 
     ledger = open_ledger(workspace.ledger_url, workspace.config.dataset.name)
     try:

@@ -6,12 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
-
-import numpy as np
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from labelloop.errors import ConfigError
 from labelloop.types import Annotation, LabelSchema, Region
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Policy = Literal["newest", "majority"]
 
@@ -89,7 +91,7 @@ def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> li
     found = [fault for i, region in enumerate(regions) for fault in _region_problems(schema, region, f"result[{i}]")]
     if not schema.multiple and not found and len(regions) != 1:
         found.append(f"result has {len(regions)} regions, a single choice has exactly 1")
-    if isinstance(score, bool) or not isinstance(score, int | float | np.floating):
+    if isinstance(score, bool) or not isinstance(score, Real):
         found.append(f"score is {score!r}, not a number")
     elif not 0.0 <= score <= 1.0:
         found.append(f"score is {score!r}, not between 0 and 1")
@@ -147,6 +149,8 @@ def targets(schema: LabelSchema, names: Sequence[Sequence[str]]) -> np.ndarray:
     Raises:
         ConfigError: A name is not a label of the schema.
     """
+    import numpy as np  # loaded here: commands without arrays need not wait for it
+
     column = {label: i for i, label in enumerate(schema.labels)}
     matrix = np.zeros((len(names), len(schema.labels)), dtype=np.bool_)
     for row, said in enumerate(names):
@@ -158,7 +162,7 @@ def targets(schema: LabelSchema, names: Sequence[Sequence[str]]) -> np.ndarray:
 
 def guess(schema: LabelSchema, probabilities: np.ndarray) -> tuple[tuple[str, ...], float]:
     """`guesses`, for the (k,) probabilities of one item."""
-    return guesses(schema, probabilities[np.newaxis])[0]
+    return guesses(schema, probabilities[None])[0]
 
 
 def guesses(schema: LabelSchema, probabilities: np.ndarray) -> list[tuple[tuple[str, ...], float]]:
@@ -174,6 +178,8 @@ def guesses(schema: LabelSchema, probabilities: np.ndarray) -> list[tuple[tuple[
     Raises:
         ConfigError: There is not one column per label.
     """
+    import numpy as np
+
     if probabilities.ndim != 2 or probabilities.shape[1] != len(schema.labels):
         raise ConfigError(
             f"probabilities have the shape {probabilities.shape}, the schema has {len(schema.labels)} labels",

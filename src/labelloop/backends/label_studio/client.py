@@ -53,6 +53,7 @@ class Client:
         self._http = httpx.Client(
             timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+            verify=self.url.startswith("https://"),  # certificates take a while to load, and http has none
             limits=httpx.Limits(
                 max_connections=32, max_keepalive_connections=0
             ),  # kept alive, each answer takes 40 ms more

@@ -1,0 +1,146 @@
+"""What a link of each cloud says of its end, what a page of https shows, and what our own server gets to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from labelloop.backends.label_studio.buckets import address, is_signed, surroundings
+from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.probe import look, minutes_of
+from labelloop.errors import BackendError, ConfigError
+from labelloop.types import Bucket
+
+from http_double import Double, Request, Response, serving
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+IN_AN_HOUR = (datetime.now(UTC) + timedelta(minutes=60, seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+PETS = Bucket("s3", "pets", "loop/", credentials={"aws_access_key_id": "k", "aws_secret_access_key": "s"})
+
+
+@pytest.mark.parametrize(
+    ("link", "minutes"),
+    [
+        ("https://x.example/a?X-Amz-Expires=3600&X-Amz-Date=20261125T000000Z", 60),
+        ("https://x.example/a?X-Goog-Expires=300", 5),
+        (f"https://x.example/a?sv=2024-05-04&se={IN_AN_HOUR}&sig=s", 60),
+    ],
+)
+def test_a_signed_link_of_each_cloud_says_how_long_it_works(link: str, minutes: float) -> None:
+    found = minutes_of(link)
+
+    assert found is not None
+    assert abs(found - minutes) < 1
+
+
+def test_a_link_that_says_no_end_has_none() -> None:
+    assert minutes_of("https://x.example/a.png") is None
+
+
+class Service:
+    """Label Studio and the bucket in one: a task's picture is signed to a link of `minutes` with `headers`."""
+
+    def __init__(self) -> None:
+        self.minutes = 60
+        self.status = 200
+        self.headers: dict[str, str] = {"Access-Control-Allow-Origin": "*"}
+        self.link = ""
+
+    def __call__(self, request: Request) -> Response:
+        if request.path == "/api/tasks":
+            return Response(200, {"tasks": [{"id": 7, "data": {"image": "s3://pets/loop/a.png"}}], "total": 3})
+        if request.path == "/tasks/7/resolve/":
+            link = self.link or f"{request.url}/pets/a.png?X-Amz-Expires={self.minutes * 60}"
+            return Response(303, headers={"Location": link})
+        return Response(self.status, "the picture", self.headers)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def double(service: Service) -> Iterator[Double]:
+    running = serving(service)
+    yield running
+    running.stop()
+
+
+def test_a_picture_that_a_browser_gets_is_told_with_the_lifetime_of_its_link(double: Double) -> None:
+    said = look(Client(double.url, TOKEN), 1, PETS)
+
+    assert said == f"3 from s3://pets: a browser gets it, from {double.url}, by a link that works for 60 minutes"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message", "hint"),
+    [
+        ({"minutes": 1}, ConfigError, r"end after 1 minute\(s\)", "60 minutes"),
+        ({"headers": {}}, ConfigError, r"Access-Control-Allow-Origin: none", "labelloop cloud setup aws --bucket pets"),
+        ({"status": 403}, BackendError, "answered with 403", "s3:GetObject"),
+        (
+            {"link": "http://127.0.0.1:9/pets/a.png"},
+            BackendError,
+            "cannot be reached at http://127.0.0.1:9",
+            "endpoint",
+        ),
+    ],
+)
+def test_each_thing_that_keeps_a_picture_from_people_is_told_with_its_remedy(
+    service: Service, double: Double, change: dict[str, Any], kind: type[Exception], message: str, hint: str
+) -> None:
+    for name, value in change.items():
+        setattr(service, name, value)
+
+    with pytest.raises(kind, match=message) as caught:
+        look(Client(double.url, TOKEN), 1, PETS)
+
+    assert hint in getattr(caught.value, "hint", "")
+    assert "X-Amz" not in f"{caught.value}"  # a signed link lets anybody in who reads the log
+
+
+@pytest.mark.parametrize(
+    ("bucket", "signed"),
+    [
+        (PETS, True),
+        (Bucket("s3", "pets"), True),
+        (Bucket("gcp", "pets", credentials={"token": '{"private_key": "k"}'}), True),
+        (Bucket("gcp", "pets", credentials={"token": '{"private_key": "k", "disable_oauth": true}'}), False),
+        (Bucket("gcp", "pets"), False),
+        (Bucket("azure", "pets", account="a", credentials={"account_key": "k"}), True),
+        (Bucket("azure", "pets", endpoint="http://127.0.0.1:1/a", credentials={"account_key": "k"}), False),
+    ],
+)
+def test_links_are_signed_where_label_studio_can(bucket: Bucket, signed: bool) -> None:
+    assert is_signed(bucket) is signed
+
+
+def test_our_own_server_gets_the_default_credentials_of_the_store_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "pets")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")
+
+    assert "AWS_PROFILE" not in surroundings(PETS)  # its session token would be mixed with the store's keys
+    assert surroundings(Bucket("s3", "pets"))["AWS_PROFILE"] == "pets"
+    assert "GOOGLE_APPLICATION_CREDENTIALS" not in surroundings(Bucket("s3", "pets"))
+    assert surroundings(Bucket("gcp", "pets"))["GOOGLE_APPLICATION_CREDENTIALS"] == "/key.json"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("s3://pets/loop/a b#1.png", "s3://pets/loop/a b#1.png"),
+        ("s3://pets/elsewhere.png", "s3://pets/elsewhere.png"),
+        ("s3://petshop/a.png", ""),
+        ("s3://pets/why?.png", ""),
+        ("s3://pets//a.png", ""),
+        ("gs://pets/a.png", ""),
+        ("https://pets/a.png", ""),
+        ("file:///pets/a.png", ""),
+    ],
+)
+def test_only_objects_of_the_bucket_are_shown_from_it(uri: str, shown: str) -> None:
+    assert address(PETS, uri) == shown
