@@ -52,6 +52,10 @@ MEANINGS: Mapping[str, str] = {
     "watch.port": "Port there; 0 is none.",
     "watch.url": "The same as the annotator reaches it, such as `http://loop.example.com:9100`; "
     "empty is `http://` with host and port.",
+    "ml_backend.host": "Address that `ml-backend serve` listens on.",
+    "ml_backend.port": "Port there.",
+    "ml_backend.url": "The same as Label Studio reaches it; empty is `http://` with host and port.",
+    "ml_backend.patience": "Seconds after which Label Studio is told to do without an answer.",
     "learner.flavor": "The learner: a name of the table below, or `module:attribute`. "
     "Every other key of the section is an option of that learner.",
     "ledger.url": "SQLAlchemy URL of the ledger's database; empty is `.labelloop/ledger.db` in the workspace.",

@@ -81,6 +81,15 @@ class WatchConfig(_Section):
     url: str = ""
 
 
+class MLBackendConfig(_Section):
+    """The model in use as an ML backend of Label Studio."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    url: str = ""
+    patience: Annotated[float, Field(gt=0)] = 20.0
+
+
 class LearnerConfig(BaseModel):
     """Which learner; every other key is an option of that flavor."""
 
@@ -129,6 +138,7 @@ class Config(_Section):
     loop: LoopConfig = LoopConfig()
     holdout: HoldoutConfig = HoldoutConfig()
     watch: WatchConfig = WatchConfig()
+    ml_backend: MLBackendConfig = MLBackendConfig()
     learner: LearnerConfig = LearnerConfig()
     ledger: LedgerConfig = LedgerConfig()
     stacks: Mapping[str, StackConfig] = Field(default_factory=dict)
@@ -431,7 +441,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-_SECTION_PREFIXES = tuple(f"{PREFIX}{section}_" for section in ("DATASET", "LOOP", "HOLDOUT", "WATCH", "LEDGER"))
+_SECTION_PREFIXES = tuple(
+    f"{PREFIX}{section}_" for section in ("DATASET", "LOOP", "HOLDOUT", "WATCH", "ML_BACKEND", "LEDGER")
+)
 
 
 def _split(name: str, raw: str) -> Any:

@@ -32,15 +32,23 @@ def address_of(workspace: Workspace) -> str:
         ConfigError: It listens everywhere, and nothing says what the annotator calls this machine.
     """
     watch = workspace.config.watch
-    if watch.url:
-        return watch.url.rstrip("/") + path_of(workspace)
-    if watch.host in _EVERYWHERE:
+    return reached("watch", watch.host, watch.port, watch.url) + path_of(workspace)
+
+
+def reached(section: str, host: str, port: int, url: str) -> str:
+    """The address of a server of ours as the annotator reaches it.
+
+    Raises:
+        ConfigError: It listens everywhere, and nothing says what the annotator calls this machine.
+    """
+    if url:
+        return url.rstrip("/")
+    if host in _EVERYWHERE:
         raise ConfigError(
-            f"watch.host is {watch.host!r}, which is no address the annotator could call",
-            "set watch.url to this machine as the annotator reaches it, such as http://loop.example.com:9100",
+            f"{section}.host is {host!r}, which is no address the annotator could call",
+            f"set {section}.url to this machine as the annotator reaches it, such as http://loop.example.com:{port}",
         )
-    host = f"[{watch.host}]" if ":" in watch.host else watch.host
-    return f"http://{host}:{watch.port}{path_of(workspace)}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def credential(secrets: SecretsManager) -> str:

@@ -20,11 +20,11 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
-from labelloop.protocols import Learner, Progress
+from labelloop.protocols import Learner, Predictor, Progress
 from labelloop.rounds import Known, Taste
 from labelloop.runs import Artifact, Run
 from labelloop.sources import read_content
-from labelloop.types import Examples, LabelSchema, Prediction
+from labelloop.types import Examples, Item, LabelSchema, Prediction
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,19 @@ class Learning:
         if not chunks:
             return np.empty((0, len(self._schema.labels)), np.float32)
         return np.concatenate([chunk.value for chunk in chunks])
+
+    def predictor(self, model: str) -> Predictor:
+        """The model of this reference, loaded."""
+        return self._learner.load(self._run.artifact(Ref.parse(model)).value)
+
+    def stored(self, ref: str) -> np.ndarray:
+        """(n, d) float32: the embeddings of one chunk of items."""
+        matrix: np.ndarray = self._run.artifact(Ref.parse(ref)).value
+        return matrix
+
+    def read(self, item: Item) -> bytes | str:
+        """The content of an item of ours, wherever it lies."""
+        return self._read(item)
 
     def propose(self, learned: Learned, number: int, room: int | None) -> Proposal:
         """Choose the batch of round `number`, at most `room` questions; pure but for what is cached."""

@@ -115,6 +115,17 @@ class ItemBook:
                 found.update((row.id, _item(row)) for row in connection.execute(query))
         return found
 
+    def positions(self, ids: Sequence[str]) -> dict[str, int]:
+        """The positions of the items of these ids."""
+        found: dict[str, int] = {}
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(ids):
+                query = select(items.c.id, items.c.position).where(
+                    items.c.dataset == self._dataset, items.c.id.in_(some)
+                )
+                found.update((row.id, row.position) for row in connection.execute(query))
+        return found
+
     def between(self, start: int, stop: int) -> list[Item]:
         """The items at positions [start, stop)."""
         query = (

@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from labelloop.backends.label_studio import hooks
+from labelloop.backends.label_studio import hooks, ml
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
-from labelloop.backends.label_studio.config import config_of, differences
+from labelloop.backends.label_studio.config import config_of, differences, object_name
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.environment import (
@@ -27,9 +27,10 @@ from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
+from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
-from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, LabelSchema
+from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, Item, LabelSchema
 
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
@@ -262,6 +263,46 @@ class LabelStudioAnnotator:
         """
         with self._writing():
             return hooks.unsubscribe(self.client(), int(self._existing(name)["id"]), path)
+
+    def connect(self, name: str, url: str, user: tuple[str, str], version: str) -> None:
+        """Have Label Studio ask the ML backend at `url` about tasks without a prediction; repeating changes nothing.
+
+        Args:
+            name: The project's exact title.
+            user: Name and password for the backend.
+            version: The model version whose predictions annotators should go on seeing.
+
+        Raises:
+            NotFoundError: There is no project of this title.
+            ConfigError: The server refuses to call this address.
+            BackendError: The backend does not answer Label Studio.
+        """
+        with self._writing():
+            ml.connect(self.client(), int(self._existing(name)["id"]), url, user, version)
+
+    def disconnect(self, name: str, url: str) -> int:
+        """Have Label Studio ask that ML backend no more; how many connections that removed.
+
+        Raises:
+            NotFoundError: There is no project of this title.
+        """
+        with self._writing():
+            return ml.disconnect(self.client(), int(self._existing(name)["id"]), url)
+
+    def item_of(self, task: Mapping[str, Any], schema: LabelSchema) -> Item:
+        """The item that a task of ours, or of anybody, shows; its id is empty where it is not one of ours."""
+        value = str(task.get(object_name(schema), ""))
+        text = value if schema.modality == "text" else ""
+        return Item(str(task.get(UID, "")), schema.modality, uri="" if text else value, text=text)
+
+    def fetch(self, item: Item) -> bytes:
+        """The picture of a task that somebody else made, from Label Studio itself; no other address is asked.
+
+        Raises:
+            BadItemError: It lies elsewhere, or is too large.
+            NotFoundError: Label Studio does not have it.
+        """
+        return self.client().download(item.uri)
 
     @contextmanager
     def signed_in(self, page: str) -> Iterator[tuple[str, Event]]:

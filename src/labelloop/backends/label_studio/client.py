@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
 _RENEW_BEFORE = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _USUAL_LIFETIME = 300.0
+_LARGEST_FILE = 64 * 2**20
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 
 
@@ -101,6 +102,33 @@ class Client:
     def fetch(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
         """The answer to a signed-in browser, as it is: redirects are not followed."""
         return self._send("GET", path, self._authorization(), query=query)
+
+    def download(self, path: str) -> bytes:
+        """A file that the server keeps, such as `/data/upload/1/a.png`; never anything from elsewhere.
+
+        Raises:
+            BadItemError: It lies elsewhere, or is larger than an image may be.
+        """
+        if not path.startswith("/") or path.startswith("//"):
+            raise BadItemError(f"{path!r} does not lie in Label Studio", "add it with labelloop add")
+        headers = {"Authorization": self._authorization()}
+        try:
+            with self._http.stream("GET", self.url + path, headers=headers) as answer:
+                return self._body(answer, path)
+        except httpx.HTTPError as error:
+            raise BackendError(f"Label Studio at {self.url} cannot be reached: {error}", retryable=True) from None
+
+    def _body(self, answer: httpx.Response, path: str) -> bytes:
+        if answer.status_code != httpx.codes.OK:
+            answer.read()
+            self._parsed(answer, "GET", path)
+            raise BadItemError(f"Label Studio answered {answer.status_code} for {path}", "is it shown there?")
+        body = bytearray()
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > _LARGEST_FILE:
+                raise BadItemError(f"{path} is larger than {_LARGEST_FILE:,} bytes", "show a smaller one")
+        return bytes(body)
 
     def whoami(self) -> Mapping[str, Any]:
         """The user the token belongs to."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,15 +54,25 @@ def ours(client: Client, project: int, path: str) -> list[Mapping[str, Any]]:
 
 
 def _write(client: Client, method: str, path: str, body: Mapping[str, Any]) -> None:
-    try:
+    hint = "set LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false on that server, or watch.url to a public address"
+    with public_addresses_only(client, str(body["url"]), hint):
         client.call(method, path, body=body)
+
+
+@contextmanager
+def public_addresses_only(client: Client, url: str, hint: str) -> Iterator[None]:
+    """Tell the refusal to call a private address, which looks like a wrong token, from others.
+
+    Raises:
+        ConfigError: The server refuses to call this address.
+    """
+    try:
+        yield
     except ConfigError as error:
         if "network address" not in error.message:
             raise
-        raise ConfigError(
-            f"Label Studio at {client.url} calls no private addresses such as {body['url']}",
-            "set LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false on that server, or watch.url to a public address",
-        ) from error
+        message = f"Label Studio at {client.url} calls no private addresses such as {url}"
+        raise ConfigError(message, hint) from error
 
 
 def _comparable(value: Any) -> Any:

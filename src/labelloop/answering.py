@@ -1,0 +1,151 @@
+"""The model in use answers about single items: embeddings that are stored are looked up, others are made on the fly."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from labelloop import holdout, labels
+from labelloop.embedding import embed_items
+from labelloop.errors import BadItemError, ConfigError, NotFoundError
+from labelloop.loop import Loop
+from labelloop.protocols import Backbone, Predictor
+from labelloop.sources import content_id
+from labelloop.types import Inputs, Item, Prediction
+
+CHUNKS_KEPT = 32
+ROWS_KEPT = 4096
+
+Fetch = Callable[[Item], bytes]
+"""Reads the picture of an item that is not one of ours."""
+
+
+class Answering:
+    """Predictions of the model in use, whatever that is by now. For one thread at a time.
+
+    Args:
+        loop: The loop whose model it is. Nothing is trained, recorded or asked.
+        fetch: Reads the picture of an item that the ledger does not know.
+    """
+
+    def __init__(self, loop: Loop, fetch: Fetch) -> None:
+        backbone = loop.learner.backbone
+        if backbone is None:
+            raise ConfigError(f"learner {loop.learner!r} has no backbone", "choose a learner with one: learner.flavor")
+        self._loop = loop
+        self._fetch = fetch
+        self._backbone: Backbone = backbone
+        self._model: tuple[str, Predictor] | None = None
+        self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._rows: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def version(self) -> str:
+        """The version of the model in use; empty before the first one."""
+        last = self._loop.ledger.rounds.last()
+        return last.version if last and last.model else ""
+
+    def versions(self) -> list[str]:
+        """Every version that was in use, the newest first."""
+        return list(dict.fromkeys(one.version for one in reversed(self._loop.ledger.rounds.all()) if one.version))
+
+    def warm(self) -> None:
+        """Load what the first answer would have to wait for."""
+        last = self._loop.ledger.rounds.last()
+        if last is not None and last.model:
+            self._predictor(last.model)
+
+    def answer(self, items: Sequence[Item]) -> list[Prediction | None]:
+        """A prediction per item; None before there is a model, for an unreadable item, and for one of the holdout.
+
+        Args:
+            items: With the ids of the ledger where they have one, else with an empty id and their content.
+        """
+        last = self._loop.ledger.rounds.last()
+        if last is None or not last.model or not items:
+            return [None] * len(items)
+        known = self._loop.ledger.items.get([item.id for item in items if item.id])
+        features = self._features([known.get(item.id, replace(item, id="")) for item in items])
+        features[[item.id in known and self._is_held_out(known[item.id]) for item in items]] = np.nan
+        rows = [int(row) for row in np.flatnonzero(~np.isnan(features[:, 0]))]
+        answers: list[Prediction | None] = [None] * len(items)
+        if not rows:
+            return answers
+        ids = np.array([str(row) for row in rows], dtype=np.str_)
+        probabilities = self._predictor(last.model).predict(Inputs(ids, np.ascontiguousarray(features[rows])))
+        for row, (names, score) in zip(rows, labels.guesses(self._loop.schema, probabilities), strict=True):
+            regions = labels.regions_of(self._loop.schema, names)
+            answers[row] = Prediction(items[row].id or str(row), regions, score, last.version)
+        return answers
+
+    def _features(self, items: Sequence[Item]) -> np.ndarray:
+        """(n, d) float32; a row of NaN for an item that cannot be read."""
+        features = np.full((len(items), self._backbone.dimension), np.nan, np.float32)
+        missing = []
+        stored = self._stored([item.id for item in items if item.id])
+        for row, item in enumerate(items):
+            found = stored.get(item.id) if item.id else self._kept(item)
+            if found is None:
+                missing.append(row)
+            else:
+                features[row] = found
+        if missing:
+            made = embed_items(self._backbone, [items[row] for row in missing], self._read)
+            features[missing] = made
+            self._keep([items[row] for row in missing], made)
+        return features
+
+    def _stored(self, ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """The embeddings that a round has computed, by item id."""
+        if not ids:
+            return {}
+        chunks = self._loop.ledger.items.chunks(self._backbone.fingerprint)
+        found: dict[str, np.ndarray] = {}
+        for item_id, position in self._loop.ledger.items.positions(ids).items():
+            chunk = next((one for one in chunks if one.start <= position < one.stop), None)
+            if chunk is not None:
+                found[item_id] = self._chunk(chunk.ref)[position - chunk.start]
+        return found
+
+    def _chunk(self, ref: str) -> np.ndarray:
+        if ref not in self._chunks:
+            self._chunks[ref] = self._loop.learning.stored(ref)
+        self._chunks.move_to_end(ref)
+        while len(self._chunks) > CHUNKS_KEPT:
+            self._chunks.popitem(last=False)
+        return self._chunks[ref]
+
+    def _kept(self, item: Item) -> np.ndarray | None:
+        return self._rows.get(_key(item))
+
+    def _keep(self, items: Sequence[Item], rows: np.ndarray) -> None:
+        for item, row in zip(items, rows, strict=True):
+            if not item.id and not np.isnan(row[0]):
+                self._rows[_key(item)] = row
+        while len(self._rows) > ROWS_KEPT:
+            self._rows.popitem(last=False)
+
+    def _read(self, item: Item) -> bytes | str:
+        if item.modality == "text":
+            return item.text
+        if item.id:
+            return self._loop.learning.read(item)
+        try:
+            return self._fetch(item)
+        except NotFoundError as error:
+            raise BadItemError(error.message, error.hint) from error
+
+    def _is_held_out(self, item: Item) -> bool:
+        share, salt = self._loop.ledger.rounds.fact("holdout_share"), self._loop.ledger.rounds.fact("holdout_salt")
+        return share is not None and bool(holdout.held_out([item.group or item.id], share, str(salt))[0])
+
+    def _predictor(self, model: str) -> Predictor:
+        if self._model is None or self._model[0] != model:
+            self._model = model, self._loop.learning.predictor(model)
+        return self._model[1]
+
+
+def _key(item: Item) -> str:
+    return content_id(f"{item.text}\n{item.uri}")

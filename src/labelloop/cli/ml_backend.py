@@ -1,0 +1,116 @@
+"""ml-backend serve, connect, disconnect: the model in use answers Label Studio."""
+
+from __future__ import annotations
+
+import secrets as randomness
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labelloop.cli.app import App, pass_app
+from labelloop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from labelloop.web.batching import Batcher
+
+SECRET = "labelloop-ml-backend"  # noqa: S105 - the name of a secret, not one
+
+
+@click.group()
+def ml_backend() -> None:
+    """Let Label Studio ask the model in use about tasks that have no prediction yet."""
+
+
+@ml_backend.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen here [ml_backend.port].")
+@pass_app
+def serve(app: App, port: int | None) -> None:
+    """Answer Label Studio until Ctrl-C or SIGTERM.
+
+    Follows the loop to each new model; never trains, and never answers about the holdout, which is asked blind.
+    """
+    from labelloop.cli.signals import end_if_told
+    from labelloop.web.server import serving
+
+    app = app if port is None else app.with_setting(f"ml_backend.port={port}")
+    settings = app.workspace.config.ml_backend
+    made, batcher = _app(app)
+    with serving(made, settings.host, settings.port) as address:
+        click.echo(f"answering Label Studio at {address}; connect it once: labelloop ml-backend connect")
+        forever = threading.Event()
+        while not forever.wait(1.0):
+            end_if_told()
+    batcher.close()
+
+
+@ml_backend.command()
+@pass_app
+def connect(app: App) -> None:
+    """Have Label Studio ask the running backend about tasks without a prediction. Safe to repeat."""
+    from labelloop.cli.output import show
+
+    url, name = _address(app), app.workspace.config.dataset.name
+    last = app.loop().ledger.rounds.last()
+    _able(app, "connect")(name, url, _user(app), last.version if last else "")
+    show({"dataset": name, "url": url}, f"Label Studio asks {url} about tasks of {name!r}", as_json=app.as_json)
+
+
+@ml_backend.command()
+@pass_app
+def disconnect(app: App) -> None:
+    """Have Label Studio ask the backend no more. Safe to repeat."""
+    from labelloop.cli.output import show
+
+    url, name = _address(app), app.workspace.config.dataset.name
+    removed = _able(app, "disconnect")(name, url)
+    words = f"Label Studio asks {url} no more" if removed else f"Label Studio did not ask {url}"
+    show({"dataset": name, "url": url, "removed": removed}, words, as_json=app.as_json)
+
+
+def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
+    """What answers, with the model loaded."""
+    from labelloop.answering import Answering
+    from labelloop.web.batching import Batcher
+
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+
+        from labelloop.web.ml_backend import Model
+        from labelloop.web.ml_backend import ml_backend as make
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"serving the model needs {error.name}, which is not installed", "pip install 'labelloop[serve]'"
+        ) from None
+    item_of, fetch = _able(app, "item_of"), _able(app, "fetch")
+    loop = app.loop()
+    answering = Answering(loop, fetch)
+    answering.warm()
+    batcher = Batcher(answering.answer)
+    model = Model(answering.version, answering.versions, lambda task: item_of(task, loop.schema), batcher)
+    return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
+
+
+def _address(app: App) -> str:
+    from labelloop.hints import reached
+
+    settings = app.workspace.config.ml_backend
+    return reached("ml_backend", settings.host, settings.port, settings.url)
+
+
+def _user(app: App) -> tuple[str, str]:
+    from labelloop.hints import kept
+
+    made = {"user": "labelloop", "password": randomness.token_urlsafe(24)}
+    found = kept(app.stack.secrets_manager, SECRET, made)
+    return found["user"], found["password"]
+
+
+def _able(app: App, what: str) -> Any:
+    annotator = app.stack.annotator
+    if not hasattr(annotator, what):
+        raise ConfigError(f"{annotator!r} asks no ML backend", "its predictions are sent along with each question")
+    return getattr(annotator, what)

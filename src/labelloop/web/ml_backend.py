@@ -1,0 +1,140 @@
+"""Label Studio's protocol for ML backends, spoken by the model in use. Nothing is ever trained in a request."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import json
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any
+
+from labelloop.errors import BusyError, LabelLoopError
+from labelloop.types import Item, Prediction
+from labelloop.web.batching import Batcher
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+LARGEST_BODY = 64 * 2**20
+
+Handler = Callable[["Request"], Awaitable["Response"]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the protocol needs to know.
+
+    Attributes:
+        version: The version in use now.
+        versions: Every version there was.
+        item_of: The item that a task's data shows.
+        batcher: Answers items, a prediction or None each.
+    """
+
+    version: Callable[[], str]
+    versions: Callable[[], Sequence[str]]
+    item_of: Callable[[Mapping[str, Any]], Item]
+    batcher: Batcher[Item, Prediction | None]
+
+
+def ml_backend(model: Model, user: tuple[str, str], patience: float) -> Starlette:
+    """The app: `/health` for anybody; `/setup`, `/predict`, `/webhook` and `/versions` for whoever has the password.
+
+    Args:
+        model: Who answers.
+        user: Name and password.
+        patience: Seconds after which a prediction is given up with 503: Label Studio then shows none.
+    """
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "UP", "model_class": "labelloop"})
+
+    async def setup(_: Request) -> Response:
+        return JSONResponse({"model_version": await run_in_threadpool(model.version)})
+
+    async def versions(_: Request) -> Response:
+        return JSONResponse({"versions": list(await run_in_threadpool(model.versions))})
+
+    async def webhook(_: Request) -> Response:
+        return JSONResponse({"status": "the loop decides when to learn: labelloop watch"})
+
+    async def predict(request: Request) -> Response:
+        items = [model.item_of(task) for task in await _tasks(request)]
+        try:
+            waiting = asyncio.wrap_future(model.batcher.submit(items))
+            answers = await asyncio.wait_for(waiting, patience)
+        except TimeoutError:
+            raise HTTPException(503, f"no answer within {patience:g} s", {"Retry-After": "5"}) from None
+        except BusyError as error:
+            raise HTTPException(503, error.message, {"Retry-After": "1"}) from None
+        return JSONResponse({"results": [_result(one) for one in answers]})
+
+    def protected(handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            if not _is_allowed(request.headers.get("Authorization", ""), user):
+                return JSONResponse({"detail": "wrong password"}, 401, {"WWW-Authenticate": 'Basic realm="labelloop"'})
+            return await handler(request)
+
+        return guarded
+
+    async def failed(_: Request, error: Exception) -> Response:
+        words = error.message if isinstance(error, LabelLoopError) else type(error).__name__
+        return JSONResponse({"detail": words}, 503)
+
+    return Starlette(
+        routes=[
+            Route("/", health, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
+            Route("/setup", protected(setup), methods=["POST"]),
+            Route("/predict", protected(predict), methods=["POST"]),
+            Route("/webhook", protected(webhook), methods=["POST"]),
+            Route("/versions", protected(versions), methods=["GET"]),
+        ],
+        exception_handlers={LabelLoopError: failed},
+    )
+
+
+async def _tasks(request: Request) -> list[Mapping[str, Any]]:
+    """The data of the tasks to be predicted."""
+    from starlette.exceptions import HTTPException
+
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"more than {LARGEST_BODY:,} bytes")
+    try:
+        tasks = json.loads(body)["tasks"]
+        return [{str(key): value for key, value in task["data"].items()} for task in tasks]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise HTTPException(400, "expected {'tasks': [{'data': {...}}, ...]}") from None
+
+
+def _result(answer: Prediction | None) -> Mapping[str, Any] | list[Any]:
+    """A prediction as Label Studio takes it; an empty list, of which it stores nothing, where there is none."""
+    if answer is None:
+        return []
+    return {
+        "result": [dict(region) for region in answer.regions],
+        "score": float(answer.score),
+        "model_version": answer.model_version,
+    }
+
+
+def _is_allowed(authorization: str, user: tuple[str, str]) -> bool:
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        said = b64decode(encoded.encode(), validate=True)
+    except (binascii.Error, ValueError):
+        said = b""
+    return compare_digest(said, ":".join(user).encode()) and scheme.lower() == "basic"

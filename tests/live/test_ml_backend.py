@@ -1,0 +1,224 @@
+"""A real Label Studio asks the model in use, and nothing else changes: the queue, the versions, the blind questions."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.server import free_port
+from labelloop.cli import run
+
+from live_world import DIGITS, LiveWorld
+
+pytestmark = pytest.mark.live
+
+NAME = "asks the model in use"
+USER, PASSWORD = "labelloop", "a password of ours"
+TITLE = "labelloop"
+
+
+@dataclass
+class Connected:
+    """A dataset whose Label Studio asks a running backend."""
+
+    world: LiveWorld
+    port: int
+    serving: subprocess.Popen[str]
+
+    def call(self, method: str, path: str, **more: Any) -> Any:
+        """One request as the owner."""
+        return self.world.annotator.client().call(method, path, **more)
+
+    def do(self, *arguments: str) -> None:
+        """A command that must succeed."""
+        self.world.do("--set", f"ml_backend.port={self.port}", *arguments)
+
+    def project(self) -> Mapping[str, Any]:
+        """The project's settings."""
+        found: Mapping[str, Any] = self.call("GET", f"/api/projects/{self.world.project}")
+        return found
+
+    def backends(self) -> list[Mapping[str, Any]]:
+        """The connections of the project."""
+        found: list[Mapping[str, Any]] = self.call("GET", "/api/ml/", query={"project": self.world.project})
+        return found
+
+    def hooks(self) -> list[Mapping[str, Any]]:
+        """The webhooks of the project."""
+        found: list[Mapping[str, Any]] = self.call("GET", "/api/webhooks/", query={"project": self.world.project})
+        return found
+
+    def opened(self, task: int) -> list[Mapping[str, Any]]:
+        """The predictions that a person who opens a task sees."""
+        found: list[Mapping[str, Any]] = self.call("GET", f"/api/tasks/{task}")["predictions"]
+        return found
+
+    def dropped(self, digit: int) -> int:
+        """A person drops a picture into the project in the browser; the task it becomes."""
+        before = {int(task["id"]) for task in self.world.tasks()}
+        files = {"a": ("a.png", picture(digit))}
+        self.call("POST", f"/api/projects/{self.world.project}/import", files=files)
+        (made,) = {int(task["id"]) for task in self.world.tasks()} - before
+        return made
+
+
+def picture(digit: int) -> bytes:
+    """A handwritten digit that the loop has not seen."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    row = np.flatnonzero(digits.target == digit)[-1]
+    body = io.BytesIO()
+    Image.fromarray(255 - (digits.images[row] * 15.9).astype(np.uint8)).resize((64, 64)).save(body, "PNG")
+    return body.getvalue()
+
+
+@pytest.fixture
+def connected(annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connected]:
+    """Two rounds were asked, one is answered; the backend runs and is connected."""
+    monkeypatch.setenv("LABELLOOP_SECRET_LABELLOOP_ML_BACKEND__USER", USER)
+    monkeypatch.setenv("LABELLOOP_SECRET_LABELLOOP_ML_BACKEND__PASSWORD", PASSWORD)
+    world = LiveWorld(tmp_path / "world", annotator, NAME)
+    world.draw(80)
+    for _ in range(2):
+        world.do("--set", "loop.batch=20", "tick")
+        world.answer_all()
+    world.do("--set", "loop.batch=20", "tick")
+    port = free_port(8930)
+    serving = world.start("ml-backend", "serve", "--port", str(port))
+    assert serving.stdout
+    assert "answering Label Studio at" in serving.stdout.readline()
+    made = Connected(world, port, serving)
+    made.do("ml-backend", "connect")
+    yield made
+    serving.terminate()
+    serving.communicate(timeout=30)
+    annotator.delete(NAME)
+
+
+def test_opening_a_task_without_a_prediction_shows_ours(connected: Connected) -> None:
+    shown = connected.opened(connected.dropped(0))
+
+    (prediction,) = shown
+    assert prediction["model_version"] == connected.project()["model_version"]
+    assert prediction["result"][0]["value"]["choices"][0] in DIGITS
+    assert 0 < prediction["score"] <= 1
+
+
+def test_blind_questions_stay_blind_when_they_are_opened(connected: Connected) -> None:
+    blind = [
+        int(one.task_id) for one in connected.world.questions() if one.purpose == "holdout" and one.state == "asked"
+    ]
+
+    assert blind
+    assert [connected.opened(task) for task in blind] == [[] for _ in blind]
+    assert [task["predictions"] for task in connected.world.tasks() if int(task["id"]) in blind] == [[] for _ in blind]
+
+
+def test_connecting_changes_nothing_else_and_repeating_it_nothing_at_all(connected: Connected) -> None:
+    newest = next(one.prediction for one in connected.world.questions() if one.prediction and one.round == 3)
+    last = newest.model_version
+    before = (connected.backends()[0]["id"], connected.project()["model_version"])
+
+    connected.do("ml-backend", "connect")
+
+    (backend,) = connected.backends()
+    assert (backend["id"], connected.project()["model_version"]) == before == (backend["id"], last)
+    assert (backend["title"], backend["state"], backend["basic_auth_user"]) == (TITLE, "CO", USER)
+    assert connected.hooks() == []
+
+
+def test_the_queue_still_follows_uncertainty(connected: Connected) -> None:
+    connected.call("PATCH", f"/api/projects/{connected.world.project}", body={"sampling": "Uncertainty sampling"})
+    version = connected.project()["model_version"]
+    waiting = {
+        int(task["id"]): prediction["score"]
+        for task in connected.world.tasks()
+        for prediction in task["predictions"]
+        if prediction["model_version"] == version and not task["annotations"]
+    }
+
+    served = connected.call("GET", f"/api/projects/{connected.world.project}/next")
+
+    assert int(served["id"]) == min(waiting, key=lambda task: waiting[task])
+
+
+def test_a_version_that_was_lost_half_way_is_put_back(connected: Connected) -> None:
+    version = connected.project()["model_version"]
+    connected.call("PATCH", f"/api/projects/{connected.world.project}", body={"model_version": TITLE})
+    url = f"http://127.0.0.1:{connected.port}/webhook"
+    connected.call("POST", "/api/webhooks/", body={"project": connected.world.project, "url": url})
+
+    connected.do("ml-backend", "connect")
+
+    assert connected.project()["model_version"] == version
+    assert connected.hooks() == []
+
+
+def test_many_tasks_are_answered_in_one_request(connected: Connected) -> None:
+    dropped = [connected.dropped(digit) for digit in range(3)]
+    connected.call(
+        "POST",
+        "/api/dm/actions",
+        query={"id": "retrieve_tasks_predictions", "project": connected.world.project},
+        body={"selectedItems": {"all": True, "excluded": []}},
+    )
+
+    guessed = {int(task["id"]): task["predictions"] for task in connected.world.tasks()}
+
+    assert all(guessed[task] for task in dropped)
+    held_out = {int(one.task_id) for one in connected.world.questions() if one.purpose == "holdout"}
+    assert [guessed[task] for task in held_out] == [[] for _ in held_out]
+
+
+def test_start_training_trains_nothing(connected: Connected) -> None:
+    (backend,) = connected.backends()
+
+    connected.call("POST", f"/api/ml/{backend['id']}/train", body={})
+
+    assert len({one.round for one in connected.world.questions()}) == 3
+
+
+def test_while_the_backend_is_away_people_see_what_was_sent_to_them(connected: Connected) -> None:
+    connected.serving.terminate()
+    connected.serving.wait(timeout=30)
+    task = next(t for t in connected.world.tasks() if t["predictions"] and not t["annotations"])
+
+    served = connected.call("GET", f"/api/projects/{connected.world.project}/next")
+
+    assert connected.opened(int(task["id"])) != []
+    assert served["id"]
+    assert connected.serving.returncode == -signal.SIGTERM or connected.serving.returncode == 143
+
+
+def test_disconnecting_leaves_nothing_behind(connected: Connected) -> None:
+    version = connected.project()["model_version"]
+
+    connected.do("ml-backend", "disconnect")
+    connected.do("ml-backend", "disconnect")
+
+    assert (connected.backends(), connected.hooks()) == ([], [])
+    assert connected.project()["model_version"] == version
+
+
+def test_a_backend_that_does_not_run_is_said_to_be_away(
+    connected: Connected, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", connected.world.token)
+        code = run(["-C", str(connected.world.root), "--set", "ml_backend.port=9", "ml-backend", "connect"])
+
+    err = capsys.readouterr().err
+    assert code == 3
+    assert "Can't connect to ML backend http://127.0.0.1:9" in err
+    assert PASSWORD not in err

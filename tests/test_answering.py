@@ -1,0 +1,124 @@
+"""The model in use answers about single items: ours from what is stored, others on the fly, the holdout never."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelloop.answering import Answering
+from labelloop.errors import BadItemError
+from labelloop.labels import names_of
+from labelloop.types import Item, Prediction
+
+import quick_learner
+from small_world import SCHEMA, World
+
+
+def answering(world: World) -> Answering:
+    """Answers of a new process."""
+    return Answering(world.loop(), lambda item: item.text.encode())
+
+
+def names(answers: list[Prediction | None]) -> list[tuple[str, ...]]:
+    """What was answered."""
+    return [names_of(SCHEMA, one.regions) if one else () for one in answers]
+
+
+def ours(world: World, *, held_out: bool) -> list[Item]:
+    """Items of the ledger that were asked on one side of the holdout."""
+    wanted = [one.item_id for one in world.questions() if (one.purpose == "holdout") == held_out]
+    return list(world.ledger().items.get(wanted).values())
+
+
+@pytest.fixture
+def learned(animals: World) -> World:
+    """Two rounds have been asked, the first one is answered."""
+    animals.play(1)
+    animals.tick()
+    return animals
+
+
+def test_before_there_is_a_model_nothing_is_answered(animals: World) -> None:
+    animals.tick()
+
+    assert answering(animals).answer(ours(animals, held_out=False)) == [None] * 6
+    assert answering(animals).version() == ""
+
+
+def test_items_of_ours_are_answered_from_what_is_stored(learned: World) -> None:
+    items = ours(learned, held_out=False)
+    before = len(quick_learner.embedded)
+
+    answers = answering(learned).answer([Item(item.id, "text", text="anything") for item in items])
+
+    assert names(answers) == [(item.text.split()[0],) for item in items]
+    assert {one.model_version for one in answers if one} == {learned.last().version}
+    assert len(quick_learner.embedded) == before
+
+
+def test_they_are_what_the_loop_itself_says(learned: World) -> None:
+    asked = {one.item_id: one.prediction for one in learned.questions() if one.prediction}
+    items = [item for item in ours(learned, held_out=False) if item.id in asked]
+
+    answers = answering(learned).answer(items)
+
+    assert [one.regions for one in answers if one] == [asked[item.id].regions for item in items]
+    assert [one.score for one in answers if one] == pytest.approx([asked[item.id].score for item in items])
+
+
+def test_the_holdout_stays_blind_even_by_its_content(learned: World) -> None:
+    items = ours(learned, held_out=True)
+
+    assert answering(learned).answer(items) == [None] * len(items)
+    assert len(items) == 8
+
+
+def test_items_of_others_are_embedded_on_the_fly_once(learned: World) -> None:
+    model, strange = answering(learned), Item("", "text", text="owl that nobody added")
+    before = len(quick_learner.embedded)
+
+    first, again = model.answer([strange]), model.answer([strange])
+
+    assert names(first) == names(again) == [("owl",)]
+    assert len(quick_learner.embedded) == before + 1
+
+
+def test_an_item_added_after_the_last_round_is_embedded_on_the_fly(learned: World) -> None:
+    (added,) = learned.add_texts(["dog number one thousand and one"])
+    item = learned.ledger().items.get([added])[added]
+
+    (answer,) = answering(learned).answer([Item(added, "text", text="")])
+
+    assert item.text.startswith("dog")
+    assert answer is None or names([answer]) == [("dog",)]
+
+
+def test_an_id_that_is_not_ours_counts_for_nothing(learned: World) -> None:
+    assert names(answering(learned).answer([Item("made up", "text", text="cat by hand")])) == [("cat",)]
+
+
+def test_what_cannot_be_read_is_not_answered_and_the_others_are(learned: World) -> None:
+    answers = answering(learned).answer([Item("", "text", text="broken"), Item("", "text", text="cat here")])
+
+    assert names(answers) == [(), ("cat",)]
+
+
+def test_a_picture_that_cannot_be_fetched_is_not_answered(learned: World) -> None:
+    def fetch(_: Item) -> bytes:
+        raise BadItemError("it lies elsewhere")
+
+    model = Answering(learned.loop(), fetch)
+
+    assert model.answer([Item("", "image", uri="https://elsewhere.example.com/a.png")]) == [None]
+
+
+def test_it_follows_the_loop_to_a_new_model(learned: World) -> None:
+    model = answering(learned)
+    first = model.version()
+    learned.answer_all()
+    learned.tick()
+
+    (answer,) = model.answer([Item("", "text", text="owl again")])
+
+    assert answer is not None
+    assert answer.model_version == model.version() == learned.last().version
+    assert model.versions() == [model.version(), first]
