@@ -69,8 +69,7 @@ def start(component: Any, progress: Progress) -> None:
 def bring_down(stack: Stack) -> list[str]:
     """Stop what labelloop started; returns the components that were running."""
     annotator = stack.annotator
-    if stack.workspace.config.watch.port:
-        withdraw(stack.workspace, annotator)
+    withdraw(stack.workspace, annotator)
     if not hasattr(annotator, "down"):
         return []
     return ["annotator"] if annotator.down() else []

@@ -129,6 +129,7 @@ NESTED = (
     *(("stack", verb) for verb in ("export", "import", "up", "down")),
     *((kind, verb) for kind in KINDS for verb in ("register", "list", "update", "rename", "delete", "flavor")),
     *((kind, "flavor", "list") for kind in KINDS),
+    *(("ml-backend", verb) for verb in ("serve", "connect", "disconnect")),
 )
 
 
