@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from labelloop.backends.label_studio.client import Client
-from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL = "header.payload.signature"
@@ -98,7 +98,13 @@ def test_a_personal_token_that_is_refused_says_where_to_get_one(url: str) -> Non
 
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"),
-    [(400, BackendError, False), (500, BackendError, True), (503, BackendError, True)],
+    [
+        (400, BackendError, False),
+        (408, BackendError, True),
+        (429, BackendError, True),
+        (500, BackendError, True),
+        (503, BackendError, True),
+    ],
 )
 def test_a_failure_is_named_with_its_status(url: str, status: int, kind: type[BackendError], retryable: bool) -> None:
     Service.status, Service.said = status, b'{"detail": "no such column"}'
@@ -182,3 +188,41 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         Client(address, LEGACY)
 
     assert "https://label.example.com" in caught.value.hint
+
+
+def test_a_file_that_the_server_keeps_is_downloaded(url: str) -> None:
+    Service.said = b"\x89PNG and so on"
+
+    assert Client(url, LEGACY).download("/data/upload/1/a.png") == b"\x89PNG and so on"
+    assert Service.seen == [f"Token {LEGACY}"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://elsewhere.example.com/a.png",
+        "//elsewhere.example.com/a.png",
+        "file:///etc/passwd",
+        "s3://b/a.png",
+        "",
+        "/api/projects/1/export",
+        "/data/../api/projects",
+        "data/upload/a.png",
+    ],
+)
+def test_nothing_else_is_downloaded_with_our_token(url: str, path: str) -> None:
+    with pytest.raises(BadItemError, match="does not lie in Label Studio"):
+        Client(url, LEGACY).download(path)
+
+    assert Service.seen == []
+
+
+def test_a_file_that_is_gone_or_too_large_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labelloop.backends.label_studio.client._LARGEST_FILE", 10)
+    Service.said = b"x" * 11
+    with pytest.raises(BadItemError, match="is larger than 10 bytes"):
+        Client(url, LEGACY).download("/data/upload/1/a.png")
+
+    Service.status = 404
+    with pytest.raises(NotFoundError):
+        Client(url, LEGACY).download("/data/upload/1/a.png")

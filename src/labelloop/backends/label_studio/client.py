@@ -21,6 +21,8 @@ _RENEW_BEFORE = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _USUAL_LIFETIME = 300.0
 _LARGEST_FILE = 64 * 2**20
+_FILES = "/data/"
+_LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 
 
@@ -109,7 +111,7 @@ class Client:
         Raises:
             BadItemError: It lies elsewhere, or is larger than an image may be.
         """
-        if not path.startswith("/") or path.startswith("//"):
+        if not path.startswith(_FILES) or ".." in path:
             raise BadItemError(f"{path!r} does not lie in Label Studio", "add it with labelloop add")
         headers = {"Authorization": self._authorization()}
         try:
@@ -201,6 +203,8 @@ class Client:
             raise NotFoundError(where + _detail(answer), "it may have been deleted in Label Studio")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise BackendError(where + _detail(answer), "read the server's log, then try again", retryable=True)
+        if answer.status_code in _LATER:
+            raise BackendError(where + _detail(answer), "try again later", retryable=True)
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise BackendError(where + _detail(answer), "the request was refused as it is; nothing was stored")
         if not answer.content:
