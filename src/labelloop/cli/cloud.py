@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -229,6 +230,112 @@ def teardown_gcp(
     wanted = Wanted(bucket=bucket, project=project, secret=secret, identities=not endpoint or bool(iam_endpoint))
     account = GCP(wanted, app.stack.secrets_manager, endpoint=endpoint, iam_endpoint=iam_endpoint)
     _take_down(app, "gcp", bucket, account, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)
+
+
+_AZURE = _all(
+    click.option(
+        "--account", default="", metavar="NAME", help="The storage account [AZURE_STORAGE_ACCOUNT, or the secret's]."
+    ),
+    click.option(
+        "--resource-group", default="", metavar="NAME", help="Look up, or make, the account there, after az login."
+    ),
+    click.option("--subscription", default="", metavar="ID", help="Where the resource group is [the only one]."),
+    click.option("--secret", default="azure", show_default=True, help="Secret that keeps the account's key."),
+    click.option(
+        "--endpoint", default="", metavar="URL", help="A blob service with the account in it, such as Azurite's."
+    ),
+    click.option(
+        "--management", default="", metavar="URL", help="Another management interface, as other clouds of Azure have."
+    ),
+)
+
+
+@setup.command(name="azure")
+@_SETTING_UP
+@click.option("--region", default="", help="Where resource group and account are made, such as westeurope.")
+@_AZURE
+@pass_app
+def setup_azure(
+    app: App,
+    bucket: str,
+    prefix: str,
+    origin: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    register: bool,
+    region: str,
+    account: str,
+    resource_group: str,
+    subscription: str,
+    secret: str,
+    endpoint: str,
+    management: str,
+) -> None:
+    """Make a container of Azure Blob Storage ready for a loop.
+
+    Makes what is missing: with --resource-group, after az login, the group and the storage account; always the private
+    container, a CORS rule for the annotator's pages, and a secret with a key of the account. Without --resource-group
+    the account is there, and its key in AZURE_STORAGE_KEY or in the secret. Prints each change before making it.
+
+    Example:  labelloop cloud setup azure --account myloop --resource-group loops --region westeurope --bucket my-loop
+    """
+    from labelloop.cloud.azure import Wanted
+    from labelloop.cloud.azure_account import Azure
+    from labelloop.cloud.plan import check_prefix
+
+    wanted = Wanted(
+        bucket=bucket,
+        account=account or _azure_account(app, secret),
+        group=resource_group,
+        prefix=check_prefix(prefix),
+        region=region,
+        origins=_origins(app, origin),
+        secret=secret,
+    )
+    secrets = app.stack.secrets_manager
+    there = Azure(wanted, secrets, subscription=subscription, endpoint=endpoint, management=management)
+    _set_up(app, "azure", bucket, there, dry_run=dry_run, yes=yes, register=register)
+
+
+@teardown.command(name="azure")
+@_TAKING_DOWN
+@_AZURE
+@pass_app
+def teardown_azure(
+    app: App,
+    bucket: str,
+    dry_run: bool,
+    yes: bool,
+    delete_data: bool,
+    force: bool,
+    account: str,
+    resource_group: str,
+    subscription: str,
+    secret: str,
+    endpoint: str,
+    management: str,
+) -> None:
+    """Take away what setup made in Azure: our CORS rule, our notes, the secret.
+
+    The container stays, unless labelloop made it and --delete-data is given. Then a storage account and a resource
+    group that labelloop made go too, once nothing else is in them.
+    """
+    from labelloop.cloud.azure import Wanted
+    from labelloop.cloud.azure_account import Azure
+
+    wanted = Wanted(bucket=bucket, account=account or _azure_account(app, secret), group=resource_group, secret=secret)
+    secrets = app.stack.secrets_manager
+    there = Azure(wanted, secrets, subscription=subscription, endpoint=endpoint, management=management)
+    _take_down(app, "azure", bucket, there, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)
+
+
+def _azure_account(app: App, secret: str) -> str:
+    from labelloop.errors import NotFoundError
+
+    try:
+        return os.environ.get("AZURE_STORAGE_ACCOUNT") or app.stack.secrets_manager.get(secret).get("account_name", "")
+    except NotFoundError:
+        return ""
 
 
 def _origins(app: App, given: tuple[str, ...]) -> tuple[str, ...]:
