@@ -43,7 +43,8 @@ MEANINGS: Mapping[str, str] = {
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",
     "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
     "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
-    "loop.belief": "Which answer counts where an item has several: the newest, or the majority.",
+    "loop.belief": "Which answer counts where an item has several: the newest; what most say; what all say, else none; "
+    "or what is most probable given how reliable each person has been.",
     "loop.seed": "Of everything that is drawn. Same seed and same answers, same batches.",
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",

@@ -61,7 +61,7 @@ class LoopConfig(_Section):
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
     debounce: Annotated[float, Field(ge=0)] = 0.0
     cool_down: Annotated[float, Field(ge=0)] = 0.0
-    belief: Literal["newest", "majority"] = "newest"
+    belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
     seed: int = 0
 
 

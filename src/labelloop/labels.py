@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,7 +15,8 @@ from labelloop.types import Annotation, LabelSchema, Region
 if TYPE_CHECKING:
     import numpy as np
 
-Policy = Literal["newest", "majority"]
+Policy = Literal["newest", "majority", "unanimous", "weighted"]
+Reading = tuple[Annotation, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,22 @@ class Beliefs:
 
     names: Mapping[str, tuple[str, ...]]
     strange: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """People do not say the same about an item.
+
+    Attributes:
+        votes: Annotator -> her last word.
+        believed: What is believed nevertheless; None if nothing is.
+        tied: Whether no answer has more votes than every other one.
+    """
+
+    item_id: str
+    votes: Mapping[str, tuple[str, ...]]
+    believed: tuple[str, ...] | None
+    tied: bool
 
 
 def regions_of(schema: LabelSchema, names: Sequence[str]) -> tuple[Region, ...]:
@@ -107,40 +124,117 @@ def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: Poli
     Args:
         policy: `newest` believes the last annotation. `majority` gives every annotator one vote (their last
             annotation) and takes what most say: the label of a single choice, each label on its own for a
-            multiple choice; a tie goes to the newest annotation.
+            multiple choice; a tie goes to the newest annotation. `unanimous` believes what everybody says, and
+            nothing where they differ. `weighted` is `majority` for a single item; only among many does it show who is
+            reliable (`believe_all`).
 
     Raises:
         ConfigError: The policy is unknown.
     """
     if policy not in get_args(Policy):
         raise ConfigError(f"belief policy {policy!r} does not exist", f"choose one of: {', '.join(get_args(Policy))}")
-    readings: list[tuple[Annotation, tuple[str, ...]]] = []
+    readings, set_aside = _readings(schema, annotations)
+    if not readings:
+        return Belief(None, set_aside)
+    if policy == "newest":
+        return Belief(readings[-1][1], set_aside)
+    if policy == "unanimous":
+        said = set(_votes(readings).values())
+        return Belief(readings[-1][1] if len(said) == 1 else None, set_aside)
+    return Belief(_majority(schema, readings), set_aside)
+
+
+def _readings(schema: LabelSchema, annotations: Sequence[Annotation]) -> tuple[list[Reading], dict[str, str]]:
+    """What counts, oldest first, and what is set aside: annotation id -> why."""
+    readings: list[Reading] = []
     set_aside: dict[str, str] = {}
     for annotation in sorted((one for one in annotations if not one.skipped), key=_age):
         try:
             readings.append((annotation, _read(schema, annotation)))
         except ConfigError as error:
             set_aside[annotation.id] = error.message
-    readings = [reading for reading in readings if reading[0].ground_truth] or readings
-    if not readings:
-        return Belief(None, set_aside)
-    names = readings[-1][1] if policy == "newest" else _majority(schema, readings)
-    return Belief(names, set_aside)
+    return [reading for reading in readings if reading[0].ground_truth] or readings, set_aside
+
+
+def _votes(readings: Sequence[Reading]) -> dict[str, tuple[str, ...]]:
+    """Annotator -> her last word."""
+    return {annotation.annotator: names for annotation, names in readings}
 
 
 def believe_all(schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: Policy = "newest") -> Beliefs:
     """`believe`, for many items: item id -> everything people say about it now.
 
+    `weighted` gives the vote of an annotator the weight that her agreement with the others has earned her, by Dawid and
+    Skene's model; for a multiple choice each label is a question of its own. Ground truth counts, and teaches who is
+    reliable. Where two answers are equally probable, the newest annotation decides.
+
     Raises:
         ConfigError: The policy is unknown.
     """
     beliefs = {item_id: believe(schema, annotations, policy) for item_id, annotations in by_item.items()}
+    names = {item_id: belief.names for item_id, belief in beliefs.items() if belief.names is not None}
     return Beliefs(
-        names={item_id: belief.names for item_id, belief in beliefs.items() if belief.names is not None},
+        names=_weighted(schema, by_item, names) if policy == "weighted" else names,
         strange={
             item_id: "; ".join(belief.set_aside.values()) for item_id, belief in beliefs.items() if belief.set_aside
         },
     )
+
+
+def disagreements(
+    schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: Policy = "newest"
+) -> list[Disagreement]:
+    """The items about which people do not say the same, in the order they come; ground truth settles an item."""
+    believed = believe_all(schema, by_item, policy).names
+    found = []
+    for item_id, said in by_item.items():
+        votes = _votes(_readings(schema, said)[0])
+        counts = Counter(votes.values()).most_common(2)
+        if len(counts) == 2:
+            tied = counts[0][1] == counts[1][1]
+            found.append(Disagreement(item_id, votes, believed.get(item_id), tied))
+    return found
+
+
+def _weighted(
+    schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], majority: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The most probable labels of every item that has an answer."""
+    readings = {item_id: _readings(schema, by_item[item_id])[0] for item_id in majority}
+    if not schema.multiple:
+        return {
+            item_id: (schema.labels[column],)
+            for item_id, column in _most_probable(
+                readings, lambda names: schema.labels.index(names[0]), len(schema.labels)
+            ).items()
+        }
+    chosen: dict[str, tuple[str, ...]] = dict.fromkeys(readings, ())
+    for label in schema.labels:
+        says = _most_probable(readings, lambda names, label=label: int(label in names), 2)  # type: ignore[misc]
+        chosen = {item_id: (*names, label) if says[item_id] else names for item_id, names in chosen.items()}
+    return chosen
+
+
+def _most_probable(
+    readings: Mapping[str, Sequence[Reading]], class_of: Callable[[tuple[str, ...]], int], classes: int
+) -> dict[str, int]:
+    """Item id -> its most probable class."""
+    from labelloop.reliability import Vote, probable
+
+    people: dict[str, int] = {}
+    votes, known = [], {}
+    for row, said in enumerate(readings.values()):
+        for person, names in _votes(said).items():
+            votes.append(Vote(row, people.setdefault(person, len(people)), class_of(names)))
+        if said[-1][0].ground_truth:
+            known[row] = class_of(said[-1][1])
+    likely = probable(votes, len(readings), classes, known)
+    found = {}
+    for row, (item_id, said) in enumerate(readings.items()):
+        best = {int(column) for column in (likely[row] > likely[row].max() - 1e-9).nonzero()[0]}
+        newest = [class_of(names) for _, names in reversed(said) if class_of(names) in best]
+        found[item_id] = newest[0] if newest else min(best)
+    return found
 
 
 def targets(schema: LabelSchema, names: Sequence[Sequence[str]]) -> np.ndarray:
@@ -235,9 +329,9 @@ def _age(annotation: Annotation) -> tuple[Any, ...]:
     return annotation.updated_at, annotation.created_at, len(annotation.id), annotation.id
 
 
-def _majority(schema: LabelSchema, readings: Sequence[tuple[Annotation, tuple[str, ...]]]) -> tuple[str, ...]:
+def _majority(schema: LabelSchema, readings: Sequence[Reading]) -> tuple[str, ...]:
     """What most annotators say; `readings` come oldest first."""
-    votes = list({annotation.annotator: names for annotation, names in readings}.values())
+    votes = list(_votes(readings).values())
     newest = readings[-1][1]
     if schema.multiple:
         count = Counter(name for vote in votes for name in vote)

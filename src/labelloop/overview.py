@@ -153,6 +153,12 @@ def set_aside_in_words(strange: Mapping[str, str]) -> list[str]:
     return [*lines, f"... and {more} more answer(s) set aside; all of them with --json"] if more else lines
 
 
+def disagreements_as_dict(loop: Loop) -> list[Mapping[str, Any]]:
+    """Where people differ, for scripts."""
+    found = labels.disagreements(loop.schema, loop.ledger.answers.current(), loop.belief)
+    return [asdict(one) for one in found]
+
+
 def report_view(loop: Loop) -> ReportView:
     """Everything a report shows, from the ledger and the artifacts; a link to the annotator if it is up."""
     history = loop.ledger.rounds.all()

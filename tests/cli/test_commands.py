@@ -125,6 +125,7 @@ NESTED = (
     ("annotator", "dataset", "list"),
     ("annotator", "dataset", "stats"),
     ("annotator", "open"),
+    ("annotator", "disagreements"),
     *(("stack", verb) for verb in ("list", "describe", "get", "register", "copy", "set", "update", "rename", "delete")),
     *(("stack", verb) for verb in ("export", "import", "up", "down")),
     *((kind, verb) for kind in KINDS for verb in ("register", "list", "update", "rename", "delete", "flavor")),
@@ -486,6 +487,22 @@ def test_a_report_is_one_file(shell: Shell) -> None:
 
     assert said.code == 0
     assert "farm" in Path(said.json["report"]).read_text()
+
+
+def test_disagreements_are_listed_with_who_says_what(shell: Shell) -> None:
+    shell("tick")
+    shell.answer_all()
+    item_id = shell.annotator.open("farm", SCHEMA, create=False).present().pop()
+    shell.annotator.answer("farm", item_id, regions_of(SCHEMA, ["owl"]), annotator="bob@example.com")
+    shell.annotator.answer("farm", item_id, regions_of(SCHEMA, ["dog"]), annotator="cy@example.com")
+    shell("tick")
+
+    (one,) = shell("--json", "--set", "loop.belief=unanimous", "annotator", "disagreements").json
+    said = shell("annotator", "disagreements").out
+
+    assert (one["item_id"], one["believed"]) == (item_id, None)
+    assert one["votes"]["bob@example.com"] == ["owl"]
+    assert "bob@example.com: owl; cy@example.com: dog" in said
 
 
 def test_watch_until_done_records_each_round_for_scripts(shell: Shell) -> None:

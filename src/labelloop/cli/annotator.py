@@ -132,6 +132,32 @@ def _lines(numbers: Mapping[str, Any]) -> Iterator[str]:
             yield f"{title:<28} {value}"
 
 
+@annotator.command()
+@pass_app
+def disagreements(app: App) -> None:
+    """List the items about which people differ, who says what, and what is believed; * is a tie.
+
+    Reads the ledger only: it knows what the last tick has heard.
+    """
+    from labelloop.cli.render import show_json, table
+    from labelloop.overview import disagreements_as_dict
+
+    found = disagreements_as_dict(app.loop())
+    if app.as_json:
+        show_json(found)
+        return
+    rows = [
+        [
+            "*" if one["tied"] else "",
+            one["item_id"],
+            "; ".join(f"{who}: {', '.join(said) or 'none of them'}" for who, said in one["votes"].items()),
+            "nothing" if one["believed"] is None else ", ".join(one["believed"]) or "none of them",
+        ]
+        for one in found
+    ]
+    table(rows, ["", "item", "people say", "believed"])
+
+
 @annotator.command(name="open")
 @click.argument("item", default="")
 @click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")
