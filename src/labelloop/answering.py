@@ -68,7 +68,8 @@ class Answering:
             return [None] * len(items)
         known = self._loop.ledger.items.get([item.id for item in items if item.id])
         features = self._features([known.get(item.id, replace(item, id="")) for item in items])
-        features[[item.id in known and self._is_held_out(known[item.id]) for item in items]] = np.nan
+        held_out = self._held_out(list(known.values()))
+        features[[item.id in held_out for item in items]] = np.nan
         rows = [int(row) for row in np.flatnonzero(~np.isnan(features[:, 0]))]
         answers: list[Prediction | None] = [None] * len(items)
         if not rows:
@@ -137,9 +138,11 @@ class Answering:
         except NotFoundError as error:
             raise BadItemError(error.message, error.hint) from error
 
-    def _is_held_out(self, item: Item) -> bool:
+    def _held_out(self, items: Sequence[Item]) -> set[str]:
+        """The ids of those that are asked blind."""
         share, salt = self._loop.ledger.rounds.fact("holdout_share"), self._loop.ledger.rounds.fact("holdout_salt")
-        return share is not None and bool(holdout.held_out([item.group or item.id], share, str(salt))[0])
+        protected = holdout.held_out([item.group or item.id for item in items], share or 0.0, str(salt))
+        return {item.id for item, blind in zip(items, protected, strict=True) if blind}
 
     def _predictor(self, model: str) -> Predictor:
         if self._model is None or self._model[0] != model:
