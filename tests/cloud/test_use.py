@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from labelloop.cli import run
 from labelloop.cloud.plan import check_origins, check_prefix
 from labelloop.cloud.use import Use, commands, enlist, origins_of, stacks_using
 from labelloop.config import Workspace, load
@@ -122,3 +124,28 @@ def test_prefixes_end_with_a_slash(given: str, prefix: str) -> None:
 def test_prefixes_that_policies_would_read_as_patterns_are_refused(given: str) -> None:
     with pytest.raises(ConfigError, match="prefix"):
         check_prefix(given)
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "options"),
+    [
+        ("boto3", "s3", ("aws",)),
+        ("google.auth", "gcp", ("gcp", "--project", "p")),
+        ("azure.storage.blob", "azure", ("azure", "--account", "acc")),
+    ],
+)
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+    workspace: Workspace,
+    module: str,
+    extra: str,
+    options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "a2V5")
+
+    code = run(["-C", str(workspace.root), "cloud", "setup", *options, "--bucket", "bats", "--dry-run"])
+
+    assert code == 2
+    assert f"labelloop integration install {extra}" in capsys.readouterr().err

@@ -285,8 +285,12 @@ class AWS:
         for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
-            if objects:
-                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            left = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}) if objects else {}
+            for one in left.get("Errors", ()):
+                raise ConfigError(
+                    f"{one['Key']!r} in {self._wanted.url} cannot be deleted: {one['Code']}",
+                    "a lock, a retention rule or a missing s3:DeleteObjectVersion keeps it; lift that and run it again",
+                )
 
     def _delete_bucket(self) -> None:
         _or_none(self._s3.delete_bucket, Bucket=self._wanted.bucket)
