@@ -365,7 +365,7 @@ def _set_up(app: App, flavor: str, bucket: str, account: Cloud, *, dry_run: bool
 def _take_down(
     app: App, flavor: str, bucket: str, account: Cloud, *, dry_run: bool, yes: bool, delete_data: bool, force: bool
 ) -> None:
-    from labelloop.cloud.use import stacks_using
+    from labelloop.cloud.use import farewell, stacks_using
 
     users = stacks_using(app.workspace.config, flavor, account.url)
     if users and not force and not dry_run:
@@ -378,7 +378,8 @@ def _take_down(
         _preview(plan)
         _confirm(bucket)
     _carry_out(app, account, plan, dry_run=dry_run)
-    _conclude(app, account, plan, dry_run=dry_run, left=[])
+    gone = {change.arguments["name"] for change in plan.changes if change.step == "delete-secret"}
+    _conclude(app, account, plan, dry_run=dry_run, left=farewell(app.workspace.config, gone))
 
 
 def _preview(plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -98,6 +98,15 @@ def enlist(stack: Stack, workspace: Workspace, use: Use) -> None:
         stacks.update(root, stack.name, {"artifact-store": use.name})
     if _misses_media_secret(stack, workspace.config, use):
         components.update(root, "annotator", stack.config.annotator, {_MEDIA: use.media_secret}, [])
+
+
+def farewell(config: Config, secrets: Collection[str]) -> Sequence[str]:
+    """What is left to type once secrets are gone: no annotator reads a bucket with one of them any more."""
+    return [
+        f"labelloop annotator update {name} --unset {_MEDIA}"
+        for name, annotator in config.components("annotator").items()
+        if annotator.options.get(_MEDIA) in secrets
+    ]
 
 
 def _misses_media_secret(stack: Stack, config: Config, use: Use) -> bool:
