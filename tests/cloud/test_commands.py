@@ -142,7 +142,8 @@ def test_teardown_is_refused_while_a_stack_uses_the_bucket(shell: Shell) -> None
     assert "is the artifact store of stack 'default'" in said.err
     gone = shell.cloud("teardown", "--yes", "--force")
     assert gone.code == 0
-    assert "  labelloop annotator update default --unset media_secret" in gone.out
+    assert "  labelloop annotator update default --remove-attribute media_secret" in gone.out
+    assert shell("annotator", "update", "default", "--remove-attribute", "media_secret").code == 0
     assert shell.secrets.names() == []
 
 

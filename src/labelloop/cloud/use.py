@@ -103,7 +103,7 @@ def enlist(stack: Stack, workspace: Workspace, use: Use) -> None:
 def farewell(config: Config, secrets: Collection[str]) -> Sequence[str]:
     """What is left to type once secrets are gone: no annotator reads a bucket with one of them any more."""
     return [
-        f"labelloop annotator update {name} --unset {_MEDIA}"
+        f"labelloop annotator update {name} --remove-attribute {_MEDIA}"
         for name, annotator in config.components("annotator").items()
         if annotator.options.get(_MEDIA) in secrets
     ]
