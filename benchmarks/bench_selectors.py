@@ -1,6 +1,8 @@
 """Labels that each selector needs on eight real tasks, ours beside those of the peers that are installed.
 
 Run: python benchmarks/bench_selectors.py [--seeds 3] [--task mnist] [--strategy uherding] [--output curves.csv]
+     python benchmarks/bench_selectors.py --scale 100000 [--strategy uherding]      the time of choosing 100 items
+     python benchmarks/bench_selectors.py --read curves.csv --read more.csv         the tables again
 
 Everybody gets the same embeddings, test sets, wrong answers and head: logistic regression of one fixed strength. Tasks
 are those of tasks.py. The peers, scikit-activeml, small-text and modAL, are no dependencies: where they are not
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,14 +26,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tasks import Task, tasks
 
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Choose, Curve, Plan, Player, Standing, full_score, replay, world
+from labelloop.simulate.replay import (
+    Choose,
+    Curve,
+    Labelled,
+    Plan,
+    Player,
+    Standing,
+    World,
+    full_score,
+    ours,
+    replay,
+    world,
+)
 from labelloop.simulate.verdict import labels_to
 from labelloop.types import LabelSchema
+
+from tasks import Task, tasks
 
 OURS = (
     "random",
@@ -63,10 +79,18 @@ def main() -> None:
     options.add_argument("--task", action="append", help="this one only; may be repeated")
     options.add_argument("--strategy", action="append", help="this one only; may be repeated")
     options.add_argument("--output", type=Path, default=Path("selectors.csv"))
+    options.add_argument("--read", type=Path, action="append", help="replay nothing, print the tables of these curves")
+    options.add_argument("--scale", type=int, metavar="ITEMS", help="only time the choice of 100 from so many items")
     given = options.parse_args()
+    if given.read:
+        report(read(given.read))
+        return
     strategies: dict[str, Choose | None] = {**dict.fromkeys(OURS), **peers()}
     if given.strategy:
         strategies = {name: strategies.get(name) for name in given.strategy}
+    if given.scale:
+        scale(given.scale, strategies)
+        return
     with given.output.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("task", "strategy", "seed", "labels", "score", "full", "seconds"))
@@ -78,15 +102,15 @@ def main() -> None:
                     labels, score, seconds = row
                     writer.writerow((task.name, curve.selector, curve.seed, labels, score, curve.full, seconds))
                 file.flush()
-    report(read(given.output))
+    report(read([given.output]))
 
 
 def played(task: Task, strategies: Mapping[str, Choose | None], given: argparse.Namespace) -> Iterator[Curve]:
     """Every strategy with every seed on one task."""
     data = labelled(task.embeddings, task.answers, task.groups, fewest=2)
-    ours = tuple(name for name, choose in strategies.items() if choose is None) or ("random",)
+    named = tuple(name for name, choose in strategies.items() if choose is None) or ("random",)
     plan = Plan(
-        selectors=ours,
+        selectors=named,
         batch=given.batch,
         budget=given.budget,
         noise=task.noise,
@@ -105,12 +129,13 @@ def played(task: Task, strategies: Mapping[str, Choose | None], given: argparse.
             yield curve
 
 
-def read(path: Path) -> dict[str, dict[str, list[Curve]]]:
+def read(paths: list[Path]) -> dict[str, dict[str, list[Curve]]]:
     """Task -> strategy -> curves."""
     rows: dict[tuple[str, str, int], list[dict[str, str]]] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            rows.setdefault((row["task"], row["strategy"], int(row["seed"])), []).append(row)
+    for path in paths:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                rows.setdefault((row["task"], row["strategy"], int(row["seed"])), []).append(row)
     found: dict[str, dict[str, list[Curve]]] = {}
     for (task, strategy, seed), parts in rows.items():
         columns = zip(*((int(one["labels"]), float(one["score"]), float(one["seconds"])) for one in parts), strict=True)
@@ -120,13 +145,43 @@ def read(path: Path) -> dict[str, dict[str, list[Curve]]]:
     return found
 
 
+def scale(items: int, strategies: Mapping[str, Choose | None]) -> None:
+    """Seconds of choosing 100 of so many items x 384, ten labels, 500 answered; the median of three."""
+    rng = np.random.default_rng(0)
+    middles, head = rng.standard_normal((200, 384), np.float32), rng.standard_normal((384, 10), np.float32)
+    points = middles[rng.integers(200, size=items + 500)] + rng.standard_normal((items + 500, 384), np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    targets = np.eye(10, dtype=bool)[(points @ head).argmax(axis=1)]
+    data = Labelled(points, targets, tuple("abcdefghij"), np.arange(len(points)))
+    made = World(data, np.arange(len(points)), np.arange(1), targets)
+
+    def predict(features: np.ndarray) -> np.ndarray:
+        likely = np.exp(2 * features @ head)
+        shares: np.ndarray = likely / likely.sum(axis=1, keepdims=True)
+        return shares
+
+    now = Standing(made, np.arange(500), np.arange(500, len(points)), predict)
+    print(f"100 of {items:,} x 384; peak memory is of this process so far, the data included")
+    for name, choose in strategies.items():
+        plays = choose or ours(Plan(selectors=(name,), random_share=0.0), name)
+        taken = []
+        for seed in range(3):
+            began = time.perf_counter()
+            plays(now, 100, np.random.default_rng(seed))
+            taken.append(time.perf_counter() - began)
+            if taken[-1] > 20:
+                break
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{name:32}{np.median(taken):9.2f} s{peak:8.1f} GiB", flush=True)
+
+
 def report(found: Mapping[str, Mapping[str, list[Curve]]]) -> None:
     """Print median labels to 95 %, the area under the curve over random's, and the seconds of choosing a batch."""
     strategies = list(dict.fromkeys(name for by_name in found.values() for name in by_name))
     print(f"\nMedian labels to {TARGET:.0%} of the full score (- is beyond the budget)\n")
     _table(found, strategies, lambda curves, _: _whole(np.median([labels_to(one, TARGET) for one in curves])))
     print("\nMean score over the whole budget, over that of random\n")
-    _table(found, strategies, lambda curves, random: f"{_area(curves) / _area(random):.3f}")
+    _table(found, strategies, lambda curves, random: f"{_area(curves) / _area(random):.3f}" if random else "")
     print("\nMilliseconds to choose a batch, median\n")
     _table(
         found, strategies, lambda curves, _: f"{1e3 * np.median([s for one in curves for s in one.seconds[1:]]):.0f}"
@@ -140,7 +195,7 @@ def _table(
 ) -> None:
     print("| |" + "|".join(f" {task} " for task in found) + "|\n|" + "---|" * (len(found) + 1))
     for name in strategies:
-        cells = [cell(by_name[name], by_name["random"]) if name in by_name else "" for by_name in found.values()]
+        cells = [cell(one[name], one.get("random", [])) if name in one else "" for one in found.values()]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

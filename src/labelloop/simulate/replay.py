@@ -239,7 +239,7 @@ def replay(made: World, plan: Plan, player: Player, learner: Learner, choose: Ch
         choose: Chooses every batch instead of the selector, for comparing with what is not one of ours.
     """
     rng = np.random.default_rng([player.seed, 2])
-    choose = choose or _ours(plan, player.selector)
+    choose = choose or ours(plan, player.selector)
     asked = np.empty(0, np.intp)
     predict: Predict | None = None
     labels, scores, seconds = [], [], []
@@ -261,7 +261,7 @@ def _sizes(pool: int, plan: Plan) -> Iterator[int]:
         yield min(plan.batch, budget - start)
 
 
-def _ours(plan: Plan, name: str) -> Choose:
+def ours(plan: Plan, name: str) -> Choose:
     """As a loop with this selector in its configuration chooses."""
     first = name if name in SELF_STARTING else plan.cold_start
 
