@@ -176,12 +176,15 @@ def scale(items: int, strategies: Mapping[str, Choose | None]) -> None:
 
 
 def report(found: Mapping[str, Mapping[str, list[Curve]]]) -> None:
-    """Print median labels to 95 %, the area under the curve over random's, and the seconds of choosing a batch."""
+    """Print median labels to 95 %, the area under the curve over random's, and the milliseconds of choosing a batch.
+
+    A number in parentheses says that there are fewer seeds than of random. Areas are compared on the same seeds.
+    """
     strategies = list(dict.fromkeys(name for by_name in found.values() for name in by_name))
     print(f"\nMedian labels to {TARGET:.0%} of the full score (- is beyond the budget)\n")
-    _table(found, strategies, lambda curves, _: _whole(np.median([labels_to(one, TARGET) for one in curves])))
+    _table(found, strategies, lambda curves, random: _labels(curves) + _fewer(curves, random))
     print("\nMean score over the whole budget, over that of random\n")
-    _table(found, strategies, lambda curves, random: f"{_area(curves) / _area(random):.3f}" if random else "")
+    _table(found, strategies, _gained)
     print("\nMilliseconds to choose a batch, median\n")
     _table(
         found, strategies, lambda curves, _: f"{1e3 * np.median([s for one in curves for s in one.seconds[1:]]):.0f}"
@@ -203,12 +206,22 @@ def _seconds(curves: list[Curve]) -> float:
     return float(np.median([taken for one in curves for taken in one.seconds[1:]]))
 
 
-def _whole(labels: float) -> str:
+def _labels(curves: list[Curve]) -> str:
+    labels = np.median([labels_to(one, TARGET) for one in curves])
     return f"{labels:.0f}" if np.isfinite(labels) else "-"
 
 
-def _area(curves: list[Curve]) -> float:
-    return float(np.mean([np.mean(one.scores) for one in curves]))
+def _fewer(curves: list[Curve], random: list[Curve]) -> str:
+    return "" if len(curves) >= len(random) else f" ({len(curves)})"
+
+
+def _gained(curves: list[Curve], random: list[Curve]) -> str:
+    theirs = {one.seed: np.mean(one.scores) for one in random}
+    both = [(np.mean(one.scores), theirs[one.seed]) for one in curves if one.seed in theirs]
+    if not both:
+        return ""
+    ours, random_scores = np.mean(both, axis=0)
+    return f"{ours / random_scores:.3f}"
 
 
 def peers() -> dict[str, Choose | None]:

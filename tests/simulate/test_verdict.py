@@ -63,6 +63,13 @@ def test_what_random_does_not_reach_would_pay() -> None:
     assert "random does not get there" in words
 
 
+def test_random_that_does_not_get_there_counts_as_the_budget_at_least() -> None:
+    verdict = compared([50] * 5, [900] * 5)
+
+    assert verdict.summaries[1].needed[1].of_random == 0.5
+    assert rows(verdict)[1][4].startswith("under 0.50 x")
+
+
 def test_what_only_random_reaches_would_not_pay() -> None:
     assert "would not pay" in compared([900] * 5, [50] * 5).words[0]
 

@@ -22,7 +22,7 @@ class Needed:
     Attributes:
         labels: None where at least half of the seeds did not reach it within the budget.
         low, high: None where the bound lies beyond the budget.
-        of_random: This over what random needed, by seed; None without a baseline, or where either was not reached.
+        of_random: This over what random needed, by seed, at most; None without a baseline, or where neither got there.
         of_random_low, of_random_high: Its interval.
     """
 
@@ -122,11 +122,11 @@ def _needed(curves: Sequence[Curve], random: Sequence[Curve] | None, target: flo
     if random is None:
         return Needed(target, labels, low, high)
     theirs = np.asarray([labels_to(curve, target) for curve in random])
-    with np.errstate(invalid="ignore"):
-        ratios = ours / theirs
-    # Neither reached it: no one is better.
-    ratios[np.isnan(ratios)] = 1.0
-    reached = np.isfinite(ours).any() and np.isfinite(theirs).any()
+    # Random that did not get there needed more than the budget, so that this is the most the ratio can be.
+    spent = np.asarray([curve.labels[-1] for curve in random])
+    ratios = ours / np.minimum(theirs, spent)
+    ratios[np.isinf(ours) & np.isinf(theirs)] = 1.0
+    reached = np.isfinite(ours).any() or np.isfinite(theirs).any()
     return Needed(target, labels, low, high, *(_median(ratios) if reached else (None, None, None)))
 
 
@@ -190,6 +190,9 @@ def _row(one: Summary, verdict: Verdict) -> tuple[str, ...]:
     needed = [_counted(need) if need.labels is not None else f"over {verdict.budget}" for need in one.needed]
     at = one.needed[TARGETS.index(0.95)]
     share = "" if at.of_random is None else f"{at.of_random:.2f} x"
+    theirs = next((two.needed for two in verdict.summaries if two.selector == BASELINE), ())
+    if share and any(need.target == at.target and need.labels is None for need in theirs):
+        share = f"under {share}"
     if share and at.of_random_low is not None and at.of_random_high is not None:
         share += f" ({at.of_random_low:.2f} to {at.of_random_high:.2f})"
     return (one.selector, *needed, share, _share(one.final), f"{one.seconds:.2f} s")
