@@ -31,6 +31,7 @@ SUITES = {
     "tick": "bench_tick",
     "selection": "bench_selection",
     "stores": "bench_stores",
+    "intake": "bench_intake",
     "demo": "bench_demo",
 }
 """Name -> module, each with `figures(quick) -> Iterator[Figure]`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, islice
 from typing import Any
 
@@ -11,9 +12,9 @@ from labelloop.duplicates import Leaders
 from labelloop.errors import ConfigError
 from labelloop.ledger import Ledger
 from labelloop.media import copy_into_bucket
-from labelloop.places import Access, access_of
+from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, Progress, silent
-from labelloop.sources import Columns, Unreadable, read_items
+from labelloop.sources import Columns, Found, Known, Unreadable, read_changed
 from labelloop.types import Modality, NewItem
 
 BATCH = 2000
@@ -68,6 +69,8 @@ def take_in(
 ) -> Taken:
     """Read places and add what is new. Adding twice changes nothing; a killed add is completed by the next.
 
+    A file that became an item before is not opened again while listing says that it is the same.
+
     Args:
         store: The stack's artifact store. One in a bucket opens URLs in that bucket, and new pictures from elsewhere
             are copied into it, so that they can be shown to anybody.
@@ -79,13 +82,18 @@ def take_in(
     """
     access = access_of(store)
     with ledger.lease.held():
-        leaders = Leaders.from_rows(*ledger.items.fingerprints())
+        leaders = cache(lambda: Leaders.from_rows(*ledger.items.fingerprints()))  # only if anything is new
         before = ledger.items.count()
         new = seen = near = copied = 0
         unreadable: list[Unreadable] = []
-        for batch in _batches(places, modality, columns, access, progress):
+        found = chain.from_iterable(
+            read_changed(place, modality, ledger.items.unchanged, columns, access=access, progress=progress)
+            for place in places
+        )
+        for batch in _batches(found):
             items = [one for one in batch if isinstance(one, NewItem)]
             unreadable += [one for one in batch if isinstance(one, Unreadable)]
+            seen += sum(isinstance(one, Known) for one in batch)
             fresh = ledger.items.unknown([one.item.id for one in items])
             if modality == "image" and not dry_run:
                 copies = copy_into_bucket([one for one in items if one.item.id in fresh], access, progress)
@@ -93,26 +101,25 @@ def take_in(
                 unreadable += copies.unreadable
                 items = copies.applied(items)
                 fresh &= {one.item.id for one in items}
-            groups = leaders.group([(one.item.id, one.fingerprint) for one in items])
-            grouped = [replace(one, item=replace(one.item, group=groups[one.item.id])) for one in items]
-            near += sum(one.item.id in fresh and one.item.group != one.item.id for one in grouped)
+            strange = [(one.item.id, one.fingerprint) for one in items if one.item.id in fresh]
+            groups = leaders().group(strange) if strange else {}
+            near += sum(groups[item_id] != item_id for item_id, _ in strange)
             new += len(fresh)
             seen += len(items)
             if not dry_run:
-                ledger.items.add(grouped)
+                ledger.items.add([_grouped(one, groups) for one in items])
         if not seen:
             raise ConfigError(*_nothing(places, unreadable))
         return Taken(new, seen - new, near, before + new, tuple(unreadable), copied)
 
 
-def _batches(
-    places: Sequence[str], modality: Modality, columns: Columns, access: Access, progress: Progress
-) -> Iterator[list[NewItem | Unreadable]]:
-    found = chain.from_iterable(
-        read_items(place, modality, columns, access=access, progress=progress) for place in places
-    )
+def _batches(found: Iterator[Found | Known]) -> Iterator[list[Found | Known]]:
     while batch := list(islice(found, BATCH)):
         yield batch
+
+
+def _grouped(one: NewItem, groups: Mapping[str, str]) -> NewItem:
+    return replace(one, item=replace(one.item, group=groups.get(one.item.id, one.item.group)))
 
 
 def _nothing(places: Sequence[str], unreadable: Sequence[Unreadable]) -> tuple[str, str]:

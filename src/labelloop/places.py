@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile
 
 from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.stamps import stamp_of, stamp_of_file
 
 T = TypeVar("T")
 
@@ -61,6 +63,14 @@ def _bucket_of(url: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A file of a filesystem, with its stamp; empty where listing gives none."""
+
+    path: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A folder, glob or file as a person named it.
 
@@ -100,20 +110,21 @@ class Place:
             return Path(path).as_uri()
         return f"{protocol}://{path}::{self.outer}" if self.outer else str(self.fs.unstrip_protocol(path))
 
-    def walk(self, refused: list[tuple[str, str]]) -> Iterator[str]:
+    def walk(self, refused: list[tuple[str, str]]) -> Iterator[Listed]:
         """Every file below, folder by folder, in the order of names.
 
         Hidden files and folders are left out, and links to folders, which may lead in circles. A folder that cannot
         be listed is added to `refused`, with the reason.
         """
-        if hasattr(self.fs, "files_below"):
+        if hasattr(self.fs, "entries_below"):
             # the store's own bucket: pages of names in order, however many lie in one folder
-            below = self.fs.files_below(self.path)
-            yield from (path for path in below if "/." not in f"/{path.removeprefix(self.root).lstrip('/')}")
+            now = time.time()
+            below = (self._listed(one, now) for one in self.fs.entries_below(self.path))
+            yield from (one for one in below if "/." not in f"/{one.path.removeprefix(self.root).lstrip('/')}")
             return
         waiting = [self.path]
         while waiting:
-            folder = waiting.pop()
+            folder, now = waiting.pop(), time.time()
             try:
                 entries = sorted(self.fs.ls(folder, detail=True), key=_name)
             except OSError as error:
@@ -121,8 +132,34 @@ class Place:
                 continue
             # an object store may list the folder itself as an empty object
             visible = [one for one in entries if not _is_hidden(one) and _name(one) != folder.rstrip("/")]
-            yield from (_name(one) for one in visible if one["type"] != "directory")
+            yield from (self._listed(one, now) for one in visible if one["type"] != "directory")
             waiting += [_name(one) for one in reversed(visible) if one["type"] == "directory" and not one.get("islink")]
+
+    def matches(self) -> Sequence[Listed]:
+        """What fits the pattern, by the order of its names.
+
+        Raises:
+            BackendError: The filesystem does not answer.
+        """
+        now = time.time()
+        found = self.ask(lambda pattern: self.fs.glob(pattern, detail=True))
+        return [self._listed({**found[path], "name": path}, now) for path in sorted(found)]
+
+    def itself(self) -> Listed:
+        """The place as the one file that it is."""
+        now = time.time()
+        try:
+            entry = self.fs.info(self.path)
+        except REFUSALS:
+            return Listed(self.path, "")  # whoever reads it says what is wrong
+        return self._listed({**entry, "name": self.path}, now)
+
+    def _listed(self, entry: Mapping[str, Any], now: float) -> Listed:
+        path = _name(entry)
+        if self.outer:
+            return Listed(path, "")  # an archive may be another with the same times in it
+        here = protocol_of(self.fs) in ("file", "local")
+        return Listed(path, stamp_of_file(path, now) if here else stamp_of(entry, now))
 
     def ask(self, question: Callable[[str], T]) -> T:
         """Ask the filesystem something about `path`.
@@ -147,6 +184,7 @@ def open_place(where: str, access: Access = ALONE) -> Place:
         BackendError: The filesystem failed.
     """
     there = place_of(where, access)
+    there.fs.invalidate_cache()  # some filesystems remember what they listed before, for as long as the process lives
     if there.ask(there.fs.exists):
         return there
     if any(mark in there.path for mark in _GLOB):

@@ -12,21 +12,32 @@ import posixpath
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from io import BytesIO
-from itertools import chain
+from itertools import chain, islice
 from os import cpu_count
 from typing import Any, TypeVar
 
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError
-from labelloop.places import ALONE, REFUSALS, Access, Place, bytes_or_reason, ending, open_place, place_of, read_bytes
+from labelloop.places import (
+    ALONE,
+    REFUSALS,
+    Access,
+    Listed,
+    Place,
+    bytes_or_reason,
+    ending,
+    open_place,
+    place_of,
+    read_bytes,
+)
 from labelloop.protocols import Progress, silent
 from labelloop.tabular import READERS, BrokenRow, Row, rows
-from labelloop.types import Item, Modality, NewItem
+from labelloop.types import Item, Modality, NewItem, Seen
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -38,6 +49,7 @@ URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "
 
 _LONGEST_TEXT = 1_000_000
 _LONGEST_ID = 200
+_RECALLED = 1000
 _THREADS = min(16, 4 * (cpu_count() or 1))
 
 
@@ -58,7 +70,21 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file that has not changed since it became an item; it was not opened."""
+
+    item_id: str
+
+
 Found = NewItem | Unreadable
+
+Recall = Callable[[Sequence[Seen]], Mapping[str, str]]
+"""Says which of some files are known not to have changed: address -> id of the item."""
+
+
+def _nothing_known(seen: Sequence[Seen]) -> Mapping[str, str]:
+    return {}
 
 
 def content_id(content: bytes | str) -> str:
@@ -88,11 +114,29 @@ def read_items(
         ConfigError: The place holds nothing of the kind, or the column to read cannot be guessed.
         BackendError: The filesystem behind the URL failed.
     """
+    found = read_changed(where, modality, _nothing_known, columns, access=access, progress=progress)
+    return (one for one in found if not isinstance(one, Known))
+
+
+def read_changed(
+    where: str,
+    modality: Modality,
+    recall: Recall,
+    columns: Columns | None = None,
+    *,
+    access: Access = ALONE,
+    progress: Progress = silent,
+) -> Iterator[Found | Known]:
+    """As `read_items`, but files that have not changed since they became items are not opened.
+
+    Args:
+        recall: What is remembered; asked about many files at once. Rows of tables are read always.
+    """
     place = open_place(where, access)
-    return _watched(place, _read(place, modality, columns or Columns()), modality, progress)
+    return _watched(place, _read(place, modality, recall, columns or Columns()), modality, progress)
 
 
-def _watched(place: Place, found: Iterable[Found], modality: Modality, progress: Progress) -> Iterator[Found]:
+def _watched(place: Place, found: Iterable[T], modality: Modality, progress: Progress) -> Iterator[T]:
     done = 0
     what = f"reading {place.where}"
     for done, one in enumerate(found, start=1):
@@ -105,41 +149,48 @@ def _watched(place: Place, found: Iterable[Found], modality: Modality, progress:
         )
 
 
-def _read(place: Place, modality: Modality, columns: Columns) -> Iterator[Found]:
-    files = _single_files if modality == "image" else _text_files
+def _read(place: Place, modality: Modality, recall: Recall, columns: Columns) -> Iterator[Found | Known]:
     if place.is_glob:
-        paths = place.ask(place.fs.glob)
-        yield from _read_files(place, paths, modality, columns)
+        yield from _read_listed(place, place.matches(), modality, recall, columns)
     elif place.ask(place.fs.isdir):
         refused: list[tuple[str, str]] = []
-        yield from files(place, (path for path in place.walk(refused) if ending(path) in _endings(modality)))
+        yield from _read_files(place, place.walk(refused), modality, recall)
         yield from (Unreadable(*one) for one in refused)
     else:
-        yield from _read_files(place, [place.path], modality, columns)
+        yield from _read_listed(place, [place.itself()], modality, recall, columns)
 
 
-def _read_files(place: Place, paths: Iterable[str], modality: Modality, columns: Columns) -> Iterator[Found]:
-    files = _single_files if modality == "image" else _text_files
-    paths = sorted(paths)
-    shown = [path for path in paths if not posixpath.basename(path).startswith(".")]
-    yield from files(place, (path for path in shown if ending(path) in _endings(modality)))
-    for path in shown:
-        if ending(path) in READERS:
-            yield from _read_table(place, path, modality, columns)
+def _read_listed(
+    place: Place, listed: Sequence[Listed], modality: Modality, recall: Recall, columns: Columns
+) -> Iterator[Found | Known]:
+    shown = [one for one in listed if not posixpath.basename(one.path).startswith(".")]
+    yield from _read_files(place, shown, modality, recall)
+    for one in shown:
+        if ending(one.path) in READERS:
+            yield from _read_table(place, one.path, modality, columns)
 
 
-def _text_files(place: Place, paths: Iterable[str]) -> Iterator[Found]:
-    for path, raw in _parallel(lambda path: (path, bytes_or_reason(place.fs, path)), paths):
-        name = place.relative(path)
-        yield Unreadable(name, raw) if isinstance(raw, str) else _text_item(name, _decoded(raw), {"file": name})
+def _read_files(place: Place, listed: Iterable[Listed], modality: Modality, recall: Recall) -> Iterator[Found | Known]:
+    """The files of the kind, some at a time: those that are known, then those that must be read."""
+    read = _image_file if modality == "image" else _text_file
+    wanted = (one for one in listed if ending(one.path) in _endings(modality))
+    while some := {place.uri(one.path): one for one in islice(wanted, _RECALLED)}:
+        known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
+        yield from (Known(known[uri]) for uri in some if uri in known)
+        unread = [(one.path, Seen(uri, one.stamp)) for uri, one in some.items() if uri not in known]
+        yield from _parallel(lambda file: read(place, *file), unread)
 
 
-def _single_files(place: Place, paths: Iterable[str]) -> Iterator[Found]:
-    def read(path: str) -> Found:
-        name = place.relative(path)
-        return _image_item(place, path, name, {"file": name})
+def _text_file(place: Place, path: str, seen: Seen) -> Found:
+    name, raw = place.relative(path), bytes_or_reason(place.fs, path)
+    found = Unreadable(name, raw) if isinstance(raw, str) else _text_item(name, _decoded(raw), {"file": name})
+    return found if isinstance(found, Unreadable) else replace(found, seen=seen)
 
-    return _parallel(read, paths)
+
+def _image_file(place: Place, path: str, seen: Seen) -> Found:
+    name = place.relative(path)
+    found = _image_item(place, path, name, {"file": name})
+    return found if isinstance(found, Unreadable) else replace(found, seen=seen)
 
 
 def _image_item(place: Place, path: str, name: str, meta: Mapping[str, Any]) -> Found:

@@ -43,11 +43,30 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was listed.
+
+    Attributes:
+        uri: Its address.
+        stamp: What is different once the file has changed; empty where nothing tells.
+    """
+
+    uri: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item as it was found in a source, with what near-duplicate search compares."""
+    """An item as it was found in a source.
+
+    Attributes:
+        fingerprint: What near-duplicate search compares.
+        seen: The file it was read from; None for a row of a table.
+    """
 
     item: Item
     fingerprint: bytes
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from labelloop.ledger import Ledger, connect, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.items import Chunk
 from labelloop.ledger.rounds import Round
-from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction
+from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction, Seen
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -289,3 +289,52 @@ def test_a_password_in_the_url_never_shows() -> None:
         open_ledger("postgresql+psycopg://me:hunter2@127.0.0.1:1/x?connect_timeout=1", "pets")
 
     assert "hunter2" not in str(refused.value)
+
+
+def seen_as(item_id: str, uri: str, stamp: str) -> NewItem:
+    (one,) = new(item_id)
+    return NewItem(one.item, one.fingerprint, Seen(uri, stamp))
+
+
+def test_files_are_remembered_by_their_stamp(ledger: Ledger) -> None:
+    long = "file:///" + "x" * 5000
+    ledger.items.add([seen_as("a", "s3://b/a", "1"), seen_as("b", "s3://b/b", ""), seen_as("c", long, "3")])
+
+    found = ledger.items.unchanged(
+        [Seen("s3://b/a", "1"), Seen("s3://b/b", ""), Seen(long, "3"), Seen("s3://b/d", "4")]
+    )
+
+    assert found == {"s3://b/a": "a", long: "c"}
+    assert ledger.items.unchanged([Seen("s3://b/a", "2")]) == {}
+
+
+def test_a_file_that_is_another_item_now_is_remembered_as_that(ledger: Ledger) -> None:
+    ledger.items.add([seen_as("a", "s3://b/a", "1")])
+    ledger.items.add([seen_as("b", "s3://b/a", "2")])
+
+    assert ledger.items.unchanged([Seen("s3://b/a", "2")]) == {"s3://b/a": "b"}
+    assert ledger.items.unchanged([Seen("s3://b/a", "1")]) == {}
+
+
+def test_more_files_than_one_statement_takes_are_looked_up(ledger: Ledger) -> None:
+    ledger.items.add([seen_as(f"i{n}", f"s3://b/{n}", "1") for n in range(1200)])
+
+    assert len(ledger.items.unchanged([Seen(f"s3://b/{n}", "1") for n in range(1300)])) == 1200
+
+
+def test_a_ledger_from_before_files_were_remembered_opens_with_its_items(url: str) -> None:
+    older = open_ledger(url, "pets")
+    older.items.add(new("a"))
+    older.close()
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE seen")
+        connection.exec_driver_sql("UPDATE labelloop_version SET number = 1")
+    engine.dispose()
+
+    opened = open_ledger(url, "pets")
+    opened.items.add([seen_as("a", "s3://b/a", "1")])
+    found = opened.items.unchanged([Seen("s3://b/a", "1")])
+    opened.close()
+
+    assert found == {"s3://b/a": "a"}

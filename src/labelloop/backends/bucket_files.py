@@ -77,8 +77,12 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
 
     def files_below(self, path: str) -> Iterator[str]:
         """Every file below a folder, by the order of its name, a page at a time."""
+        yield from (str(one["name"]) for one in self.entries_below(path))
+
+    def entries_below(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every file below a folder as `info` gives it, by the order of its name, a page at a time."""
         for page in self._pages(self._name(path), _PAGE):
-            yield from (self._path(one["path"]) for one in page if not one["path"].endswith("/"))
+            yield from (self._entry(one) for one in page if not one["path"].endswith("/"))
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
@@ -89,14 +93,10 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
         found = [self._entry(one) for page in self._pages(self._name(path), _PAGE) for one in page]
         return {one["name"]: one for one in found} if detail else [one["name"] for one in found]
 
-    def glob(self, path: str, maxdepth: int | None = None, **_: Any) -> list[str]:
-        """The files that match a pattern, by the order of their names."""
-        pattern = self._strip_protocol(path)
-        magic = _GLOB.search(pattern)
-        if magic is None:
-            return [pattern] if self.exists(pattern) else []
-        matches = re.compile(glob_translate(pattern)).match
-        return [one for one in self.files_below(posixpath.dirname(pattern[: magic.start()])) if matches(one)]
+    def glob(self, path: str, maxdepth: int | None = None, detail: bool = False, **_: Any) -> Any:
+        """The files that match a pattern, by the order of their names; with `detail`, name -> what `info` gives."""
+        found = {str(one["name"]): one for one in self._matching(self._strip_protocol(path))}
+        return found if detail else list(found)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The bytes of a file, or some of them."""
@@ -117,6 +117,14 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
         if mode != "rb":
             raise NotImplementedError("files of a bucket are opened for reading; write them with pipe_file")
         return self.store.open(self._name(path))
+
+    def _matching(self, pattern: str) -> Iterator[dict[str, Any]]:
+        magic = _GLOB.search(pattern)
+        if magic is None:
+            return iter([self.info(pattern)] if self.exists(pattern) else [])
+        matches = re.compile(glob_translate(pattern)).match
+        below = self.entries_below(posixpath.dirname(pattern[: magic.start()]))
+        return (one for one in below if matches(str(one["name"])))
 
     def _type(self, path: str) -> str:
         try:

@@ -53,7 +53,8 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
     """Add items to be labelled.
 
     PLACES are folders, globs, CSV / JSONL / Parquet tables, or any URL that fsspec reads. An item is known by its
-    content: adding twice changes nothing. What cannot be read is reported, counted and skipped.
+    content: adding twice changes nothing, and reads only files that are new or have changed. What cannot be read is
+    reported, counted and skipped.
 
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column body
     """

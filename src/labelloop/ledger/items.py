@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from labelloop.ledger import _sql
-from labelloop.ledger.tables import embedded, items
-from labelloop.types import Item, NewItem
+from labelloop.ledger.tables import embedded, items, seen
+from labelloop.types import Item, NewItem, Seen
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,33 @@ class ItemBook:
         self._dataset = dataset
 
     def add(self, new: Sequence[NewItem]) -> int:
-        """Add items that are not there yet; returns how many were new. Known ids are left alone."""
+        """Add items that are not there yet; returns how many were new. Known ids are left alone.
+
+        The files they were read from are remembered for `unchanged`.
+        """
         with self._engine.begin() as connection:
             position = self._count(connection)
             unknown = self._unknown(connection, [one.item.id for one in new])
             fresh = {one.item.id: one for one in new if one.item.id in unknown}
             rows = [self._row(one, position + offset) for offset, one in enumerate(fresh.values())]
             _sql.upsert(connection, items, rows)
+            files = [self._file(one.seen, one.item.id) for one in new if one.seen and one.seen.stamp]
+            _sql.upsert(connection, seen, files, update=["stamp", "item_id"])
         return len(rows)
+
+    def unchanged(self, files: Sequence[Seen]) -> dict[str, str]:
+        """Those files that were read before and have the same stamp still: address -> id of the item."""
+        asked = {_address(one.uri): one for one in files}
+        found: dict[str, str] = {}
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(list(asked)):
+                query = select(seen.c.address, seen.c.stamp, seen.c.item_id).where(
+                    seen.c.dataset == self._dataset, seen.c.address.in_(some)
+                )
+                for address, stamp, item_id in connection.execute(query):
+                    if stamp == asked[address].stamp:
+                        found[asked[address].uri] = item_id
+        return found
 
     def unknown(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that no item has."""
@@ -175,6 +195,14 @@ class ItemBook:
             unknown.difference_update(connection.scalars(query))
         return unknown
 
+    def _file(self, file: Seen, item_id: str) -> dict[str, str]:
+        return {
+            "dataset": self._dataset,
+            "address": _address(file.uri),
+            "stamp": file.stamp,
+            "item_id": item_id,
+        }
+
     def _row(self, new: NewItem, position: int) -> dict[str, Any]:
         item = new.item
         return {
@@ -190,6 +218,10 @@ class ItemBook:
             "meta": dict(item.meta),
             "problem": None,
         }
+
+
+def _address(uri: str) -> str:
+    return blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _item(row: Row[Any]) -> Item:

@@ -46,6 +46,15 @@ items = Table(
     Index("items_position", "dataset", "position", unique=True),
 )
 
+seen = Table(
+    "seen",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("address", String, primary_key=True),  # a digest of the URI, which may be longer than an index takes
+    Column("stamp", String, nullable=False),
+    Column("item_id", String, nullable=False),
+)
+
 questions = Table(
     "questions",
     metadata,
@@ -142,7 +151,11 @@ def _first(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first]
+def _seen(connection: Connection) -> None:
+    seen.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 
