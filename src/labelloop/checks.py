@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from labelloop.config import LoopConfig, Workspace
@@ -112,7 +112,7 @@ def _prove_store(store: ArtifactStore) -> str:
     with store.read("check/probe") as body:
         if body.read() != b"labelloop":
             raise BackendError("the artifact store gave back other bytes than were written", "check its disk or bucket")
-    return f"{store!r}: written and read back"
+    return f"{_brief(store)}: written and read back"
 
 
 def _can_be_read(store: ArtifactStore) -> bool:
@@ -123,8 +123,16 @@ def _can_be_read(store: ArtifactStore) -> bool:
     return True
 
 
+def _brief(component: Any) -> str:
+    """A component in few words: its class, and what was chosen; never a secret, as its repr has none either."""
+    if not is_dataclass(component):
+        return repr(component)
+    chosen = [f for f in fields(component) if f.repr and getattr(component, f.name) not in ("", f.default)]
+    return " ".join([type(component).__name__, *(f"{f.name}={getattr(component, f.name)}" for f in chosen)])
+
+
 def _prove_secrets(secrets: SecretsManager) -> str:
-    return f"{secrets!r}: {len(secrets.names())} secret(s)"
+    return f"{_brief(secrets)}: {len(secrets.names())} secret(s)"
 
 
 def _prove_orchestrator(orchestrator: Orchestrator) -> str:

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +44,7 @@ class LocalSecretsManager:
 
     path: str = ""
     key_file: str = ""
-    home: Path | None = None
+    home: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.path and self.home is None:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +35,7 @@ class LocalArtifactStore:
     """
 
     path: str = ""
-    home: Path | None = None
+    home: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.path and self.home is None:

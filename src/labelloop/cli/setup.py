@@ -29,15 +29,17 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
     """
     from labelloop.cli.output import show
+    from labelloop.config import FILE, load
     from labelloop.workspace import create
 
     root = app.folder.resolve() if app.folder else Path.cwd()
     chosen = {"name": name, "modality": modality, "task": task, "labels": _split(labels)}
     created = create(root, {key: value for key, value in chosen.items() if value})
+    labelled = bool(load(root).config.dataset.labels)
     show(
         {"workspace": str(root), "created": created},
-        f"{'created' if created else 'kept'} {root / 'labelloop.toml'}\n"
-        f"next: {'labelloop add FOLDER' if labels else 'set the labels in labelloop.toml, then labelloop add FOLDER'}",
+        f"{'created' if created else 'kept'} {root / FILE}\n"
+        f"next: {'labelloop add FOLDER' if labelled else f'set the labels in {FILE}, then labelloop add FOLDER'}",
         as_json=app.as_json,
     )
 
