@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -13,8 +14,8 @@ import pytest
 
 from labelloop.cli import run
 from labelloop.config import load
-from labelloop.errors import BackendError, NotFoundError
-from labelloop.examples import HERE, PROJECTS, pull, remove
+from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.examples import HERE, PROJECTS, find, pull, remove
 from labelloop.intake import take_in
 from labelloop.ledger import open_ledger
 from labelloop.sources import Columns
@@ -85,22 +86,117 @@ def test_force_writes_the_examples_files_anew_and_keeps_the_others(here: Path) -
     assert (where / ".labelloop" / "ledger.db").read_text() == "state"
 
 
-def test_a_pull_that_is_killed_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
-    code = (
-        "import os, shutil, signal, sys; from pathlib import Path; import labelloop.examples as examples\n"
-        "copy, count = shutil.copy2, [0]\n"
-        "def dying(*args, **options):\n"
-        "    count[0] += 1\n"
-        "    if count[0] == 20: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return copy(*args, **options)\n"
-        "shutil.copytree.__defaults__ = (False, None, dying, False, False)\n"
-        "examples.pull('label_studio_annotation', Path(sys.argv[1]))\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode
+DYING = """
+import os, signal, sys
+from pathlib import Path
+import labelloop.examples as examples
 
-    assert killed == -signal.SIGKILL
-    assert not (tmp_path / "label_studio_annotation").exists()
-    assert pull("label_studio_annotation", tmp_path).is_dir()
+doing, left = sys.argv[3], [int(sys.argv[4])]
+def dying(event, _):
+    if event == doing:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(dying)
+there = Path(sys.argv[1])
+examples.pull(sys.argv[2], there, force=True) if sys.argv[5] == "pull" else examples.remove(there / sys.argv[2])
+"""
+"""Pulls or removes an example, and is killed as it does the nth thing of a kind."""
+
+SMALL, LARGE = "own_step_learner_selector", "label_studio_annotation"
+
+
+def killed(into: Path, name: str, doing: str, nth: int, verb: str = "pull") -> bool:
+    command = [sys.executable, "-c", DYING, str(into), name, doing, str(nth), verb]
+    return subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_pull_that_is_killed_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
+    assert killed(tmp_path, LARGE, "shutil.copyfile", 20)
+
+    assert not (tmp_path / LARGE).exists()
+    assert pull(LARGE, tmp_path).is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [LARGE]
+
+
+def used(into: Path) -> Path:
+    """An example that somebody has worked in."""
+    where = pull(SMALL, into)
+    for path in (where / "mine.py", where / "README.md", where / "images" / "scan-60.png"):
+        path.write_text("changed")
+    (where / ".labelloop" / "artifacts").mkdir(parents=True)
+    for name in (".labelloop/ledger.db", ".labelloop/artifacts/one", "notes.txt", "images/my-own.png"):
+        (where / name).write_text("my own")
+    return where
+
+
+def ages(where: Path) -> set[str]:
+    """Whether the example's own files are the old ones, the new ones, or some of each."""
+    theirs = ("mine.py", "README.md", "images/scan-60.png")
+    return {"old" if (where / name).read_bytes() == b"changed" else "new" for name in theirs}
+
+
+@pytest.mark.parametrize(
+    ("doing", "nth", "age"),
+    [
+        ("shutil.copyfile", 1, "old"),
+        ("shutil.copyfile", 60, "old"),
+        ("os.rename", 1, "old"),
+        ("os.rename", 2, "between"),
+        ("os.rename", 3, "between"),
+        ("os.rename", 4, "between"),
+        ("os.rename", 5, "between"),
+        ("os.remove", 1, "new"),
+        ("os.remove", 9, "new"),
+        ("os.rmdir", 1, "new"),
+    ],
+)
+def test_a_forced_pull_that_is_killed_leaves_the_old_or_the_new_and_all_that_is_the_users(
+    tmp_path: Path, doing: str, nth: int, age: str
+) -> None:
+    where = used(tmp_path)
+
+    assert killed(tmp_path, SMALL, doing, nth)
+
+    assert (ages(where) if where.exists() else {"between"}) == {age}
+    with pytest.raises(ConfigError, match="exists already"):
+        pull(SMALL, tmp_path)
+    assert ages(where) == {"old" if age == "old" else "new"}
+    assert [path.name for path in tmp_path.iterdir()] == [SMALL]
+    for name in (".labelloop/ledger.db", ".labelloop/artifacts/one", "notes.txt", "images/my-own.png"):
+        assert (where / name).read_text() == "my own"
+
+
+def test_a_removal_that_is_killed_is_completed_by_the_next_pull_or_removal(tmp_path: Path) -> None:
+    used(tmp_path)
+
+    assert killed(tmp_path, SMALL, "os.remove", 9, "remove")
+
+    assert not (tmp_path / SMALL).exists()
+    with pytest.raises(NotFoundError, match="there is no example at"):
+        find(SMALL, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_somebody_put_in_the_place_of_a_killed_pull_is_not_taken_for_it(tmp_path: Path) -> None:
+    where = used(tmp_path)
+    assert killed(tmp_path, SMALL, "os.rename", 2)
+    where.mkdir()
+    (where / "theirs").write_text("")
+
+    with pytest.raises(ConfigError, match="exists already"):
+        pull(SMALL, tmp_path)
+
+    assert files_of(where) == {"theirs"}
+    assert next(tmp_path.glob(f".{SMALL}-*/old/notes.txt")).read_text() == "my own"
+
+
+def test_two_pulls_at_once_are_one_after_the_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: pull(LARGE, tmp_path, force=True), range(2)))
+
+    assert files_of(done[0]) == files_of(HERE / LARGE)
+    assert [path.name for path in tmp_path.iterdir()] == [LARGE]
 
 
 def test_remove_asks_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

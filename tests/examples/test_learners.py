@@ -77,6 +77,13 @@ class TestFineTunedHead(LearnerContract):
 
 
 @MINE
+class TestNearestMean(LearnerContract):
+    @pytest.fixture
+    def learner(self, module: Any) -> Any:
+        return module.NearestMean(SCHEMA)
+
+
+@MINE
 class TestLeastAlike(SelectorContract):
     @pytest.fixture
     def selector(self, module: Any) -> Any:

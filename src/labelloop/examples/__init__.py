@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +25,16 @@ FOLDER = "labelloop_examples"
 """Where examples are put."""
 
 HERE = Path(__file__).resolve().parent
+NEW, OLD = "new", "old"
 
 
 def pull(name: str, into: Path, *, force: bool = False) -> Path:
-    """Copy an example into the folder `into`; where it is now. A pull that was killed leaves nothing, or the whole.
+    """Copy an example into the folder `into`; where it is now.
+
+    Killed anywhere, it leaves the example as it was or the whole new one; the next puts in order what it left beside.
 
     Args:
-        force: Write the files of an example that is there anew, one by one; files of your own, and what labelloop keeps
-            there, stay.
+        force: Write an example that is there anew; files of your own, and what labelloop keeps there, stay.
 
     Raises:
         NotFoundError: There is no such example.
@@ -38,19 +42,14 @@ def pull(name: str, into: Path, *, force: bool = False) -> Path:
         BackendError: The folder cannot be written.
     """
     target = into / _known(name)
-    if target.exists() and not force:
-        raise ConfigError(
-            f"{target} exists already", f"labelloop example pull {name} --force writes the example's files anew"
-        )
     with _explained(into):
         into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=into, prefix=f".{name}-") as aside:
-            whole = Path(aside) / name
-            shutil.copytree(HERE / name, whole, ignore=shutil.ignore_patterns("__pycache__", STATE))
-            if target.exists():
-                _overwrite(whole, target)
-            else:
-                whole.rename(target)
+        with _alone_in(into):
+            _put_in_order(target)
+            if target.exists() and not force:
+                hint = f"labelloop example pull {name} --force writes the example's files anew"
+                raise ConfigError(f"{target} exists already", hint)
+            _exchange(target, HERE / name)
     return target
 
 
@@ -60,8 +59,12 @@ def find(name: str, into: Path) -> Path:
     Raises:
         NotFoundError: There is no such example, or it is not there.
         ConfigError: Its Label Studio is running.
+        BackendError: The folder cannot be written.
     """
     target = into / _known(name)
+    if into.is_dir():
+        with _explained(into), _alone_in(into):
+            _put_in_order(target)
     if not target.is_dir():
         raise NotFoundError(f"there is no example at {target}", f"labelloop example pull {name}")
     if (target / STATE / "label-studio" / "server.json").exists() and _is_up(target):
@@ -75,8 +78,9 @@ def remove(target: Path) -> None:
     Raises:
         BackendError: The folder cannot be written.
     """
-    with _explained(target.parent), tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as aside:
-        target.rename(Path(aside) / target.name)
+    with _explained(target.parent), _alone_in(target.parent):
+        target.rename(_aside(target) / "removed")
+        _put_in_order(target)
 
 
 def pulled(into: Path) -> Sequence[str]:
@@ -94,13 +98,53 @@ def _is_up(target: Path) -> bool:
     return Stack(load(target.resolve(), {})).annotator.describe().state != "down"
 
 
-def _overwrite(whole: Path, target: Path) -> None:
-    for path in sorted(whole.rglob("*")):
-        there = target / path.relative_to(whole)
-        if path.is_dir():
-            there.mkdir(exist_ok=True)
+def _exchange(target: Path, source: Path) -> None:
+    """Put a copy of `source` where `target` is; renames alone come between the old and the new."""
+    aside = _aside(target)
+    try:
+        shutil.copytree(source, aside / NEW, ignore=shutil.ignore_patterns("__pycache__", STATE))
+        if target.exists():
+            target.rename(aside / OLD)
         else:
-            path.replace(there)
+            (aside / NEW).rename(target)
+    finally:
+        _put_in_order(target)
+
+
+def _put_in_order(target: Path) -> None:
+    """Complete an exchange that has begun, and delete what whoever was killed left beside."""
+    for aside in target.parent.glob(f".{target.name}-*"):
+        if (aside / OLD).exists() and (aside / NEW).exists():
+            if target.exists():
+                continue  # somebody put it there since; what is aside may be all that is left of the user's
+            _bring_over(aside / OLD, aside / NEW)
+            (aside / NEW).rename(target)
+        shutil.rmtree(aside)
+
+
+def _bring_over(old: Path, new: Path) -> None:
+    """Move what only the old folder has: files of the user, and what labelloop keeps."""
+    for path in list(old.iterdir()):
+        there = new / path.name
+        if not there.exists():
+            path.rename(there)
+        elif path.is_dir() and not path.is_symlink():
+            _bring_over(path, there)
+
+
+def _aside(target: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time; whoever is killed lets go."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

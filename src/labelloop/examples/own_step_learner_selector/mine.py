@@ -86,7 +86,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class NearestMean:
-    """A learner: which label's mean is nearest? Its fields are the options under [learner].
+    """A learner: is the mean image with a label nearer, or that of the others? Its fields are the options of [learner].
 
     Args:
         schema: What people are asked; given by labelloop.
@@ -103,17 +103,22 @@ class NearestMean:
 
     def train(self, examples: Examples, out: Path) -> None:
         """Write a model into the empty folder `out`; same examples, same bytes."""
-        if not len(examples) or examples.held_out.any():
-            raise LabelLoopError("these examples cannot be learned from: none, or one of the holdout")
+        if not len(examples):
+            raise LabelLoopError("there is no example to learn from", "annotate some images first")
+        if examples.held_out.any():
+            leaked = examples.inputs.ids[examples.held_out][0]
+            raise LabelLoopError(f"example {leaked} is held out", "leave it out: it is only for the score")
         features = np.asarray(examples.inputs.features)
-        sums = examples.targets.T.astype(np.float32) @ features
-        np.save(out / "means.npy", sums / np.maximum(examples.targets.sum(axis=0), 1)[:, np.newaxis])
-        (out / "labels.json").write_text(json.dumps(examples.labels))
+        having, without = (_means(chosen, features) for chosen in (examples.targets, ~examples.targets))
+        np.save(out / "weights.npy", having - without)
+        np.save(out / "bias.npy", ((without**2).sum(axis=1) - (having**2).sum(axis=1)) / 2)
+        (out / "model.json").write_text(json.dumps({"labels": examples.labels, "multiple": examples.multiple}))
 
     def load(self, model: Path) -> Means:
         """Read a model back."""
-        labels = tuple(json.loads((model / "labels.json").read_text()))
-        return Means(labels, np.load(model / "means.npy"), self.sharpness)
+        said = json.loads((model / "model.json").read_text())
+        weights, bias = np.load(model / "weights.npy"), np.load(model / "bias.npy")
+        return Means(tuple(said["labels"]), said["multiple"], weights, bias, self.sharpness)
 
 
 @dataclass(frozen=True)
@@ -121,15 +126,28 @@ class Means:
     """A loaded model."""
 
     labels: tuple[str, ...]
-    means: np.ndarray
+    multiple: bool
+    weights: np.ndarray
+    bias: np.ndarray
     sharpness: float
 
     def predict(self, inputs: Inputs) -> np.ndarray:
-        """(n, k) float32 probabilities."""
-        nearness = self.sharpness * (np.asarray(inputs.features) @ self.means.T)
-        likely = np.exp(nearness - nearness.max(axis=1, keepdims=True))
-        shares: np.ndarray = (likely / likely.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
+        """(n, k) float32 probabilities; they sum to 1 where one label is the answer."""
+        nearness = self.sharpness * (np.asarray(inputs.features) @ self.weights.T + self.bias)
+        if self.multiple:
+            likely = 1 / (1 + np.exp(-nearness))
+        else:
+            likely = np.exp(nearness - nearness.max(axis=1, keepdims=True))
+            likely /= likely.sum(axis=1, keepdims=True)
+        probabilities: np.ndarray = likely.astype(np.float32)
+        return probabilities
+
+
+def _means(chosen: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """The mean embedding of the rows that each column of `chosen` names."""
+    weights = chosen.T.astype(np.float32)
+    means: np.ndarray = weights @ features / np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    return means
 
 
 def lap(loop: Loop) -> None:
