@@ -72,8 +72,9 @@ def check_secret_name(name: str) -> str:
 class ArtifactStore(Protocol):
     """Bytes by key. Writes are atomic: a reader sees the whole body or nothing. Picklable, comparable.
 
-    Keys are `/`-separated segments of `[A-Za-z0-9._-]`. Missing keys raise `NotFoundError`; a full disk or
-    a refused bucket raises `BackendError`.
+    Keys are `/`-separated segments of `[A-Za-z0-9._-]`. Missing keys raise `NotFoundError`. A bucket that refuses
+    us, or is not there, raises `ConfigError`: somebody must change something. A full disk, or a service that fails,
+    raises `BackendError`.
     """
 
     def read(self, key: str) -> BinaryIO:
