@@ -45,7 +45,7 @@ class Answering:
     def version(self) -> str:
         """The version of the model in use; empty before the first one."""
         last = self._loop.ledger.rounds.last()
-        return last.version if last and last.model else ""
+        return last.version if last and last.speaks(self._loop.schema.labels) else ""
 
     def versions(self) -> list[str]:
         """Every version that was in use, the newest first."""
@@ -54,7 +54,7 @@ class Answering:
     def warm(self) -> None:
         """Load what the first answer would have to wait for."""
         last = self._loop.ledger.rounds.last()
-        if last is not None and last.model:
+        if last is not None and last.speaks(self._loop.schema.labels):
             self._predictor(last.model)
 
     def answer(self, items: Sequence[Item]) -> list[Prediction | None]:
@@ -64,7 +64,7 @@ class Answering:
             items: With the ids of the ledger where they have one, else with an empty id and their content.
         """
         last = self._loop.ledger.rounds.last()
-        if last is None or not last.model or not items:
+        if last is None or not last.speaks(self._loop.schema.labels) or not items:
             return [None] * len(items)
         known = self._loop.ledger.items.get([item.id for item in items if item.id])
         features = self._features([known.get(item.id, replace(item, id="")) for item in items])

@@ -28,6 +28,7 @@ class Situation:
         since_round: Seconds since the newest round began.
         since_first: Seconds since the first change that no round has learned from was heard.
         since_newest: Seconds since the newest change was heard.
+        relabelled: Whether the model in use speaks other labels than people are asked for.
     """
 
     items: int
@@ -42,6 +43,7 @@ class Situation:
     since_round: float = math.inf
     since_first: float = math.inf
     since_newest: float = math.inf
+    relabelled: bool = False
 
     @property
     def news(self) -> int:
@@ -144,7 +146,7 @@ def _next(now: Situation, last: Round, policy: Policy) -> Action:
     if crowded:
         return _wait(now, policy, f"{now.open} questions are open")
     has_more = now.items != last.items or (last.room == 0 and room != 0)
-    if last.stopped and not has_more and not now.news:
+    if last.stopped and not has_more and not now.news and not now.relabelled:
         return Stop(last.stopped)
     if last.stopped and not has_more and policy.retrains and now.open and not early:
         return _wait(now, policy, last.stopped)
@@ -175,6 +177,8 @@ def _wait(now: Situation, policy: Policy, reason: str) -> Wait:
 
 def _why_early(now: Situation, last: Round, policy: Policy) -> str:
     """Why to learn although questions are open; empty if not."""
+    if now.relabelled:
+        return "the labels have changed"
     if policy.retrain_after and now.news >= policy.retrain_after:
         return f"{now.news} new answers since round {last.number}"
     if policy.retrain_every and now.news and now.since_round >= policy.retrain_every:
@@ -185,7 +189,7 @@ def _why_early(now: Situation, last: Round, policy: Policy) -> str:
 def _room(now: Situation, policy: Policy) -> int | None:
     """How many questions to ask: a loop that learns while questions are open fills up to a batch of them."""
     left = _left(now, policy)
-    if not policy.retrains or not now.open:
+    if not (policy.retrains or now.relabelled) or not now.open:
         return left
     missing = max(0, policy.batch - now.open)
     return missing if left is None else min(left, missing)
@@ -198,6 +202,8 @@ def _left(now: Situation, policy: Policy) -> int | None:
 
 
 def _why_start(now: Situation, last: Round, room: int | None) -> str:
+    if now.relabelled:
+        return "the labels have changed"
     if last.asked and not now.waiting:
         return f"the questions of round {last.number} were deleted"
     if last.asked:

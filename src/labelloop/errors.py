@@ -32,6 +32,20 @@ class NotFoundError(ConfigError):
     """A name that does not exist where it was looked up."""
 
 
+class OtherLabelsError(ConfigError):
+    """The labels are not those that this process began with, or a change of them was interrupted.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        begin_again: Whether a loop made anew can go on.
+    """
+
+    def __init__(self, message: str, hint: str = "", begin_again: bool = False) -> None:
+        super().__init__(message, hint)
+        self.begin_again = begin_again
+
+
 class OptionError(ConfigError):
     """An option of a component is unknown, missing, or cannot be what was written.
 

@@ -30,11 +30,15 @@ def write_predictions(loop: Loop, output: str) -> int:
     last = loop.ledger.rounds.last()
     if last is None or not last.model:
         raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
+    if not last.speaks(loop.schema.labels):
+        raise ConfigError(
+            f"the model in use speaks other labels: {', '.join(last.labels)}", "labelloop tick learns the new ones"
+        )
     return export(_predicted(loop, last.model, last.version), output)
 
 
 def _labelled(loop: Loop) -> Iterator[ExportRow]:
-    said = loop.ledger.answers.current()
+    said = loop.ledger.said(loop.schema)
     beliefs = labels.believe_all(loop.schema, said, policy=loop.belief)
     purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
     ids = list(beliefs.names)

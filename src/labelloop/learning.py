@@ -145,9 +145,7 @@ class Learning:
         training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
         judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
         if not len(training):
-            last = self._ledger.rounds.last()
-            version = last.version if last else ""
-            judged = Judged(self.champion(), version, False, "no answers to learn from yet", self._no_score())
+            judged = Judged(*self._usable(), False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
             model = self._run(rounds.train, self._learner, training)
@@ -160,11 +158,18 @@ class Learning:
         last = self._ledger.rounds.last()
         return last.model if last and self._is_stored(last.model) else ""
 
+    def _usable(self) -> tuple[str, str]:
+        """Reference and version of the model in use; empty without one, or when it speaks other labels."""
+        last = self._ledger.rounds.last()
+        if last is None or (last.model and not last.speaks(self._schema.labels)):
+            return "", ""
+        return self.champion(), last.version
+
     def know(self, columns: ItemColumns, beliefs: rounds.Believed | None = None) -> Known:
         """Items, questions, holdout and beliefs in one order; beliefs by the configured policy unless given."""
         asked = [one.item_id for one in self._ledger.answers.questions()]
         if beliefs is None:
-            beliefs = rounds.believed(self._schema, self._ledger.answers.current(), self._config.loop.belief)
+            beliefs = rounds.believed(self._schema, self._ledger.said(self._schema), self._config.loop.belief)
         return rounds.know(columns, holdout.held_out(columns.groups, self._share(), self._salt), asked, beliefs)
 
     def probabilities(self, model: str, features: Features) -> np.ndarray:

@@ -14,7 +14,7 @@ import labelloop
 from labelloop.artifacts import Artifacts
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
-from labelloop.errors import ConfigError, NotFoundError
+from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
 from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes, Purpose, State
@@ -89,6 +89,7 @@ class Loop:
         self._dataset: Dataset | None = None
         self._scanned = (0, 0)
         self._agreed = False
+        self._label_changes = self.ledger.labels.changes()
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +130,7 @@ class Loop:
             ConfigError: There are no items.
         """
         with self.ledger.lease.held():
+            self.refuse_other_labels()
             if self.ledger.items.count() == 0:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
             changes, lost = self.hear()
@@ -152,8 +154,23 @@ class Loop:
     def study(self) -> Learned:
         """Hear, learn and judge, without asking or promoting anything; a tick that follows reuses the result."""
         with self.ledger.lease.held():
+            self.refuse_other_labels()
             self.hear()
             return self.learning.learn()
+
+    def refuse_other_labels(self) -> None:
+        """Go on only with the labels that hold now.
+
+        Raises:
+            OtherLabelsError: They were changed since this loop was made, or a change of them was interrupted.
+        """
+        changes = self.ledger.labels.changes()
+        if changes and changes[-1].state == "planned":
+            raise OtherLabelsError(
+                f"a change of the labels was interrupted: {changes[-1].in_words()}", "labelloop labels resume"
+            )
+        if changes != self._label_changes:
+            raise OtherLabelsError(f"the labels were changed: {changes[-1].in_words()}", "run it again", True)
 
     def look(self) -> Situation:
         """Where the loop stands, from the ledger and the clock alone."""
@@ -177,6 +194,7 @@ class Loop:
             since_round=self._since(datetime.fromisoformat(last.started_at)) if last and last.started_at else inf,
             since_first=since_first,
             since_newest=since_newest,
+            relabelled=last is not None and bool(last.model) and not last.speaks(self.schema.labels),
         )
 
     def _since_heard(self, last: Round | None, changes: int) -> tuple[float, float]:
@@ -208,6 +226,7 @@ class Loop:
             changes=self.ledger.answers.changes(),
             seconds=learned.watch.seconds,
             started_at=started,
+            labels=self.schema.labels,
         )
 
     def _now(self, batch: Sequence[Asking], room: int | None, *, crowded: bool = False) -> dict[str, Any]:
@@ -232,7 +251,9 @@ class Loop:
             known: What the round knows anew, such as `judgement`; the rest is as in the round before.
         """
         before = self.ledger.rounds.last() or Round(0, "")
+        self.refuse_other_labels()
         room = None if batch else 0
+        known = {"labels": self.schema.labels, **known} if "model" in known else known
         fresh = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, **self._now(batch, room), **known}
         started = self._clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)

@@ -9,7 +9,8 @@ from typing import Any
 
 from labelloop import labels
 from labelloop.decide import Finish, Start, decide
-from labelloop.errors import BadItemError, LabelLoopError
+from labelloop.errors import BadItemError, ConfigError, LabelLoopError
+from labelloop.label_changes import translated
 from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
@@ -222,12 +223,12 @@ def _last_batch(loop: Loop, history: Sequence[Round], asked: Sequence[Asking]) -
     newest = max((one.round for one in asked), default=0)
     chosen = [one for one in asked if one.round == newest and one.purpose == "train"][:SHOWN]
     items = loop.ledger.items.get([one.item_id for one in chosen])
-    answers = loop.ledger.answers.current()
+    answers = loop.ledger.said(loop.schema)
     return [_sample(loop, items[one.item_id], one, answers.get(one.item_id, ())) for one in chosen]
 
 
 def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
-    guess = labels.names_of(loop.schema, one.prediction.regions) if one.prediction else ()
+    guess = _guessed(loop, one)
     belief = labels.believe(loop.schema, said)
     return Sample(
         item.id,
@@ -238,6 +239,17 @@ def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
         _thumbnail(item, loop.access),
         item.text[:300],
     )
+
+
+def _guessed(loop: Loop, one: Asking) -> tuple[str, ...]:
+    """What a question had filled in, in the labels of now; nothing where they cannot say it."""
+    if one.prediction is None:
+        return ()
+    meant = translated(loop.schema, loop.ledger.labels.changes(), one.prediction.regions)
+    try:
+        return labels.names_of(loop.schema, meant)
+    except ConfigError:
+        return ()
 
 
 def _thumbnail(item: Item, access: Access) -> bytes:

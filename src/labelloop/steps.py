@@ -143,7 +143,7 @@ def get_labeled_data(loop: Loop) -> Labeled:
     """Everything people have said, after hearing what is new since the last time."""
     with loop.run.telling("get_labeled_data") as line, loop.ledger.lease.held():
         heard, lost = loop.hear()
-        answers = loop.ledger.answers.current()
+        answers = loop.ledger.said(loop.schema)
         line.words = (
             f"{sum(map(len, answers.values()))} annotations: {heard.created} new, {heard.edited} edited, "
             f"{heard.removed} removed" + (f", {lost} tasks deleted" if lost else "")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labelloop.cli.app import App
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, OtherLabelsError
 
 if TYPE_CHECKING:
     from labelloop.cli.render import LiveRounds
@@ -15,7 +15,21 @@ if TYPE_CHECKING:
 
 
 def keep_watching(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:
-    """Watch the loop of a workspace, until it is done or the process is told to end."""
+    """Watch the loop of a workspace, until it is done or the process is told to end.
+
+    Where the labels are changed meanwhile, it begins again with the new ones.
+    """
+    while True:
+        try:
+            return _watch(app, view, every=every, until_done=until_done)
+        except OtherLabelsError as error:
+            if not error.begin_again:
+                raise
+            view.say(f"{error.message}; beginning again with the new ones")
+            app = App(app.folder, app.settings, app.as_json)
+
+
+def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:
     from labelloop import hints
     from labelloop.checks import start
     from labelloop.cli.signals import end_if_told

@@ -10,12 +10,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from labelloop.errors import BackendError, ConfigError
+from labelloop.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.items import ItemBook
+from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.ledger.tables import migrate
+from labelloop.types import Annotation, LabelSchema
 
 BUSY_SECONDS = 30.0
 
@@ -31,6 +34,11 @@ class Ledger:
     rounds: RoundBook
     steps: StepBook
     lease: Lease
+    labels: LabelBook
+
+    def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
+        """Every annotation there is now, by item, oldest first, in the labels of now."""
+        return retold(schema, self.labels.changes(), self.answers.current())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -64,6 +72,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         RoundBook(engine, dataset),
         StepBook(engine),
         Lease(engine, dataset),
+        LabelBook(engine, dataset),
     )
 
 

@@ -121,6 +121,16 @@ class AnswerBook:
                 found[row.item_id].append(_annotation(row))
         return dict(found)
 
+    def taken_back(self, ids: Sequence[str]) -> list[Annotation]:
+        """What annotations of these ids said before they were removed."""
+        found = []
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(ids):
+                mine = (annotated.c.dataset == self._dataset, annotated.c.id.in_(some))
+                query = select(annotated).where(*mine, annotated.c.removed_at.is_not(None))
+                found += [_annotation(row) for row in connection.execute(query)]
+        return found
+
     def questions(self, state: Sequence[State] = (), round: int = 0) -> list[Asking]:
         """The questions, in the order they were asked; of some states, of one round."""
         query = select(questions).where(questions.c.dataset == self._dataset)

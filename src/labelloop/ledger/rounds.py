@@ -32,6 +32,7 @@ class Round:
         metrics: The honest score on the holdout (`labelloop.metrics.Metrics` as plain data).
         seconds: Seconds by stage.
         stopped: Why there is nothing more to ask, if so.
+        labels: The labels that the model in use speaks; empty where that was not written down.
     """
 
     number: int
@@ -55,6 +56,11 @@ class Round:
     versions: Mapping[str, str] = field(default_factory=dict)
     started_at: str = ""
     stopped: str = ""
+    labels: tuple[str, ...] = ()
+
+    def speaks(self, labels: Sequence[str]) -> bool:
+        """Whether there is a model in use, and it speaks these labels."""
+        return bool(self.model) and tuple(self.labels) in ((), tuple(labels))
 
 
 class RoundBook:
@@ -109,6 +115,13 @@ class RoundBook:
                 )
             _sql.upsert(connection, rounds, [self._row(confirmed)], update=["state", "record"])
 
+    def note_labels(self, labels: Sequence[str]) -> None:
+        """Write down which labels the model in use speaks, where an older labelloop did not."""
+        last = self.last()
+        if last is not None and not last.labels:
+            with self._engine.begin() as connection:
+                _sql.upsert(connection, rounds, [self._row(replace(last, labels=tuple(labels)))], update=["record"])
+
     def fact(self, name: str) -> Any:
         """A fact that was fixed earlier, or None."""
         query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name == name)
@@ -151,4 +164,4 @@ def _guess(guess: Prediction) -> dict[str, Any]:
 
 
 def _round(row: Row[Any]) -> Round:
-    return Round(**row.record)
+    return Round(**{**row.record, "labels": tuple(row.record.get("labels", ()))})

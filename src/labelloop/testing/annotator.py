@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.label_changes import said_names
 from labelloop.labels import names_of, regions_of
 from labelloop.protocols import Annotator, Dataset, Progress, silent
 from labelloop.types import (
@@ -314,6 +315,13 @@ class FakeAnnotator:
             raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
         self._datasets.pop(name).gone = True
 
+    def relabel(self, name: str, schema: LabelSchema, *, dry_run: bool = False) -> None:
+        """Ask for other labels from now on, with no guess shown."""
+        if name not in self._datasets:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        if not dry_run:
+            self._datasets[name].relabel(schema)
+
     def answer(self, dataset: str, item_id: str, regions: Sequence[Region], annotator: str = "ann@example.com") -> str:
         """Answer one question, as a person."""
         return self._datasets[dataset].say(item_id, regions, annotator)
@@ -414,7 +422,7 @@ class FakeDataset:
             with_predictions=sum(bool(task.predictions) for task in kept),
             annotations=len(answers),
             model_version=self._model_version,
-            per_label=_counts(name for one in answers for name in names_of(self.schema, one.regions)),
+            per_label=_counts(name for one in answers for name in said_names(self.schema, one.regions)),
             per_annotator=_counts(one.annotator for one in answers),
         )
 
@@ -436,6 +444,29 @@ class FakeDataset:
     def open_items(self) -> list[str]:
         """The items nobody answered or skipped, in the order they were asked."""
         return [item for item, task in self._tasks.items() if not task.said]
+
+    def relabel(self, schema: LabelSchema) -> None:
+        """Ask for other labels; every guess is out of date."""
+        self._present()
+        self.schema, self._model_version = schema, ""
+
+    def retract(self, again: Mapping[str, str], labels: Collection[str]) -> int:
+        """Delete the annotations that still say one of the labels."""
+        found = 0
+        for annotation_id, item_id in again.items():
+            task = self._tasks.get(item_id)
+            mine = [one for one in task.said if one.id == annotation_id] if task else []
+            if mine and set(said_names(self.schema, mine[0].regions)) & set(labels):
+                self.change(annotation_id, None)
+                found += 1
+        return found
+
+    def restore(self, annotations: Sequence[Annotation]) -> int:
+        """Put annotations back on the items that have none."""
+        waiting = [one for one in annotations if one.item_id in self._tasks and not self._tasks[one.item_id].said]
+        for one in waiting:
+            self.say(one.item_id, one.regions, one.annotator)
+        return len(waiting)
 
     def say(self, item_id: str, regions: Sequence[Region], annotator: str, skipped: bool = False) -> str:
         """Answer or skip one question; the id of the annotation."""

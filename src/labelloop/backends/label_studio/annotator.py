@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from labelloop.backends.label_studio import hooks, ml
+from labelloop.backends.label_studio import hooks, ml, relabelling
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
@@ -316,6 +316,26 @@ class LabelStudioAnnotator:
         with signed_in_link(page, *self.login()) as link:
             yield link
 
+    def relabel(self, name: str, schema: LabelSchema, *, dry_run: bool = False) -> None:
+        """Have people choose from the labels of `schema` from now on, with no guess shown; repeating changes nothing.
+
+        What people have said stays as it is. Everything else in the label config stays, too.
+
+        Args:
+            name: The project's exact title.
+            dry_run: Only ask the server whether it would take it.
+
+        Raises:
+            NotFoundError: There is no project of this title.
+            ConfigError: The control is not there, or the server refuses the label config.
+        """
+        project = self._existing(name)
+        if dry_run:
+            relabelling.check(self.client(), project, schema)
+            return
+        with self._writing():
+            relabelling.relabel(self.client(), project, schema)
+
     def delete(self, name: str) -> None:
         """Delete a project with all its annotations.
 
@@ -411,8 +431,8 @@ class LabelStudioAnnotator:
         if differing:
             raise ConfigError(
                 f"the label config of {name!r} in Label Studio was changed: {'; '.join(differing)}",
-                f"undo it at {self.client().url}/projects/{project['id']}/settings/labeling,"
-                " or change labels in labelloop.toml",
+                f"labelloop doctor --repair brings labelloop.toml's back; or undo it at {self.client().url}/projects/"
+                f"{project['id']}/settings/labeling; labelloop labels changes them in both places",
             )
 
     @contextmanager

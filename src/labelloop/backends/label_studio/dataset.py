@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from labelloop.backends.label_studio import tasks
+from labelloop.backends.label_studio import relabelling, tasks
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
@@ -169,6 +169,32 @@ class LabelStudioDataset:
             return counted(self._client, self._project)
         except NotFoundError as error:
             raise self._gone() from error
+
+    def retract(self, again: Mapping[str, str], labels: Collection[str]) -> int:
+        """Delete these annotations, so that their items are asked again; how many that were.
+
+        Args:
+            again: Annotation id -> item id.
+            labels: One that says none of these labels any more was edited meanwhile, and stays.
+        """
+        with self._place.writing():
+            return sum(relabelling.retract(self._client, self._schema, one, labels) for one in again)
+
+    def restore(self, annotations: Sequence[Annotation]) -> int:
+        """Put annotations that were deleted back, in the names of those who made them; how many.
+
+        Items that have an annotation, or are gone, are left as they are: repeating is harmless.
+        """
+        wanted = {one.item_id: one for one in annotations}
+        with self._place.writing():
+            open_ones = {
+                item: int(row["id"]) for item, row in self._lookup(list(wanted)).items() if not _is_answered(row)
+            }
+            people = {email: number for number, email in self._everybody().items()}
+            for item, task in open_ones.items():
+                said = wanted[item]
+                relabelling.restore(self._client, task, said, people.get(said.annotator))
+        return len(open_ones)
 
     def url(self, item_id: str | None = None) -> str:
         """The label stream, or the page of one item.
@@ -382,11 +408,14 @@ class LabelStudioDataset:
         """The email of a user by id; the id itself for someone who has left."""
         number = int(user["id"] if isinstance(user, Mapping) else user or 0)
         if number not in self._people:
-            listed = self._client.call("GET", "/api/users")
-            known = listed["results"] if isinstance(listed, Mapping) else listed
-            self._people |= {int(person["id"]): str(person["email"]) for person in known}
+            self._people |= self._everybody()
             self._people.setdefault(number, str(number))
         return self._people[number]
+
+    def _everybody(self) -> dict[int, str]:
+        listed = self._client.call("GET", "/api/users")
+        known = listed["results"] if isinstance(listed, Mapping) else listed
+        return {int(person["id"]): str(person["email"]) for person in known}
 
     def _get(self, fields: str) -> Mapping[str, Any]:
         project: Mapping[str, Any] = self._client.call(
