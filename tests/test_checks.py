@@ -100,6 +100,14 @@ def test_a_bucket_that_may_only_be_read_says_so_and_what_to_allow(animals: World
     assert "allow s3:PutObject" in failed["artifact store"].hint
 
 
+def test_a_bucket_that_is_not_there_is_not_said_to_be_readable(animals: World, azure_server: Emulator) -> None:
+    store = clouds.azure_store(azure_server, path="az://nowhere")
+
+    failed = {one.what: one for one in checks(animals.workspace(), stack(animals, store=store)) if not one.ok}
+
+    assert failed["artifact store"].detail.endswith("does not exist (404 ContainerNotFound)")
+
+
 def test_wrong_keys_are_not_said_to_read(animals: World, s3_server: Emulator) -> None:
     wrong = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nothing"}
     store = clouds.s3_store(s3_server, authentication_secret="w", secrets=clouds.secrets_of("w", wrong))

@@ -104,6 +104,16 @@ def test_a_killed_verb_leaves_the_file_as_before_or_as_after(verb: Sequence[str]
     assert [one.name for one in root.iterdir() if one.name.endswith(".tmp")] == []
 
 
+def test_processes_that_make_one_workspace_at_once_all_succeed_and_one_makes_it(tmp_path: Path) -> None:
+    children = [_started(tmp_path, ["init", "--labels", f"cat,dog{n}"]) for n in range(6)]
+    for child in children:
+        child.join(60)
+
+    assert [child.exitcode for child in children] == [0] * 6
+    assert load(tmp_path).config.dataset.labels[0] == "cat"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".labelloop", "labelloop.toml"]
+
+
 def test_eight_processes_that_register_at_once_all_succeed(tmp_path: Path) -> None:
     root = _workspace(tmp_path / "busy")
 

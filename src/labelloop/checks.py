@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from labelloop.config import LoopConfig, Workspace
-from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.hints import register, withdraw
 from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
 from labelloop.registry import build
@@ -116,8 +116,11 @@ def _prove_store(store: ArtifactStore) -> str:
 
 
 def _can_be_read(store: ArtifactStore) -> bool:
+    """Whether a body could be read, were it there; reading, unlike `exists`, tells a bucket that is not there apart."""
     try:
-        store.exists("check/probe")
+        store.read("check/probe").close()
+    except NotFoundError:
+        return True
     except LabelLoopError:
         return False
     return True

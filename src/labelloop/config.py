@@ -304,6 +304,19 @@ def rewrite(root: Path, change: Callable[[str, Config], str]) -> None:
             _replace_valid(path, changed)
 
 
+def make(root: Path, text: str) -> bool:
+    """Write a labelloop.toml where there is none; whether it was written. Of several at once, one writes.
+
+    Raises:
+        BusyError: Another process has been editing for ten seconds.
+    """
+    with _locked(root) as path:
+        if path.exists():
+            return False
+        replace_text(path, text)
+        return True
+
+
 def read_text(path: Path) -> str:
     """A text file with its line ends as they are; empty where there is none.
 
@@ -344,12 +357,19 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[Path]:
-    """The path of labelloop.toml, while no other process edits it."""
+    """The path of the labelloop.toml that is there, while no other process edits it."""
+    if not (root / FILE).is_file():
+        raise NotFoundError(f"no {FILE} in {root}", "labelloop init")
+    with _locked(root) as path:
+        yield path
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[Path]:
+    """The path of labelloop.toml, there or not, while no other process edits it."""
     from filelock import FileLock, Timeout
 
     path = root / FILE
-    if not path.is_file():
-        raise NotFoundError(f"no {FILE} in {root}", "labelloop init")
     (root / STATE).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / STATE / "config.lock", timeout=10, poll_interval=0.01):

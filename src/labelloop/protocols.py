@@ -131,6 +131,14 @@ class SecretsManager(Protocol):
         ...
 
 
+class ExclusiveSecrets(SecretsManager, Protocol):
+    """A secrets manager that can tell who was first."""
+
+    def add(self, name: str, values: Mapping[str, str]) -> bool:
+        """Create one secret where there is none of this name; whether it did. Of several at once, one creates it."""
+        ...
+
+
 class Orchestrator(Protocol):
     """Where steps execute: the shape of `concurrent.futures.Executor`."""
 

@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import SecretsManager, check_secret_name
+from labelloop.protocols import ExclusiveSecrets, SecretsManager, check_secret_name
 from labelloop.registry import unknown
 from labelloop.secret_schemas import checked, schema_named, schema_of
 
@@ -28,16 +29,15 @@ class SecretSummary:
 
 
 def register(manager: SecretsManager, name: str, values: Mapping[str, str], schema: str = "") -> SecretSummary:
-    """Keep a new secret.
+    """Keep a new secret. Where the manager can tell who was first, as `local` can, of several at once one keeps it.
 
     Raises:
         ConfigError: The name is taken or no name, there is no value, or the values are not what the schema wants.
     """
     check_secret_name(name)
     accepted = _accepted(name, values, schema)
-    if _has(manager, name):
+    if not _added(manager, name, accepted):
         raise ConfigError(f"secret {name!r} exists already", f"labelloop secret update {name} --KEY=...")
-    manager.set(name, accepted)
     return _summary(name, accepted)
 
 
@@ -111,12 +111,16 @@ def _accepted(name: str, values: Mapping[str, str], schema: str) -> Mapping[str,
     return accepted
 
 
-def _has(manager: SecretsManager, name: str) -> bool:
+def _added(manager: SecretsManager, name: str, values: Mapping[str, str]) -> bool:
+    """Whether the secret was new, and is kept now."""
+    if hasattr(manager, "add"):
+        return cast(ExclusiveSecrets, manager).add(name, values)
     try:
         manager.get(name)
     except NotFoundError:
-        return False
-    return True
+        manager.set(name, values)
+        return True
+    return False
 
 
 def _refuse_a_slip(name: str, key: str, known: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelloop.config import FILE, STATE, Workspace, editing, load, replace_text
+from labelloop.config import FILE, STATE, Workspace, editing, load, make, replace_text
 
 TEMPLATE = """\
 # What labelloop does in this folder. Every setting there is, with its value: labelloop config
@@ -44,9 +44,7 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
         ConfigError: The settings would not be valid; an existing file is untouched.
     """
     furnish(root)
-    is_new = not (root / FILE).exists()
-    if is_new:
-        replace_text(root / FILE, TEMPLATE.format(name=_safe_name(root)))
+    is_new = make(root, TEMPLATE.format(name=_safe_name(root)))
     if chosen:
         with editing(root) as document:
             section = document.setdefault("dataset", {})

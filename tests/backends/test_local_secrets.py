@@ -279,6 +279,7 @@ manager = LocalSecretsManager(path=sys.argv[1], key_file=sys.argv[2])
 print(manager.names(), flush=True)
 for n in range(int(sys.argv[3]), 10**9):
     manager.set("turning", {"one": str(n), "two": str(n)})
+    print(n, flush=True)
     manager.set("passing", {"key": "1"})
     manager.delete("passing")
 """
@@ -290,7 +291,8 @@ for n in range(int(sys.argv[3]), 10**9):
     for _ in range(30):
         process = subprocess.Popen([sys.executable, "-c", program, *files, str(turns[-1])], stdout=subprocess.PIPE)
         assert process.stdout is not None
-        process.stdout.readline()
+        for _ in range(1 + moments.randrange(3)):
+            process.stdout.readline()
         select.select([], [], [], moments.uniform(0, 0.05))
         process.kill()
         process.communicate()
@@ -333,3 +335,32 @@ for n in range(5):
 
     assert codes == [0, 0, 0, 0]
     assert len(LocalSecretsManager(path=files[0], key_file=files[1]).names()) == 20
+
+
+def test_of_processes_that_register_one_name_at_once_one_succeeds(tmp_path: Path) -> None:
+    program = """
+import sys
+from labelloop import secrets
+from labelloop.backends.local_secrets import LocalSecretsManager
+from labelloop.errors import ConfigError
+manager = LocalSecretsManager(path=sys.argv[1], key_file=sys.argv[2])
+sys.stdin.readline()
+try:
+    secrets.register(manager, "ls", {"api_key": sys.argv[3]})
+except ConfigError as error:
+    assert "exists already" in error.message
+else:
+    print(sys.argv[3])
+"""
+    files = [str(tmp_path / "secrets"), str(tmp_path / "key")]
+    command = [sys.executable, "-c", program, *files]
+    processes = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for n in range(4)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[0].decode().strip() for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert len(list(filter(None, said))) == 1
+    assert LocalSecretsManager(path=files[0], key_file=files[1]).get("ls") == {"api_key": "".join(said)}

@@ -78,3 +78,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         LocalArtifactStore(path=str(tmp_path / "file")).write("key", io.BytesIO(b"x"))
 
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"), [("s3://pets", "--flavor=s3"), ("az://pets/x", "--flavor=azure"), ("ftp://x", "FOLDER")]
+)
+def test_a_url_is_no_folder(path: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no path of artifact store flavor 'local'") as caught:
+        LocalArtifactStore(path=path, home=tmp_path / ".labelloop")
+
+    assert hint in caught.value.hint
+    assert list(tmp_path.iterdir()) == []

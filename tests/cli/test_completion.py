@@ -9,9 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+
+from labelloop.backends.local_secrets import LocalSecretsManager
 
 TEXT = """\
 active_stack = "team"
+[dataset]
+name = "pets"
 [stacks.team]
 [stacks.tests]
 [annotators.people]
@@ -69,6 +74,9 @@ def in_bash(root: Path, *words: str) -> list[str]:
         (["completion", ""], {"bash", "zsh", "fish"}),
         (["watch", "--u"], {"--until-done"}),
         (["--w"], {"--workspace"}),
+        (["example", "pull", "label"], {"label_studio_annotation"}),
+        (["example", "remove", "own"], {"own_step_learner_selector"}),
+        (["annotator", "dataset", "stats", "p"], {"pets"}),
         (["stack", "nonsense", "--flavor=", "x"], set()),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
@@ -138,3 +146,31 @@ def _said(command: list[str], root: Path) -> str:
     )
     assert done.stderr == ""
     return done.stdout
+
+
+def test_names_of_secrets_on_this_machine_are_offered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELLOOP_SECRETS_KEY", Fernet.generate_key().decode())
+    for name in ("bucket", "board"):
+        LocalSecretsManager(home=root / ".labelloop").set(name, {"api_key": "canary"})
+
+    assert in_bash(root, "labelloop", "secret", "get", "b") == ["board", "bucket"]
+    assert in_bash(root, "labelloop", "secret", "update", "bu") == ["bucket"]
+    assert in_bash(root, "labelloop", "secret", "update", "board", "b") == []
+    assert in_bash(root, "labelloop", "annotator", "update", "people", "--authentication_secret=bo") == ["board"]
+
+
+def test_names_of_secrets_in_the_environment_are_offered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "labelloop.toml").write_text(
+        '[stacks.default]\nsecrets_manager = "ci"\n[secrets_managers.ci]\nflavor = "env"'
+    )
+    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__API_KEY", "canary")
+
+    assert in_bash(root, "labelloop", "secret", "delete", "") == ["team"]
+
+
+def test_names_of_secrets_in_a_service_are_not_asked_for(root: Path) -> None:
+    (root / "labelloop.toml").write_text(
+        '[stacks.default]\nsecrets_manager = "v"\n[secrets_managers.v]\nflavor = "vault"\nurl = "http://127.0.0.1:9"'
+    )
+
+    assert in_bash(root, "labelloop", "secret", "get", "") == []

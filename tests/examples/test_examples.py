@@ -207,7 +207,7 @@ def test_remove_asks_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = where.exists()
     removed = run(["example", "remove", "own_step_learner_selector", "--yes"])
 
-    assert (declined, there) == (130, True)
+    assert (declined, there) == (2, True)
     assert removed == 0
     assert not where.exists()
     assert list((here / "labelloop_examples").iterdir()) == []

@@ -83,6 +83,20 @@ class LocalSecretsManager:
         with self._writing():
             self._save({**self._load(), name: dict(values)})
 
+    def add(self, name: str, values: Mapping[str, str]) -> bool:
+        """Create one secret where there is none of this name; whether it did.
+
+        Raises:
+            ConfigError, BusyError: As `set`.
+        """
+        check_secret_name(name)
+        with self._writing():
+            there = self._load()
+            if name in there:
+                return False
+            self._save({**there, name: dict(values)})
+            return True
+
     def delete(self, name: str) -> None:
         """Remove one secret.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from labelloop.backends.buckets import ALIASES
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.protocols import check_key
 
@@ -31,7 +32,7 @@ class LocalArtifactStore:
         home: The workspace's own folder `.labelloop`.
 
     Raises:
-        ConfigError: Neither a path nor a workspace.
+        ConfigError: Neither a path nor a workspace, or the path is the URL of a bucket.
     """
 
     path: str = ""
@@ -40,6 +41,13 @@ class LocalArtifactStore:
     def __post_init__(self) -> None:
         if not self.path and self.home is None:
             raise ConfigError("the local artifact store has no folder", "set path = ...")
+        scheme, separator, _ = self.path.partition("://")
+        if separator:
+            flavor = ALIASES.get(scheme)
+            hint = f"--flavor={flavor} --path={self.path}, or " if flavor else ""
+            raise ConfigError(
+                f"{self.path!r} is no path of artifact store flavor 'local'", f"{hint}--path=FOLDER, of this machine"
+            )
 
     @property
     def root(self) -> Path:

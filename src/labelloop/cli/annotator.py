@@ -10,7 +10,7 @@ import click
 
 from labelloop.cli.app import App, pass_app
 from labelloop.cli.component import add_verbs, show_component
-from labelloop.cli.names import component_name
+from labelloop.cli.names import component_name, dataset_name
 
 
 @click.group()
@@ -81,7 +81,7 @@ def list_(app: App) -> None:
 
 
 @dataset.command()
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=dataset_name)
 @pass_app
 def stats(app: App, name: str) -> None:
     """Count one dataset (the workspace's own by default) without downloading it."""
@@ -94,7 +94,7 @@ def stats(app: App, name: str) -> None:
 
 
 @dataset.command()
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=dataset_name)
 @click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")
 @pass_app
 def annotate(app: App, name: str, print_only: bool) -> None:
@@ -107,7 +107,7 @@ def annotate(app: App, name: str, print_only: bool) -> None:
 
 
 @dataset.command()
-@click.argument("name")
+@click.argument("name", shell_complete=dataset_name)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_app
 def delete(app: App, name: str, yes: bool) -> None:

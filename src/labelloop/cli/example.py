@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from labelloop.cli.app import App, pass_app
+from labelloop.cli.names import example_name
 
 _INTO = click.option(
     "--path",
@@ -40,7 +41,7 @@ def list_(app: App, into: Path) -> None:
 
 
 @example.command()
-@click.argument("name")
+@click.argument("name", shell_complete=example_name)
 @click.option("--force", is_flag=True, help="Write the example's files anew over those that are there.")
 @_INTO
 @pass_app
@@ -58,18 +59,17 @@ def pull(app: App, name: str, force: bool, into: Path) -> None:
 
 
 @example.command()
-@click.argument("name")
+@click.argument("name", shell_complete=example_name)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_INTO
 @pass_app
 def remove(app: App, name: str, yes: bool, into: Path) -> None:
     """Delete labelloop_examples/NAME with everything in it, your changes and annotations included."""
-    from labelloop.cli.output import show
+    from labelloop.cli.output import confirm, show
     from labelloop.examples import find
     from labelloop.examples import remove as remove_example
 
     where = find(name, into)
-    if not yes:
-        click.confirm(f"delete {where} with everything in it, the annotations too?", abort=True, err=True)
+    confirm(f"Delete {where} with everything in it, the annotations too?", yes=yes)
     remove_example(where)
     show({"removed": str(where)}, f"removed {where}", as_json=app.as_json)

@@ -77,6 +77,7 @@ class FlavorCommand(click.Command):
                 flag_value="true" if one.type == "true or false" else None,
                 metavar=(one.type if one.type != "true or false" else "BOOLEAN").upper(),
                 help=_help(one.meaning, required=one.required, default=one.default),
+                shell_complete=secret_name if one.name.endswith("_secret") else None,
             )
             for one in found
         ]
@@ -138,29 +139,66 @@ def component_name(kind: Kind) -> Complete:
 
 def stack_name(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the name of a stack."""
-    written = _raw(ctx).get("stacks", {})
+    written = _raw(ctx)[1].get("stacks", {})
     return items(sorted({"default", *(written if isinstance(written, dict) else ())}), incomplete)
+
+
+def secret_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the name of a secret of this machine; those of a service would cost a request per keystroke."""
+    if param.nargs != 1 and ctx.params.get(param.name or ""):
+        return []
+    return items(_secrets_here(ctx), incomplete)
+
+
+def _secrets_here(ctx: click.Context) -> Sequence[str]:
+    folder, written = _raw(ctx)
+    stacks = written.get("stacks", {})
+    stack = stacks.get(written.get("active_stack", "default"), {})
+    tables = {"default": {"flavor": BUILT_IN["secrets-manager"]}, **written.get("secrets_managers", {})}
+    chosen = dict(tables[stack.get("secrets_manager", "default")])
+    flavor = chosen.pop("flavor")
+    if flavor == "local":
+        from labelloop.backends.local_secrets import LocalSecretsManager
+
+        return LocalSecretsManager(**chosen, home=folder / ".labelloop").names()
+    if flavor == "env":
+        from labelloop.backends.env_secrets import EnvSecretsManager
+
+        return EnvSecretsManager(**chosen).names()
+    return []
+
+
+def dataset_name(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the name of the workspace's own dataset; the others, only the annotator knows."""
+    name = _raw(ctx)[1].get("dataset", {}).get("name", "")
+    return items([name] if name else [], incomplete)
+
+
+def example_name(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the name of an example."""
+    shipped = Path(__file__).parent.parent / "examples"
+    return items(sorted(one.parent.name for one in shipped.glob("*/README.md")), incomplete)
 
 
 def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:
     """Name -> flavor of the components in the file, unchecked."""
-    written = _raw(ctx).get(kind.replace("-", "_") + "s", {})
+    written = _raw(ctx)[1].get(kind.replace("-", "_") + "s", {})
     tables = written.items() if isinstance(written, dict) else ()
     found = {name: str(one.get("flavor", "")) for name, one in tables if isinstance(one, dict)}
     return {"default": BUILT_IN[kind], **found}
 
 
-def _raw(ctx: click.Context) -> dict[str, Any]:
-    """What labelloop.toml says, or nothing: completion never complains."""
+def _raw(ctx: click.Context) -> tuple[Path, dict[str, Any]]:
+    """The folder of the workspace, and what labelloop.toml says, or nothing: completion never complains."""
     folder = ctx.find_root().params.get("workspace") or Path.cwd()
     for place in (folder, *([] if ctx.find_root().params.get("workspace") else folder.parents)):
         try:
-            return tomllib.loads((place / "labelloop.toml").read_text("utf-8"))
+            return place, tomllib.loads((place / "labelloop.toml").read_text("utf-8"))
         except FileNotFoundError:
             continue
         except (OSError, ValueError):
-            return {}
-    return {}
+            break
+    return folder, {}
 
 
 def _value_of(names: Sequence[str], args: Sequence[str]) -> str:

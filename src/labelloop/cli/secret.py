@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labelloop.cli.app import App, pass_app
+from labelloop.cli.names import secret_name
 
 if TYPE_CHECKING:
     from labelloop.secrets import SecretSummary
@@ -17,6 +18,14 @@ _FREE = {"ignore_unknown_options": True}
 """Every other option of these commands is a key of the secret."""
 
 _WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="NAME [--KEY=VALUE]...", required=True)
+_KNOWN_WORDS = click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="NAME [--KEY=VALUE]...",
+    required=True,
+    shell_complete=secret_name,
+)
 _SCHEMA = click.option("--schema", default="", help="Check the keys: aws, aws_label_studio, azure, gcp, label_studio.")
 _INTERACTIVE = click.option("--interactive", is_flag=True, help="Ask for the values, unseen.")
 
@@ -63,7 +72,7 @@ def list_(app: App) -> None:
 
 
 @secret.command()
-@click.argument("name")
+@click.argument("name", shell_complete=secret_name)
 @click.option("--key", default="", help="Only this value; with --show, nothing else is printed.")
 @click.option("--show", "shown", is_flag=True, help="Print the values themselves.")
 @pass_app
@@ -84,7 +93,7 @@ def get(app: App, name: str, key: str, shown: bool) -> None:
 
 
 @secret.command(context_settings=_FREE)
-@_WORDS
+@_KNOWN_WORDS
 @click.option("--remove", "removed", multiple=True, metavar="KEY", help="Take a key out; may be repeated.")
 @_SCHEMA
 @_INTERACTIVE
@@ -106,7 +115,7 @@ def update(app: App, words: tuple[str, ...], removed: tuple[str, ...], schema: s
 
 
 @secret.command()
-@click.argument("name")
+@click.argument("name", shell_complete=secret_name)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_app
 def delete(app: App, name: str, yes: bool) -> None:

@@ -28,6 +28,7 @@ PETS = Bucket("s3", "pets", "loop/", credentials={"aws_access_key_id": "k", "aws
         ("https://x.example/a?X-Goog-Expires=300", 5),
         (f"https://x.example/a?sv=2024-05-04&se={IN_AN_HOUR}&sig=s", 60),
     ],
+    ids=["s3", "gcp", "azure"],  # not the link, which says the time of the run
 )
 def test_a_signed_link_of_each_cloud_says_how_long_it_works(link: str, minutes: float) -> None:
     found = minutes_of(link)
