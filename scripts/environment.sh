@@ -3,7 +3,8 @@ cd "$(dirname "$0")/.."
 
 python_to_use() {
     for candidate in python3.13 python3.12 python3.11 python3; do
-        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        # a shim of pyenv is found, and complains, even where its Python is not installed
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"
             return
         fi

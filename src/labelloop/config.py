@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,6 +227,19 @@ def find_root(start: Path) -> Path:
         if (folder / FILE).is_file():
             return folder
     raise NotFoundError(f"no {FILE} in {start} or above", "labelloop init")
+
+
+def root_at(folder: Path) -> Path:
+    """A folder that somebody named as a workspace, if it is one.
+
+    Raises:
+        NotFoundError: It has no labelloop.toml.
+    """
+    if not (folder / FILE).is_file():
+        raise NotFoundError(
+            f"no {FILE} in {folder}", f"check the folder, or labelloop -C {shlex.quote(str(folder))} init"
+        )
+    return folder
 
 
 def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Workspace:
@@ -476,7 +490,7 @@ def _explained(error: ValidationError, path: Path, text: str, origins: Mapping[s
     where = _place(path, text, first["loc"], origins.get(name, "file"), name)
     if first["type"] == "extra_forbidden":
         return ConfigError(f"{where}: unknown option {name!r}", _known_beside(first["loc"]))
-    return ConfigError(f"{where}: {name} = {first['input']!r}: {first['msg']}", "labelloop config shows every value")
+    return ConfigError(f"{where}: {name} = {first['input']!r}: {first['msg']}", "correct the value and try again")
 
 
 def _known_beside(loc: Sequence[int | str]) -> str:

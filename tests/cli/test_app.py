@@ -65,3 +65,28 @@ def test_check_tries_the_selectors_and_finds_a_module_beside_the_settings(
     found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
     assert found["selector"]["ok"] is ok
     assert detail in found["selector"]["detail"]
+
+
+def test_a_folder_named_as_a_workspace_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(["-C", str(tmp_path / "tpyo"), "check"])
+
+    assert code == 2
+    assert f"no labelloop.toml in {tmp_path / 'tpyo'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_says_what_it_changed_in_a_file_that_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, said = tmp_path / "labelloop.toml", []
+
+    for options in (["--name", "pets"], ["--labels", "cat,dog"], ["--name", "zoo"], []):
+        assert run(["-C", str(tmp_path), "init", *options]) == 0
+        said.append(capsys.readouterr().out.replace(str(file), "FILE").splitlines())
+
+    assert said == [
+        ["created FILE", "next: set the labels in labelloop.toml, then labelloop add FOLDER"],
+        ["set labels in FILE", "next: labelloop add FOLDER"],
+        ["set name in FILE", "next: labelloop add FOLDER"],
+        ["kept FILE", "next: labelloop add FOLDER"],
+    ]

@@ -28,9 +28,9 @@ class App:
     @property
     def root(self) -> Path:
         """The workspace's folder."""
-        from labelloop.config import find_root
+        from labelloop.config import find_root, root_at
 
-        return self.folder.resolve() if self.folder else find_root(Path.cwd())
+        return root_at(self.folder.resolve()) if self.folder else find_root(Path.cwd())
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -34,12 +34,13 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
 
     root = app.folder.resolve() if app.folder else Path.cwd()
     chosen = {"name": name, "modality": modality, "task": task, "labels": _split(labels)}
-    created = create(root, {key: value for key, value in chosen.items() if value})
-    labelled = bool(load(root).config.dataset.labels)
+    given = {key: value for key, value in chosen.items() if value}
+    created = create(root, given)
+    done = "created" if created else f"set {', '.join(given)} in" if given else "kept"
+    has_labels = bool(load(root).config.dataset.labels)
     show(
         {"workspace": str(root), "created": created},
-        f"{'created' if created else 'kept'} {root / FILE}\n"
-        f"next: {'labelloop add FOLDER' if labelled else f'set the labels in {FILE}, then labelloop add FOLDER'}",
+        f"{done} {root / FILE}\nnext: {'' if has_labels else f'set the labels in {FILE}, then '}labelloop add FOLDER",
         as_json=app.as_json,
     )
 

@@ -29,6 +29,7 @@ from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
 from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, Item, LabelSchema
 
@@ -197,7 +198,8 @@ class LabelStudioAnnotator:
             raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
         self._agree(name, schema, project)
         number = int(project["id"])
-        where = Place(self.client(), number, name, None if self.url else self._media_root, self._writing, self.bucket)
+        media_root, access = None if self.url else self._media_root, access_of(self._store)
+        where = Place(self.client(), number, name, media_root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
         return LabelStudioDataset(where, schema, doubts, model_version=str(project["model_version"] or ""))
 

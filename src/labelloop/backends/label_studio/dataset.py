@@ -18,6 +18,7 @@ from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.tasks import UID, Row, where
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.places import ALONE, Access
 from labelloop.types import Annotation, Answers, Asked, Bucket, DatasetStats, Heard, LabelSchema, Prediction, Question
 
 CHUNK = 1000
@@ -39,6 +40,7 @@ class Place:
         media_root: Below it the server may show our local files; None when it cannot see them.
         writing: Serialises writes of all processes; Label Studio on SQLite stalls on concurrent ones.
         bucket: Where pictures can be shown from, with the credentials of now.
+        access: How pictures that are uploaded are read.
     """
 
     client: Client
@@ -47,6 +49,7 @@ class Place:
     media_root: Path | None
     writing: Callable[[], AbstractContextManager[None]]
     bucket: Callable[[], Bucket | None] = lambda: None
+    access: Access = ALONE
 
 
 class Recent:
@@ -289,7 +292,8 @@ class LabelStudioDataset:
 
     def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
         items = [question.item for question in questions]
-        values = shown(self._client, self._project, items, self._place.media_root, self._place.bucket())
+        place = self._place
+        values = shown(self._client, self._project, items, place.media_root, place.bucket(), access=place.access)
         name = object_name(self._schema)
         return [_task(question, name, values[question.item.id]) for question in questions]
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.errors import BackendError, ConfigError
+from labelloop.places import ALONE, REFUSALS, Access, read_bytes
 from labelloop.types import Bucket, Item
 
 _MOST_FOLDERS = 16
@@ -19,13 +20,20 @@ _SHOWABLE = (".bmp", ".gif", ".jpg", ".jpeg", ".png", ".svg", ".webp")
 
 
 def shown(
-    client: Client, project: int, items: Sequence[Item], media_root: Path | None, bucket: Bucket | None = None
+    client: Client,
+    project: int,
+    items: Sequence[Item],
+    media_root: Path | None,
+    bucket: Bucket | None = None,
+    *,
+    access: Access = ALONE,
 ) -> dict[str, str]:
     """Item id -> the value of its task's data.
 
     Args:
         media_root: Below it the server may serve local files; None for a server that cannot see our files.
-        bucket: Objects of it are shown from there.
+        bucket: Objects of it are shown from there, but for those that Label Studio cannot name.
+        access: How files that are uploaded are read.
 
     Raises:
         ConfigError: An item has nothing to show, or the bucket cannot be shown from.
@@ -45,7 +53,7 @@ def shown(
     if media_root is not None and served:
         _serve_folders(client, project, {path.parent for path in served.values()}, media_root)
     addresses = {item: _address(path, media_root) for item, path in served.items() if media_root is not None}
-    return known | addresses | _upload(client, project, [item for item in files if item.id not in served])
+    return known | addresses | _upload(client, project, [item for item in files if item.id not in served], access)
 
 
 def _is_web(uri: str) -> bool:
@@ -106,11 +114,11 @@ def roots_of(folders: set[Path], media_root: Path) -> set[Path]:
     return {Path(*folder.parts[:depth]) for folder in outermost}
 
 
-def _upload(client: Client, project: int, items: Sequence[Item]) -> dict[str, str]:
+def _upload(client: Client, project: int, items: Sequence[Item], access: Access) -> dict[str, str]:
     addresses: dict[str, str] = {}
     for start in range(0, len(items), _UPLOADED_AT_ONCE):
         some = items[start : start + _UPLOADED_AT_ONCE]
-        files = {item.id: (_file_name(item), _bytes_of(item)) for item in some}
+        files = {item.id: (_file_name(item), _bytes_of(item, access)) for item in some}
         answer = client.call(
             "POST",
             f"/api/projects/{project}/import",
@@ -139,18 +147,13 @@ def _file_name(item: Item) -> str:
     return f"{item.id[:40]}{suffix if suffix in _SHOWABLE else '.png'}"
 
 
-def _bytes_of(item: Item) -> bytes:
-    import fsspec
-
-    uri = unquote(item.uri) if item.uri.startswith("file://") else item.uri
+def _bytes_of(item: Item, access: Access) -> bytes:
     try:
-        with fsspec.open(uri, "rb") as file:
-            content: bytes = file.read()
-    except (OSError, ValueError, ImportError) as error:
+        return read_bytes(item.uri, access)
+    except (*REFUSALS, ValueError) as error:
         raise BackendError(
             f"item {item.id!r} cannot be read from {item.uri}: {error}", "restore the file, then try again"
         ) from error
-    return content
 
 
 def _clean(text: str) -> str:
