@@ -10,7 +10,16 @@ from typing import Any
 from labelloop.config import LoopConfig, Workspace
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.hints import register, withdraw
-from labelloop.protocols import Annotator, ArtifactStore, Backbone, Learner, Orchestrator, Progress, SecretsManager
+from labelloop.protocols import (
+    PROBE,
+    Annotator,
+    ArtifactStore,
+    Backbone,
+    Learner,
+    Orchestrator,
+    Progress,
+    SecretsManager,
+)
 from labelloop.registry import build
 from labelloop.stack import Stack
 from labelloop.types import AnnotatorState
@@ -42,7 +51,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
     annotator = found("annotator", lambda: _prove_annotator(stack.annotator))
     yield annotator
-    if annotator.ok:
+    if annotator.ok and dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset.name)
     yield found("learner", lambda: _prove_learner(workspace))
 
@@ -54,7 +63,7 @@ def bring_up(stack: Stack, progress: Progress, dataset: str = "") -> Iterator[Fi
     yield found("orchestrator", lambda: _prove_orchestrator(stack.orchestrator))
     annotator = found("annotator", lambda: _start(stack.annotator, progress))
     yield annotator
-    if annotator.ok and dataset:
+    if annotator.ok and dataset and stack.workspace.config.dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset)
     if annotator.ok and stack.workspace.config.watch.port:
         yield Finding("hints", ok=True, detail=register(stack.workspace, stack.annotator, stack.secrets_manager))
@@ -104,12 +113,12 @@ def _prove_ledger(workspace: Workspace) -> str:
 def _prove_store(store: ArtifactStore) -> str:
     """Write one small body and read it back, always under the same key: nothing grows, nothing is deleted."""
     try:
-        store.write("check/probe", io.BytesIO(b"labelloop"))
+        store.write(PROBE, io.BytesIO(b"labelloop"))
     except (ConfigError, BackendError) as error:
         if _can_be_read(store):
             error.message += "; it can be read"
         raise
-    with store.read("check/probe") as body:
+    with store.read(PROBE) as body:
         if body.read() != b"labelloop":
             raise BackendError("the artifact store gave back other bytes than were written", "check its disk or bucket")
     return f"{_brief(store)}: written and read back"
@@ -118,7 +127,7 @@ def _prove_store(store: ArtifactStore) -> str:
 def _can_be_read(store: ArtifactStore) -> bool:
     """Whether a body could be read, were it there; reading, unlike `exists`, tells a bucket that is not there apart."""
     try:
-        store.read("check/probe").close()
+        store.read(PROBE).close()
     except NotFoundError:
         return True
     except LabelLoopError:

@@ -69,6 +69,10 @@ def check_secret_name(name: str) -> str:
     )
 
 
+PROBE = "check/probe"
+"""The key of a small body that checks write and read back, always the same."""
+
+
 class ArtifactStore(Protocol):
     """Bytes by key. Writes are atomic: a reader sees the whole body or nothing. Picklable, comparable.
 

@@ -314,7 +314,7 @@ def test_check_follows_the_link_as_a_browser_would(
 
     seen = stack.look(NAME)
 
-    assert before == f"{NAME!r} has not been asked yet"
+    assert before == f"no picture of s3://{s3.name} has been asked about yet"
     assert empty == f"no picture of s3://{s3.name} has been asked about yet"
     assert seen == (
         f"1 from s3://{s3.name}: a browser gets it, from {annotator.client().url}, by a link that works for 60 minutes"

@@ -194,6 +194,18 @@ class BucketArtifacts:
             first = next(iter(result.stream(min_chunk_size=PART)))
         return io.BufferedReader(_Ranges(self, name, size, result.meta["e_tag"], bytes(first)), PART)
 
+    def signed(self, key: str, minutes: int) -> str:
+        """A link by which anybody may read a body for so long, whether or not it is there.
+
+        Raises:
+            ConfigError: The credentials cannot sign; or as `client`.
+        """
+        import obstore
+
+        name = self.object_name(key)
+        with self.explaining("sign", name):
+            return str(obstore.sign(self.client(), "GET", name, timedelta(minutes=minutes)))
+
     def client(self) -> Any:
         """obstore's client of the bucket; made when first needed, and anew when the secret has changed.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 
-from labelloop.backends.label_studio.buckets import address, is_signed, surroundings
+from labelloop.backends.label_studio.buckets import _access, address, is_signed, surroundings
 from labelloop.backends.label_studio.client import Client
-from labelloop.backends.label_studio.probe import look, minutes_of
+from labelloop.backends.label_studio.probe import look, minutes_of, rehearse
+from labelloop.backends.s3_store import S3ArtifactStore
 from labelloop.errors import BackendError, ConfigError
+from labelloop.protocols import PROBE
 from labelloop.types import Bucket
 
+import clouds
+from emulators import Emulator
 from http_double import Double, Request, Response, serving
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -145,3 +151,50 @@ def test_our_own_server_gets_the_default_credentials_of_the_store_only(monkeypat
 )
 def test_only_objects_of_the_bucket_are_shown_from_it(uri: str, shown: str) -> None:
     assert address(PETS, uri) == shown
+
+
+def test_before_anything_was_asked_the_probe_of_the_store_is_followed(s3_server: Emulator, double: Double) -> None:
+    store = clouds.s3_store(s3_server)
+    store.write(PROBE, BytesIO(b"labelloop"))
+
+    said = rehearse(Client(double.url, TOKEN), store.bucket(), store)
+
+    assert said == (
+        f"no picture of s3://{store.bucket_name} has been asked about yet, so {store.path}/check/probe was tried:"
+        f" a browser gets it, from {double.url}, by a link that works for 60 minutes"
+    )
+
+
+@pytest.mark.parametrize(("allowed", "fails"), [("*", False), ("https://other.example", True)])
+def test_the_rehearsal_sees_whether_pages_may_show_the_bucket(double: Double, allowed: str, fails: bool) -> None:
+    bucket = serving(lambda _: Response(200, "x", {"Access-Control-Allow-Origin": allowed, "ETag": "1"}))
+    secrets = clouds.secrets_of("s", {"aws_access_key_id": "k", "aws_secret_access_key": "s"})
+    store = S3ArtifactStore(path="s3://pets", authentication_secret="s", endpoint=bucket.url, secrets=secrets)
+    try:
+        told = "does not let pages" if fails else ""
+        with pytest.raises(ConfigError, match=told) if fails else nullcontext():
+            rehearse(Client(double.url, TOKEN), store.bucket(), store)
+    finally:
+        bucket.stop()
+
+
+def test_a_rehearsal_needs_the_probe_and_a_bucket_whose_links_are_signed(
+    double: Double, azure_server: Emulator
+) -> None:
+    azure = clouds.azure_store(azure_server)
+
+    passed_on = rehearse(Client(double.url, TOKEN), azure.bucket(), azure)
+    without = rehearse(Client(double.url, TOKEN), PETS, object())
+
+    assert passed_on.endswith("Label Studio will pass them on")
+    assert without == "no picture of s3://pets has been asked about yet"
+    assert look(Client(double.url, TOKEN), 1, Bucket("s3", "pets")) != ""
+
+
+def test_temporary_credentials_of_a_secret_reach_label_studios_storage_whole() -> None:
+    keys = {"aws_access_key_id": "ASIA", "aws_secret_access_key": "s", "aws_session_token": "t"}
+    store = S3ArtifactStore(path="s3://pets", authentication_secret="s", secrets=clouds.secrets_of("s", keys))
+
+    sent = _access(store.bucket())
+
+    assert {name: sent[name] for name in keys} == keys

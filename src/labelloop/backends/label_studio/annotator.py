@@ -24,7 +24,7 @@ from labelloop.backends.label_studio.environment import (
     is_there,
 )
 from labelloop.backends.label_studio.locks import locked
-from labelloop.backends.label_studio.probe import look
+from labelloop.backends.label_studio.probe import look, rehearse
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import UID
@@ -243,9 +243,8 @@ class LabelStudioAnnotator:
         if bucket is None:
             return ""
         project = self._find(name)
-        if project is None:
-            return f"{name!r} has not been asked yet"
-        return look(self.client(), int(project["id"]), bucket)
+        seen = look(self.client(), int(project["id"]), bucket) if project else ""
+        return seen or rehearse(self.client(), bucket, self._store)
 
     def subscribe(self, name: str, url: str, headers: Mapping[str, str]) -> None:
         """Have Label Studio call `url` when people answer in the project of exactly this title.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from labelloop.backends.label_studio import tasks
-from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, name_of, root, storages
+from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, is_signed, name_of, root, storages
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import BackendError, ConfigError
+from labelloop.protocols import PROBE
 from labelloop.types import Bucket
 
 SHORTEST_MINUTES = 5
@@ -23,7 +25,7 @@ _PATIENCE = 20.0
 
 
 def look(client: Client, project: int, bucket: Bucket) -> str:
-    """Follow the link of one picture as a browser would; in words, what was found.
+    """Follow the link of one picture as a browser would; in words, what was found, and nothing where none was asked.
 
     Raises:
         BackendError: The picture cannot be reached, or the bucket refuses it.
@@ -32,7 +34,7 @@ def look(client: Client, project: int, bucket: Bucket) -> str:
     shown_from = tasks.where(f"data.{_PICTURE}", "contains", root(bucket), "String")
     rows, total = tasks.page(client, project, [shown_from], "id,data", 1)
     if not rows:
-        return f"no picture of {name_of(bucket)} has been asked about yet"
+        return ""
     uri = str(rows[0]["data"][_PICTURE])
     query = {"fileuri": urlsafe_b64encode(uri.encode()).decode()}
     answer = client.fetch(f"/tasks/{rows[0]['id']}/resolve/", query)
@@ -44,6 +46,23 @@ def look(client: Client, project: int, bucket: Bucket) -> str:
         f"Label Studio at {client.url} cannot show {uri}: it answered {answer.status_code}",
         _mend_storage(client, project, bucket),
     )
+
+
+def rehearse(client: Client, bucket: Bucket, store: Any) -> str:
+    """Follow a link to what `check` writes, as a browser will follow those of pictures; in words, what was found.
+
+    It is signed with the store's own credentials, before Label Studio has a storage to sign it.
+
+    Raises:
+        BackendError, ConfigError: As `look`.
+    """
+    nothing_yet = f"no picture of {name_of(bucket)} has been asked about yet"
+    if not is_signed(bucket):
+        return f"{nothing_yet}; Label Studio will pass them on"
+    if not hasattr(store, "signed") or not store.exists(PROBE):
+        return nothing_yet
+    uri, link = f"{store.path}/{PROBE}", store.signed(PROBE, LIFETIME_MINUTES)
+    return f"{nothing_yet}, so {uri} was tried: {_follow(client, bucket, uri, link)}"
 
 
 def _mend_storage(client: Client, project: int, bucket: Bucket) -> str:
