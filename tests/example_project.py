@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labelloop.backends.buckets import BucketArtifacts
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.config import load
 from labelloop.ledger import Ledger, open_ledger
@@ -29,6 +30,13 @@ authentication_secret = "people"
 [secrets_managers.environment]
 flavor = "env"
 """
+_BUCKET = """
+[artifact_stores.bucket]
+flavor = "{flavor}"
+path = "{path}"
+endpoint = "{endpoint}"
+authentication_secret = "bucket"
+"""
 
 
 @dataclass
@@ -38,20 +46,30 @@ class Project:
     Args:
         root: Where it was pulled to.
         images: The folders with its images.
+        store: The bucket that the stack stores in; None for files.
+        flavor: Of the store.
     """
 
     root: Path
     annotator: LabelStudioAnnotator
     images: Sequence[Path]
     secrets: dict[str, str] = field(default_factory=dict)
+    store: BucketArtifacts | None = None
+    flavor: str = "local"
 
     def __post_init__(self) -> None:
         name = f"{self.root.parent.name} {self.root.parent.parent.name}"[-40:]
         text = (self.root / "labelloop.toml").read_text()
         before = load(self.root, {}).config.dataset.name
         text = text.replace(f'name = "{before}"', f'name = "{name.strip()}"')
-        (self.root / "labelloop.toml").write_text(text + _STACK.format(url=self.annotator.client().url))
+        text += _STACK.format(url=self.annotator.client().url)
         self.secrets["LABELLOOP_SECRET_PEOPLE__TOKEN"] = self.annotator.client()._token
+        if self.store is not None:
+            text = text.replace("[stacks.default]", '[stacks.default]\nartifact_store = "bucket"')
+            text += _BUCKET.format(flavor=self.flavor, path=self.store.path, endpoint=self.store.endpoint)
+            for key, value in self.store.values().items():
+                self.secrets[f"LABELLOOP_SECRET_BUCKET__{key.upper()}"] = value
+        (self.root / "labelloop.toml").write_text(text)
 
     @property
     def truth(self) -> Mapping[str, tuple[str, ...]]:
