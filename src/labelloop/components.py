@@ -191,7 +191,7 @@ def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> M
                 f"option {name!r} of {kind} flavor {flavor!r} carries a password, which labelloop.toml must not hold",
                 "put it into a secret: labelloop secret register --help",
             )
-    surroundings = {"home": root / STATE, "secrets": _Unasked(), "store": _Unasked()}
+    surroundings = {"home": root / STATE, "secrets": _Unasked(), "store": _Unasked(), "component": "NAME"}
     offered = {key: surroundings[key] for key in OFFERED[kind]}
     build(kind, flavor, chosen, offered)
     return {key: _plain(value) for key, value in convert(kind, flavor, chosen, offered).items()}

@@ -22,7 +22,7 @@ Point = Literal["artifact-store", "secrets-manager", "annotator", "orchestrator"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OFFERED: Mapping[Point, tuple[str, ...]] = {
-    "artifact-store": ("home", "secrets"),
+    "artifact-store": ("home", "secrets", "component"),
     "secrets-manager": ("home",),
     "annotator": ("home", "secrets", "store"),
     "orchestrator": ("home",),

@@ -29,7 +29,9 @@ class Stack:
     def artifact_store(self) -> ArtifactStore:
         """Where artifacts live."""
         store: ArtifactStore = self._build(
-            "artifact-store", self.config.artifact_store, {"secrets": self.secrets_manager}
+            "artifact-store",
+            self.config.artifact_store,
+            {"secrets": self.secrets_manager, "component": self.config.artifact_store},
         )
         return store
 

@@ -19,8 +19,10 @@ from labelloop.backends.azure_store import AzureArtifactStore
 from labelloop.backends.buckets import BucketArtifacts
 from labelloop.backends.gcp_store import GCPArtifactStore
 from labelloop.backends.s3_store import S3ArtifactStore
+from labelloop.config import load
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.registry import build
+from labelloop.stack import Stack
 from labelloop.testing.secrets import MemorySecrets
 
 import clouds
@@ -415,3 +417,14 @@ def test_a_key_that_is_not_there_costs_no_new_connection(s3_server: Emulator) ->
             store.read(f"{number}")
 
     assert secrets.asked == 1
+
+
+def test_the_command_an_error_suggests_names_the_component(tmp_path: Path) -> None:
+    (tmp_path / "labelloop.toml").write_text(
+        '[stacks.default]\nartifact_store = "cellar"\n[artifact_stores.cellar]\nflavor = "azure"\npath = "az://wines"\n'
+    )
+
+    with pytest.raises(ConfigError, match="which storage account") as caught:
+        Stack(load(tmp_path)).artifact_store.exists("check/probe")
+
+    assert caught.value.hint == "labelloop artifact-store update cellar --account_name=ACCOUNT"

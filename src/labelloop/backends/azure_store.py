@@ -26,6 +26,7 @@ class AzureArtifactStore(BucketArtifacts):
         endpoint: URL of a server other than Azure's, with the account in it, such as Azurite's.
         account_name: The storage account; empty is the one in the secret.
         secrets: Where the secret is.
+        component: The name it is registered under, for the commands that errors suggest.
 
     Raises:
         ConfigError: The path is none of Azure, or the endpoint is no URL.
@@ -37,6 +38,7 @@ class AzureArtifactStore(BucketArtifacts):
     endpoint: str = ""
     account_name: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
+    component: str = field(default="NAME", repr=False, compare=False)
 
     def bucket(self) -> Bucket:
         """The container, with the credentials resolved now."""
@@ -53,7 +55,7 @@ class AzureArtifactStore(BucketArtifacts):
             return self.value(values, "account_name")
         raise ConfigError(
             f"{self.path} does not say which storage account it is in",
-            "labelloop artifact-store update NAME --account_name=ACCOUNT",
+            f"labelloop artifact-store update {self.component} --account_name=ACCOUNT",
         )
 
     def _key(self, values: Mapping[str, str]) -> str:

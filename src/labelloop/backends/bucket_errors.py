@@ -105,7 +105,7 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
         return ConfigError(
             f"{root} does not exist ({answer})",
             f"labelloop cloud setup {_SETUP[store.cloud]} --bucket {store.bucket_name}, "
-            "or labelloop artifact-store update NAME --path=...",
+            f"or labelloop artifact-store update {store.component} --path=...",
         )
     if said.kind == "keys":
         return ConfigError(f"{root} refuses {_whose(store)} ({answer})", _correct(store))
@@ -120,7 +120,7 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
         there = f", it is in {region}" if region else ""
         return ConfigError(
             f"{root} is in another region than the one asked{there} ({answer})",
-            f"labelloop artifact-store update NAME --region={region or 'REGION'}",
+            f"labelloop artifact-store update {store.component} --region={region or 'REGION'}",
         )
     if said.kind == "clock":
         return ConfigError(f"{root} refuses us because of the time ({answer})", "set the clock of this machine")
@@ -165,7 +165,10 @@ def _whose(store: BucketArtifacts) -> str:
 def _correct(store: BucketArtifacts) -> str:
     if store.authentication_secret:
         return f"labelloop secret update {store.authentication_secret} {_SECRET_KEYS[store.cloud]}"
-    return "sign in again, or name a secret: labelloop artifact-store update NAME --authentication_secret=SECRET"
+    return (
+        "sign in again, or name a secret:"
+        f" labelloop artifact-store update {store.component} --authentication_secret=SECRET"
+    )
 
 
 def allowing(store: BucketArtifacts, doing: str) -> str:

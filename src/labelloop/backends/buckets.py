@@ -76,6 +76,7 @@ class BucketArtifacts:
     authentication_secret: str
     endpoint: str
     secrets: SecretsManager | None
+    component: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", checked_path(self.cloud, self.path))

@@ -26,6 +26,7 @@ class GCPArtifactStore(BucketArtifacts):
             auth application-default login`, account of the machine).
         endpoint: URL of a server other than Google's, such as an emulator's.
         secrets: Where the secret is.
+        component: The name it is registered under, for the commands that errors suggest.
 
     Raises:
         ConfigError: The path is none of Google, or the endpoint is no URL.
@@ -36,6 +37,7 @@ class GCPArtifactStore(BucketArtifacts):
     authentication_secret: str = ""
     endpoint: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
+    component: str = field(default="NAME", repr=False, compare=False)
 
     def bucket(self) -> Bucket:
         """The bucket, with the credentials resolved now."""

@@ -24,6 +24,7 @@ class S3ArtifactStore(BucketArtifacts):
         endpoint: URL of a server other than Amazon's, such as MinIO or SeaweedFS.
         region: Where the bucket is; empty is the region of the profile, or us-east-1.
         secrets: Where the secret is.
+        component: The name it is registered under, for the commands that errors suggest.
 
     Raises:
         ConfigError: The path is none of S3, or the endpoint is no URL.
@@ -35,6 +36,7 @@ class S3ArtifactStore(BucketArtifacts):
     endpoint: str = ""
     region: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
+    component: str = field(default="NAME", repr=False, compare=False)
 
     def bucket(self) -> Bucket:
         """The bucket, with the credentials resolved now."""
