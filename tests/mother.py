@@ -1,9 +1,10 @@
 """A process that has imported labelloop and forks for every command it reads, so that a tick costs no start-up.
 
-Each line of stdin is {"arguments": [...], "point": "module:class:method:when", "effect": n, "delay": s, "log": path};
-it answers with the exit code of the child once it has ended, and the number of effects it had. The child kills itself
-at a point, before, during or after the method of that class, or some seconds after its n-th effect began: a statement
-of SQL, a request, or a change of a file. Counting effects hits the same moments on a busy machine as on a quiet one.
+Each line of stdin is {"arguments": [...], "point": "module:class:method:when", "effect": n, "delay": s, "log": path,
+"victims": [pid, ...], "survives": bool}; it answers with the exit code of the child once it has ended, and the number
+of effects it had. The child kills itself at a point, before, during or after the method of that class, or some seconds
+after its n-th effect began: a statement of SQL, a request, or a change of a file. It takes the victims along, or kills
+only them where it survives. Counting effects hits the same moments on a busy machine as on a quiet one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -64,25 +66,34 @@ def _live(wanted: Any, telling: int) -> None:
         os.dup2(written, 2)
         if wanted["point"]:
             _lay(*wanted["point"].split(":"))
-        _count(_Fuse(wanted["effect"], wanted["delay"], telling))
+        _count(_Fuse(wanted, telling))
         code = run(list(wanted["arguments"]))
     finally:
         os._exit(code)
 
 
 class _Fuse:
-    """Counts effects, and ends the process soon after a certain one began."""
+    """Counts effects, and kills soon after a certain one began."""
 
-    def __init__(self, effect: int, delay: float, telling: int) -> None:
-        self._left = effect
-        self._delay = delay
+    def __init__(self, wanted: Any, telling: int) -> None:
+        self._left = wanted["effect"]
+        self._delay = wanted["delay"]
+        self._victims = wanted["victims"]
+        self._survives = wanted["survives"]
         self._telling = telling
 
     def burn(self, *_: Any, **__: Any) -> None:
         os.write(self._telling, b".")
         self._left -= 1
         if self._left == 0:
-            threading.Timer(self._delay, _end).start()
+            threading.Timer(self._delay, self._blow).start()
+
+    def _blow(self) -> None:
+        for victim in self._victims:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        if not self._survives:
+            _end()
 
     def before(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         def burning(*given: Any, **named: Any) -> Any:

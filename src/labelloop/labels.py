@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Policy = Literal["newest", "majority", "unanimous", "weighted"]
+_REGION_FIELDS = {"id", "from_name", "to_name", "type", "value", "score", "origin"}
 Reading = tuple[Annotation, tuple[str, ...]]
 
 
@@ -106,13 +107,11 @@ def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> li
         score: The prediction's confidence; must be in [0, 1].
     """
     found = [fault for i, region in enumerate(regions) for fault in _region_problems(schema, region, f"result[{i}]")]
-    if not schema.multiple and not found and len(regions) != 1:
-        found.append(f"result has {len(regions)} regions, a single choice has exactly 1")
-    if isinstance(score, bool) or not isinstance(score, Real):
-        found.append(f"score is {score!r}, not a number")
-    elif not 0.0 <= score <= 1.0:
-        found.append(f"score is {score!r}, not between 0 and 1")
-    return found
+    most, fewest = 1, 0 if schema.multiple else 1
+    if not found and not fewest <= len(regions) <= most:
+        choice = "multiple choice has at most" if schema.multiple else "single choice has exactly"
+        found.append(f"result has {len(regions)} regions, a {choice} 1")
+    return found + _score_problems(score)
 
 
 def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: Policy = "newest") -> Belief:
@@ -347,20 +346,39 @@ def _majority(schema: LabelSchema, readings: Sequence[Reading]) -> tuple[str, ..
 
 
 def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[str]:
+    if not isinstance(region, Mapping):
+        return [f"{where} is {region!r}, not a region"]
     wanted = {"from_name": schema.control, "to_name": schema.modality, "type": "choices"}
     found = [
         f"{where}.{key} is {region.get(key)!r}, not {value!r}"
         for key, value in wanted.items()
         if region.get(key) != value
     ]
-    value = region.get("value")
+    found += [f"{where}.{key} is no field of a choice" for key in sorted(region.keys() - _REGION_FIELDS, key=str)]
+    if "id" in region and not (isinstance(region["id"], str) and region["id"]):
+        found.append(f"{where}.id is {region['id']!r}, not a name")
+    if "score" in region:
+        found += [f"{where}.{fault}" for fault in _score_problems(region["score"])]
+    return found + _value_problems(schema, region.get("value"), f"{where}.value")
+
+
+def _value_problems(schema: LabelSchema, value: Any, where: str) -> list[str]:
     choices = value.get("choices") if isinstance(value, Mapping) else None
     if not isinstance(choices, list | tuple):
-        return [*found, f"{where}.value.choices is missing: value is {value!r}"]
+        return [f"{where}.choices is missing: value is {value!r}"]
+    found = [f"{where}.{key} is no field of a choice" for key in sorted(value.keys() - {"choices"}, key=str)]
     unknown = [choice for choice in choices if choice not in schema.labels]
-    found += [f"{where}.value.choices has the unknown label {choice!r}" for choice in unknown]
+    found += [f"{where}.choices has the unknown label {choice!r}" for choice in unknown]
     if not choices:
-        found.append(f"{where}.value.choices is empty")
+        found.append(f"{where}.choices is empty")
+    if not unknown and len(set(choices)) < len(choices):
+        found.append(f"{where}.choices has a label twice: {choices!r}")
     if len(choices) > 1 and not schema.multiple:
-        found.append(f"{where}.value.choices has {_too_many([str(choice) for choice in choices])}")
+        found.append(f"{where}.choices has {_too_many([str(choice) for choice in choices])}")
     return found
+
+
+def _score_problems(score: Any) -> list[str]:
+    if isinstance(score, bool) or not isinstance(score, Real):
+        return [f"score is {score!r}, not a number"]
+    return [] if 0.0 <= float(score) <= 1.0 else [f"score is {score!r}, not between 0 and 1"]

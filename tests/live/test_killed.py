@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +12,8 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 
-from live_world import TESTS, LiveWorld
+from live_world import LiveWorld
+from mothers import Mother
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -37,40 +35,6 @@ POINTS = (
     f"{ROUND}:confirm:before",
 )
 """Moments that chance may miss; in an order in which each is still to come when the ones before it have happened."""
-
-
-class Mother:
-    """Forks a process for every command, and can kill it."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.effects = 0
-        self._log = folder / "mother.log"
-        self._process = subprocess.Popen(
-            [sys.executable, str(TESTS / "mother.py")],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, world: LiveWorld, *, point: str = "", effect: int = 0, delay: float = 0.0) -> int:
-        """A tick; its exit code. Killed at a point, or some seconds after its n-th effect began, if any is given."""
-        assert self._process.stdin
-        assert self._process.stdout
-        wanted = {"arguments": ["-C", str(world.root), "tick"], "point": point, "effect": effect, "delay": delay}
-        self._process.stdin.write(json.dumps({**wanted, "log": str(self._log)}) + "\n")
-        self._process.stdin.flush()
-        code, self.effects = map(int, self._process.stdout.readline().split())
-        return code
-
-    def tick(self, world: LiveWorld) -> int:
-        """A tick that must succeed; the number of its effects."""
-        assert self.run(world) == 0, self._log.read_text()
-        return self.effects
-
-    def close(self) -> None:
-        """No more commands."""
-        self._process.communicate()
 
 
 @pytest.fixture

@@ -7,12 +7,15 @@ import re
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from labelloop.backends.label_studio.repeats import AwayError, Repeats, SpoiledError
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
 
 READ_TIMEOUT = 60.0
@@ -22,8 +25,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _USUAL_LIFETIME = 300.0
 _LARGEST_FILE = 64 * 2**20
 _FILES = "/data/"
+_REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
+_REPEATS = Repeats()
 
 
 def _copied(page: str) -> str:
@@ -38,18 +43,26 @@ class Client:
         token: A legacy token (40 hexadecimal digits) or a personal access token (a JWT), told apart by their look.
         clock: Seconds from anywhere; decides when an access token is renewed.
         remedy: Page with tokens -> what to do when this one is refused.
+        repeats: How often a request is repeated that may be; never a POST, which could do its work twice.
 
     Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
     the service's fault). Threads may share a client. The token shows nowhere.
     """
 
     def __init__(
-        self, url: str, token: str, clock: Callable[[], float] = monotonic, *, remedy: Callable[[str], str] = _copied
+        self,
+        url: str,
+        token: str,
+        clock: Callable[[], float] = monotonic,
+        *,
+        remedy: Callable[[str], str] = _copied,
+        repeats: Repeats = _REPEATS,
     ) -> None:
         self.url = checked_url(url)
         self._token = token.strip()
         self._clock = clock
         self._remedy = remedy
+        self._repeats = repeats
         self._access = ""
         self._renew_at = 0.0
         self._renewing = threading.Lock()
@@ -75,9 +88,22 @@ class Client:
         files: Any = None,
         timeout: float = READ_TIMEOUT,
     ) -> Any:
-        """The parsed answer of one request; None when the answer is empty."""
+        """The parsed answer of one request; None when the answer is empty. All but a POST are repeated if spoiled."""
         request: dict[str, Any] = {"query": query, "body": body, "files": files, "timeout": timeout}
-        answer = self._send(method, path, self._authorization(), **request)
+        authorization = self._authorization()
+
+        def attempt(number: int) -> Any:
+            try:
+                return self._attempt(method, path, authorization, request)
+            except NotFoundError:
+                if method == "DELETE" and number:
+                    return None  # an attempt whose answer was lost has deleted it
+                raise
+
+        return self._repeats(attempt) if method in _REPEATABLE else attempt(0)
+
+    def _attempt(self, method: str, path: str, authorization: str, request: Mapping[str, Any]) -> Any:
+        answer = self._send(method, path, authorization, **request)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._is_personal:
             answer = self._send(method, path, self._authorization(renew=True), **request)
         return self._parsed(answer, method, path)
@@ -90,9 +116,14 @@ class Client:
             BackendError: It does not answer, or is out of order.
         """
         path = "/api/version"
-        answer = self._send("GET", path, "")
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or answer.is_redirect:
-            self._parsed(answer, "GET", path)
+
+        def attempt(_: int) -> httpx.Response:
+            got = self._send("GET", path, "")
+            if got.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or got.status_code in _LATER or got.is_redirect:
+                self._parsed(got, "GET", path)
+            return got
+
+        answer = self._repeats(attempt)
         try:
             return str(answer.json()["release"])
         except (ValueError, TypeError, KeyError):
@@ -150,9 +181,9 @@ class Client:
             return f"Bearer {self._access}"
 
     def _renew(self) -> None:
-        path = "/api/token/refresh/"
-        answer = self._send("POST", path, "", body={"refresh": self._token})
-        self._access = str(self._parsed(answer, "POST", path)["access"])
+        path, body = "/api/token/refresh/", {"refresh": self._token}
+        answer = self._repeats(lambda _: self._parsed(self._send("POST", path, "", body=body), "POST", path))
+        self._access = str(answer["access"])
         self._renew_at = self._clock() + max(0.0, _lifetime(self._access) - _RENEW_BEFORE)
 
     def _send(
@@ -178,16 +209,15 @@ class Client:
                 timeout=httpx.Timeout(timeout, connect=10.0),
             )
         except httpx.TimeoutException:
-            raise BackendError(
+            raise SpoiledError(
                 f"Label Studio at {self.url} did not answer {method} {path} in time",
                 "try again; a server that imports or exports much data is slow",
-                retryable=True,
             ) from None
         except httpx.HTTPError as error:
-            raise BackendError(
+            kind = AwayError if isinstance(error, httpx.ConnectError) else SpoiledError
+            raise kind(
                 f"Label Studio at {self.url} cannot be reached: {error}",
                 "check the address, and that the server is up (labelloop stack up)",
-                retryable=True,
             ) from None
 
     def _parsed(self, answer: httpx.Response, method: str, path: str) -> Any:
@@ -202,9 +232,10 @@ class Client:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(where + _detail(answer), "it may have been deleted in Label Studio")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise BackendError(where + _detail(answer), "read the server's log, then try again", retryable=True)
+            hint = "read the server's log, then try again"
+            raise SpoiledError(where + _detail(answer), hint, after=_wanted_pause(answer))
         if answer.status_code in _LATER:
-            raise BackendError(where + _detail(answer), "try again later", retryable=True)
+            raise SpoiledError(where + _detail(answer), "try again later", after=_wanted_pause(answer))
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise BackendError(where + _detail(answer), "the request was refused as it is; nothing was stored")
         if not answer.content:
@@ -250,6 +281,17 @@ def _suggested(url: str) -> str:
     if not host or " " in host:
         return "https://label.example.com"
     return f"http://{host}" if host.startswith(_LOOPBACK) else f"https://{host}"
+
+
+def _wanted_pause(answer: httpx.Response) -> float:
+    """Seconds of a Retry-After header; 0 without one."""
+    said = answer.headers.get("Retry-After", "")
+    try:
+        if said.strip().isdigit():
+            return float(said)
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def _lifetime(access: str) -> float:

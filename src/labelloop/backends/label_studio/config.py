@@ -87,7 +87,9 @@ def checked_version(schema: LabelSchema, questions: Sequence[Question]) -> str:
 
 def _check(schema: LabelSchema, guess: Prediction) -> None:
     faults = problems(schema, guess.regions, guess.score)
-    if not guess.model_version.strip():
+    if not isinstance(guess.model_version, str):
+        faults.append(f"model_version is {guess.model_version!r}, not a name")
+    elif not guess.model_version.strip():
         faults.append(f"model_version is {guess.model_version!r}, which is empty")
     if faults:
         raise _misfit(guess.item_id, "; ".join(faults))

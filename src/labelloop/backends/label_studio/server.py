@@ -26,6 +26,7 @@ from labelloop.backends.label_studio.environment import (
     tail,
 )
 from labelloop.backends.label_studio.locks import is_held, locked
+from labelloop.backends.label_studio.repeats import Repeats
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.protocols import Progress, SecretsManager, silent
 
@@ -223,7 +224,7 @@ class Server:
 
         Only our own database knows our token, so a stranger at the same port is never mistaken for it.
         """
-        client = Client(info.url, self.credentials()["token"])
+        client = Client(info.url, self.credentials()["token"], repeats=Repeats(attempts=1))
         started = time.monotonic()
         while alive() and not self._moved(info.port):
             progress("starting Label Studio", int(time.monotonic() - started), None)

@@ -1,0 +1,70 @@
+"""The other end of `mother.py`: ticks as processes that cost no start-up and can be killed anywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from live_world import TESTS, LiveWorld
+
+
+class Mother:
+    """Forks a process for every command, and can kill it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.effects = 0
+        self._log = folder / "mother.log"
+        self._process = subprocess.Popen(
+            [sys.executable, str(TESTS / "mother.py")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self,
+        world: LiveWorld,
+        *,
+        point: str = "",
+        effect: int = 0,
+        delay: float = 0.0,
+        victims: Sequence[int] = (),
+        survives: bool = False,
+    ) -> int:
+        """A tick; its exit code. Killed at a point, or some seconds after its n-th effect began, if any is given.
+
+        Args:
+            victims: Processes that are killed at that effect too.
+            survives: Only they are.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        wanted = {
+            "arguments": ["-C", str(world.root), "tick"],
+            "point": point,
+            "effect": effect,
+            "delay": delay,
+            "victims": list(victims),
+            "survives": survives,
+        }
+        self._process.stdin.write(json.dumps({**wanted, "log": str(self._log)}) + "\n")
+        self._process.stdin.flush()
+        code, self.effects = map(int, self._process.stdout.readline().split())
+        return code
+
+    def tick(self, world: LiveWorld) -> int:
+        """A tick that must succeed; the number of its effects."""
+        assert self.run(world) == 0, self.said()
+        return self.effects
+
+    def said(self) -> str:
+        """What the last command wrote."""
+        return self._log.read_text()
+
+    def close(self) -> None:
+        """No more commands."""
+        self._process.communicate()
