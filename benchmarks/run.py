@@ -29,6 +29,7 @@ SUITES = {
     "embedding": "bench_embedding",
     "annotator": "bench_annotator",
     "tick": "bench_tick",
+    "scale": "bench_scale",
     "selection": "bench_selection",
     "stores": "bench_stores",
     "intake": "bench_intake",
@@ -36,7 +37,7 @@ SUITES = {
 }
 """Name -> module, each with `figures(quick) -> Iterator[Figure]`."""
 
-ON_REQUEST = ("demo",)
+ON_REQUEST = ("demo", "scale")
 """Minutes each: only with --only."""
 
 

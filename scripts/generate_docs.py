@@ -43,6 +43,8 @@ MEANINGS: Mapping[str, str] = {
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",
     "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
     "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
+    "loop.reconcile_every": "Seconds after which a tick compares every question and answer with the annotator, and "
+    "repairs the ledger; 0 is never, unless `tick --reconcile` asks for it.",
     "loop.belief": "Which answer counts where an item has several: the newest; what most say; what all say, else none; "
     "or what is most probable given how reliable each person has been.",
     "loop.seed": "Of everything that is drawn. Same seed and same answers, same batches.",

@@ -62,6 +62,7 @@ class LoopConfig(_Section):
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
     debounce: Annotated[float, Field(ge=0)] = 0.0
     cool_down: Annotated[float, Field(ge=0)] = 0.0
+    reconcile_every: Annotated[float, Field(ge=0)] = 86400.0
     belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
     seed: int = 0
 

@@ -30,6 +30,34 @@ from labelloop.types import LabelSchema, Prediction, Question
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
 
+RECONCILED = "answers_reconciled"
+"""When everything was last compared with the annotator."""
+
+SCANNED = "answers_scanned"
+"""The numbers of questions, there and in the ledger, that a scan of all ids has explained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was different between ledger and annotator after everything had been heard as usual, and is no more.
+
+    Attributes:
+        changes: Annotations that no hearing had noticed.
+        lost: Questions that had vanished from the annotator.
+        back: Questions that had been given up as vanished, and are there.
+        twice: Second copies of a question, removed from the annotator.
+    """
+
+    changes: Changes = field(default_factory=Changes)
+    lost: int = 0
+    back: int = 0
+    twice: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many things were different."""
+        return self.changes.total + self.lost + self.back + self.twice
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -41,6 +69,7 @@ class Outcome:
         round: The newest round after the tick.
         lost: Questions that have vanished from the annotator.
         set_aside: Item id -> why its answer cannot be learned from; known when the tick learned.
+        repair: What a reconciliation found; None where there was none.
     """
 
     action: Action
@@ -48,6 +77,7 @@ class Outcome:
     round: Round | None
     lost: int = 0
     set_aside: Mapping[str, str] = field(default_factory=dict)
+    repair: Repair | None = None
 
 
 class Loop:
@@ -87,7 +117,6 @@ class Loop:
         self._config = config
         self._clock = clock
         self._dataset: Dataset | None = None
-        self._scanned = (0, 0)
         self._agreed = False
         self._label_changes = self.ledger.labels.changes()
 
@@ -122,8 +151,11 @@ class Loop:
         self._dataset = None
         self._agreed = False
 
-    def tick(self) -> Outcome:
+    def tick(self, *, reconcile: bool = False) -> Outcome:
         """Hear, decide, act once. Idempotent: killed anywhere and called again, it continues where it stopped.
+
+        Args:
+            reconcile: Compare everything with the annotator first, which is done once in `loop.reconcile_every` anyway.
 
         Raises:
             BusyError: Another process is at it.
@@ -134,11 +166,12 @@ class Loop:
             if self.ledger.items.count() == 0:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
             changes, lost = self.hear()
+            repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
             action = decide(self.look(), self.policy)
             set_aside = self._plan(action) if isinstance(action, Start) else {}
             if isinstance(action, Start | Finish):
                 self._ask(sure=isinstance(action, Start) and self._agreed)
-            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside)
+            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair)
 
     def hear(self) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
@@ -150,6 +183,30 @@ class Loop:
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
         return changes, self._notice_lost()
+
+    def reconcile(self) -> Repair:
+        """Compare every question and every answer with the annotator, and repair the ledger; slow, under the lease.
+
+        Killed anywhere, it leaves a cursor that is too old, never one that is too new.
+        """
+        if self.ledger.rounds.last() is None:
+            return Repair()
+        before, gone = self.dataset.size(), self._gone()
+        lost = len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+        twice = max(0, before - self.dataset.size())
+        changes = Changes()
+        for page in self.dataset.answers(None):
+            changes += self.ledger.answers.hear(page, self._clock())
+        self.ledger.answers.remember(RECONCILED, self._clock().isoformat())
+        return Repair(changes, lost, gone + lost - self._gone(), twice)
+
+    def _gone(self) -> int:
+        return sum(n for key, n in self.ledger.answers.counts().items() if key[2] == "gone")
+
+    def _is_due_to_reconcile(self) -> bool:
+        every = self._config.loop.reconcile_every
+        since = self.ledger.answers.recall(RECONCILED) or self.ledger.rounds.began()
+        return bool(every and since) and self._since(datetime.fromisoformat(since)) >= every
 
     def study(self) -> Learned:
         """Hear, learn and judge, without asking or promoting anything; a tick that follows reuses the result."""
@@ -291,10 +348,13 @@ class Loop:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
         counted = (self.dataset.size(), expected)
         self._agreed = counted[0] == expected and not self.ledger.rounds.fact(STRANGERS)
-        if counted[0] == expected or counted == self._scanned:
+        if counted[0] == expected or list(counted) == self.ledger.answers.recall(SCANNED):
             return 0
-        self._scanned = counted  # tasks that people added by hand are no reason to scan at every tick
-        return len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+        lost = len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+        left = [self.dataset.size(), expected - lost]
+        if left[0] != left[1]:  # tasks that people added by hand are no reason to scan at every tick
+            self.ledger.answers.remember(SCANNED, left)
+        return lost
 
 
 def judgement(judged: Judged) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from labelloop.label_changes import translated
 from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
-from labelloop.loop import Loop, Outcome
+from labelloop.loop import Loop, Outcome, Repair
 from labelloop.places import Access
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
@@ -65,6 +65,7 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
         "reason": outcome.action.reason,
         "heard": asdict(outcome.changes),
         "lost": outcome.lost,
+        "repair": asdict(outcome.repair) if outcome.repair else None,
         "set_aside": dict(outcome.set_aside),
         "round": asdict(outcome.round) if outcome.round else None,
     }
@@ -81,12 +82,29 @@ def outcome_in_words(outcome: Outcome) -> str:
         )
     if outcome.lost:
         lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
+    lines += [repair_in_words(outcome.repair)] if outcome.repair else []
     lines += set_aside_in_words(outcome.set_aside)
     if isinstance(outcome.action, Start | Finish) and outcome.round:
         lines.append(round_in_words(round_view(outcome.round)))
     else:
         lines.append(f"{type(outcome.action).__name__.lower()}: {outcome.action.reason}")
     return "\n".join(lines)
+
+
+def repair_in_words(repair: Repair) -> str:
+    """What a reconciliation found."""
+    changes = repair.changes
+    found = {
+        "new answer(s) unheard": changes.created,
+        "edit(s) unheard": changes.edited,
+        "removal(s) unheard": changes.removed,
+        "question(s) vanished": repair.lost,
+        "question(s) back": repair.back,
+        "second copies removed": repair.twice,
+    }
+    return "reconciled with the annotator: " + (
+        ", ".join(f"{count} {what}" for what, count in found.items() if count) or "nothing was different"
+    )
 
 
 def status_as_dict(loop: Loop) -> Mapping[str, Any]:

@@ -181,7 +181,7 @@ class Dataset(Protocol):
         ...
 
     def present(self) -> set[str]:
-        """The item ids of every question there is; costs one scan of ids."""
+        """The item ids of every question there is; costs one scan of ids. Removes second copies of a question."""
         ...
 
     def stats(self) -> DatasetStats:

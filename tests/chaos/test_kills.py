@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark
 NAME = "killed in every way"
 ITEMS = 60
 ROUNDS = 5
-KILLS = 100 if FULL else 15
+KILLS = 100 if FULL else 10
 KINDS = ("the loop", "the server", "both")
 
 

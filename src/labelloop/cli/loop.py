@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--reconcile", is_flag=True, help="First compare everything with the annotator, and repair the ledger.")
 @pass_app
-def tick(app: App) -> None:
+def tick(app: App, reconcile: bool) -> None:
     """Do the next thing once: hear, then wait, learn and ask, or finish what was interrupted.
 
     Safe to repeat and to kill at any moment, so cron, CI or a cluster can drive the loop. Exits with 75 when another
-    process holds the round.
+    process holds the round. With --reconcile, which happens by itself once a day [loop.reconcile_every], every question
+    and answer is compared, and what was different is said.
     """
     from labelloop.cli.output import show, working
     from labelloop.overview import outcome_as_dict, outcome_in_words
 
     with working(as_json=app.as_json) as progress:
-        outcome = app.loop(progress).tick()
+        outcome = app.loop(progress).tick(reconcile=reconcile)
     show(outcome_as_dict(outcome), outcome_in_words(outcome), as_json=app.as_json)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, update
 
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, history, questions
-from labelloop.types import Annotation, Answers, Heard, Prediction
+from labelloop.types import Annotation, Answers, Heard, Prediction, Region
 
 Purpose = Literal["train", "holdout"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
@@ -61,6 +61,26 @@ class Changes:
         return self.created + self.edited + self.removed
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of an item's history.
+
+    Attributes:
+        annotation_id: Whose history it is part of.
+        change: What happened to it.
+        annotator: Who had said it; empty in lines that an older labelloop wrote about a removal.
+        regions: What the annotation says from then on; what it said last, where it was removed.
+    """
+
+    annotation_id: str
+    change: Literal["created", "edited", "removed", "restored"]
+    heard_at: datetime
+    annotator: str
+    regions: tuple[Region, ...]
+    skipped: bool = False
+    ground_truth: bool = False
+
+
 class AnswerBook:
     """Questions and annotations of one dataset."""
 
@@ -70,14 +90,35 @@ class AnswerBook:
 
     def cursor(self) -> str | None:
         """Where the next hearing starts; None hears everything."""
-        query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name == CURSOR)
-        with _sql.reading(self._engine) as connection:
-            return connection.scalar(query)
+        kept: str | None = self.recall(CURSOR)
+        return kept
 
     def rewind(self) -> None:
         """Have the next hearing start from the beginning."""
         with self._engine.begin() as connection:
             connection.execute(facts.delete().where(facts.c.dataset == self._dataset, facts.c.name == CURSOR))
+
+    def recall(self, name: str) -> Any:
+        """What was remembered under this name, or None."""
+        query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name == name)
+        with _sql.reading(self._engine) as connection:
+            return connection.scalar(query)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep plain data under a name, in place of what was there."""
+        row = {"dataset": self._dataset, "name": name, "value": value}
+        with self._engine.begin() as connection:
+            _sql.upsert(connection, facts, [row], update=["value"])
+
+    def past(self, item_id: str) -> list[Said]:
+        """Everything people ever said about an item, as it was heard, oldest first."""
+        query = (
+            select(history)
+            .where(history.c.dataset == self._dataset, history.c.item_id == item_id)
+            .order_by(history.c.number)
+        )
+        with _sql.reading(self._engine) as connection:
+            return [_past(row) for row in connection.execute(query)]
 
     def hear(self, page: Answers, now: datetime) -> Changes:
         """Take in one page and move the cursor, in one transaction. Hearing a page again changes nothing."""
@@ -187,7 +228,8 @@ class AnswerBook:
             mine = annotated.c.item_id == heard.item_id  # Label Studio on SQLite may give an id again, to another item
             where = (annotated.c.dataset == self._dataset, annotated.c.id == old.id, mine)
             connection.execute(update(annotated).where(*where).values(removed_at=_sql.stamp(now)))
-            self._note(connection, (old.id, heard.item_id), "removed", {"regions": old.regions}, now)
+            last = {name: old._mapping[name] for name in ("annotator", "regions", "skipped", "ground_truth")}
+            self._note(connection, (old.id, heard.item_id), "removed", last, now)
         self._set_state(connection, heard.item_id, _state(heard), heard.task_id)
         return Changes(created, edited, len(gone))
 
@@ -261,6 +303,19 @@ def _annotation(row: Row[Any]) -> Annotation:
         skipped=row.skipped,
         ground_truth=row.ground_truth,
         lead_time=row.lead_time,
+    )
+
+
+def _past(row: Row[Any]) -> Said:
+    said = row.said
+    return Said(
+        row.annotation_id,
+        row.change,
+        _sql.moment(row.heard_at),
+        said.get("annotator", ""),
+        tuple(said["regions"]),
+        said.get("skipped", False),
+        said.get("ground_truth", False),
     )
 
 

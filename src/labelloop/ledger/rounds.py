@@ -78,6 +78,13 @@ class RoundBook:
             row = connection.execute(query).first()
         return _round(row) if row else None
 
+    def began(self) -> str:
+        """When the first round began; empty before."""
+        query = select(rounds).where(rounds.c.dataset == self._dataset).order_by(rounds.c.number).limit(1)
+        with _sql.reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        return _round(row).started_at if row else ""
+
     def all(self) -> list[Round]:
         """Every round, oldest first."""
         query = select(rounds).where(rounds.c.dataset == self._dataset).order_by(rounds.c.number)

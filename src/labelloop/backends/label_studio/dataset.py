@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -151,12 +152,19 @@ class LabelStudioDataset:
             raise self._gone() from error
 
     def present(self) -> set[str]:
-        """The item ids of every task there is; costs one scan."""
+        """The item ids of every task there is; costs one scan. An item that is a task twice is one afterwards.
+
+        That happens where another machine was cut off while it sent, and what it had sent arrived late.
+        """
         try:
-            rows = [row for rows in tasks.scan(self._client, self._project, [], "id,data") for row in rows]
+            rows = (row for rows in tasks.scan(self._client, self._project, [], "id,data") for row in rows)
+            found = Counter(str(row["data"][UID]) for row in rows if UID in row["data"])
+            if twice := [item for item, times in found.items() if times > 1]:
+                with self._place.writing():
+                    self._lookup(twice)
         except NotFoundError as error:
             raise self._gone() from error
-        return {str(row["data"][UID]) for row in rows if UID in row["data"]}
+        return set(found)
 
     def size(self) -> int:
         """How many tasks there are, from a counter."""

@@ -1,0 +1,127 @@
+"""Eight processes tick one loop at once, on SQLite and on PostgreSQL: one acts at a time, the others say who does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.errors import BackendError
+from labelloop.ledger import connect, open_ledger
+
+from chaos_form import FULL
+from live_world import LiveWorld
+
+pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1200 if FULL else 300)]
+
+NAME = "eight at once"
+POSTGRES = os.environ.get("LABELLOOP_TEST_POSTGRES", "")
+SECONDS = 180 if FULL else 20
+PROCESSES = 8
+ITEMS = 80
+BUSY = 75
+
+_TICKERS = """
+import contextlib, importlib, io, json, os, random, sys, time
+from labelloop.cli import run
+from mother import LOADED
+for module in LOADED:
+    importlib.import_module(module)
+root, count, end = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.argv[3])
+
+def tick():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(["-C", root, "tick"])
+    os.write(1, (json.dumps({"code": code, "said": err.getvalue()}) + "\\n").encode())
+
+children = []
+for number in range(count):
+    pid = os.fork()
+    if pid == 0:
+        chance = random.Random(number)
+        while time.time() < end:
+            tick()
+            time.sleep(chance.uniform(0, 0.5))
+        os._exit(0)
+    children.append(pid)
+sys.exit(sum(os.waitpid(child, 0)[1] for child in children))
+"""
+"""A process that forks others, each of which ticks for a while and tells its exit codes."""
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database for the ledger; empty is the one in the workspace."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    if not POSTGRES:
+        pytest.skip("LABELLOOP_TEST_POSTGRES is not set")
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = connect(POSTGRES)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield admin.url.set(database=name).render_as_string(hide_password=False)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+def test_eight_processes_ticking_at_once_ask_nothing_twice_and_fail_in_nothing(
+    annotator: LabelStudioAnnotator, tmp_path: Path, ledger_url: str
+) -> None:
+    world = LiveWorld(tmp_path / "world", annotator, NAME)
+    world.config.write_text(world.config.read_text() + f'[ledger]\nurl = "{ledger_url}"\n')
+    world.draw(ITEMS)
+    done = threading.Event()
+    people = threading.Thread(target=_answer, args=(world, done))
+    people.start()
+    arguments = [str(world.root), str(PROCESSES), str(SECONDS)]
+    told = subprocess.run(
+        [sys.executable, "-c", _TICKERS, *arguments],
+        env=world.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = [json.loads(line) for line in told.stdout.splitlines()]
+    done.set()
+    people.join()
+
+    try:
+        codes = Counter(one["code"] for one in said)
+        ledger = open_ledger(ledger_url, NAME)
+        rounds, questions = ledger.rounds.all(), ledger.answers.questions()
+        ledger.close()
+        print(f"ticks by exit code: {dict(codes)}; rounds: {len(rounds)}")
+        assert set(codes) <= {0, BUSY}, [one for one in said if one["code"] not in (0, BUSY)][:3]
+        assert codes[0] > 1
+        assert codes[BUSY], "they never met"
+        assert all("is held by process" in one["said"] for one in said if one["code"] == BUSY)
+        assert [one.number for one in rounds] == list(range(1, len(rounds) + 1))
+        assert len(rounds) > 1
+        tasks = [task["data"]["labelloop_id"] for task in world.tasks()]
+        assert len(tasks) == len(set(tasks)), "an item is a task twice"
+        assert {one.item_id for one in questions if one.state != "planned"} == set(tasks)
+    finally:
+        annotator.delete(NAME)
+
+
+def _answer(world: LiveWorld, done: threading.Event) -> None:
+    """People answer, a little while there is something to ask."""
+    while not done.wait(0.3):
+        try:
+            if any(one.name == NAME for one in world.annotator.datasets()):
+                world.answer_all()
+        except BackendError:
+            continue
