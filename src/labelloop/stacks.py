@@ -143,15 +143,24 @@ def delete(root: Path, name: str) -> None:
         NotFoundError: It does not exist.
         ConfigError: It is the active one, or `default`.
     """
-    _not_built_in(name, "deleted")
 
     def change(text: str, config: Config) -> str:
-        _existing(config, name)
-        if config.active_stack == name:
-            raise ConfigError(f"the stack {name!r} is the active one", "labelloop stack set ANOTHER, then delete it")
+        refuse_to_delete(config, name)
         return drop_table(text, ("stacks", name))
 
     rewrite(root, change)
+
+
+def refuse_to_delete(config: Config, name: str) -> None:
+    """Refuse before anybody is asked.
+
+    Raises:
+        NotFoundError, ConfigError: As `delete`.
+    """
+    _not_built_in(name, "deleted")
+    _existing(config, name)
+    if config.active_stack == name:
+        raise ConfigError(f"the stack {name!r} is the active one", "labelloop stack set ANOTHER, then delete it")
 
 
 def described(config: Config, name: str = "") -> Mapping[str, Any]:

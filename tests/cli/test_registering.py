@@ -239,3 +239,16 @@ def test_every_extra_is_an_integration_or_a_bundle() -> None:
 
 def _never(*_: object) -> None:
     raise AssertionError("this should not run")
+
+
+def test_deleting_a_stack_that_cannot_go_is_refused_before_anybody_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["-C", str(tmp_path), "init"])
+
+    code = run(["-C", str(tmp_path), "stack", "delete", "default"])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "cannot be deleted" in said
+    assert "[y/N]" not in said

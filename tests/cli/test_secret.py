@@ -302,3 +302,9 @@ def test_deleting_asks_at_a_terminal(shell: Shell, answer: str, left: list[str])
 
     assert shell.kept.names() == left
     assert code == (0 if answer == "y" else 130), shown
+
+
+def test_registering_says_the_schema_that_was_asked_for(shell: Shell) -> None:
+    keys = ("--aws_access_key_id=A", "--aws_secret_access_key=B")
+
+    assert "(schema aws_label_studio)" in shell("secret", "register", "x", "--schema=aws_label_studio", *keys).out

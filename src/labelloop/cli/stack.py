@@ -172,7 +172,9 @@ def delete(app: App, name: str, yes: bool) -> None:
     """Remove a stack that is not the active one. Its components stay."""
     from labelloop.cli.output import confirm, show
     from labelloop.stacks import delete as remove
+    from labelloop.stacks import refuse_to_delete
 
+    refuse_to_delete(app.workspace.config, name)
     confirm(f"Remove the stack {name!r} from labelloop.toml?", yes=yes)
     remove(app.root, name)
     show({"deleted": name}, f"the stack {name!r} is gone; its components stay", as_json=app.as_json)
