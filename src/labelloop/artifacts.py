@@ -152,6 +152,43 @@ class Artifacts:
         keys = {_key("file", digest) for digest in self._manifest(ref).values()}
         return all(_side_by_side(self.store.exists, sorted(keys)))
 
+    def faults(self, ref: Ref) -> list[str]:
+        """The keys of what is stored for a reference and is not what its name says; what is missing is none."""
+        keys = [(ref.key, ref.digest)]
+        if not self._is_whole(*keys[0]):
+            return [ref.key]
+        if ref.kind == "folder" and self.store.exists(ref.key):
+            keys = [(_key("file", digest), digest) for digest in sorted(set(self._manifest(ref).values()))]
+        return [key for key, digest in keys if not self._is_whole(key, digest)]
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Delete damaged bodies, so that they are written again.
+
+        Raises:
+            ConfigError: The store knows no way to delete.
+        """
+        for key in keys:
+            path = self._local_path(key)
+            if path is not None:
+                path.unlink(missing_ok=True)
+            elif hasattr(self.store, "filesystem"):
+                store: Any = self.store
+                store.filesystem().rm(f"{store.path.partition('://')[2].rstrip('/')}/{key}")
+            else:
+                raise ConfigError(f"{self.store!r} cannot delete {key!r}", "delete it by hand")
+        with self._keeping:
+            self._kept.clear()
+
+    def _is_whole(self, key: str, digest: str) -> bool:
+        """Whether a body is what its name says, or is not there."""
+        if not self.store.exists(key):
+            return True
+        hasher = _hasher()
+        with self.store.read(key) as body:
+            while piece := body.read(2**20):
+                hasher.update(piece)
+        return hasher.hexdigest() == digest
+
     def _put_folder(self, folder: Path) -> Ref:
         manifest = dict(_side_by_side(self._put_file, _files(folder)))
         body = _canonical(manifest)

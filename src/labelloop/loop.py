@@ -106,8 +106,8 @@ class Loop:
         self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
         self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
-        artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
-        self.run = Run(artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
+        self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
+        self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
         self.access = access_of(stack.artifact_store)
         self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access)
         self.belief = config.loop.belief
@@ -260,6 +260,10 @@ class Loop:
             return inf, inf
         times = self.ledger.answers.times(last.changes)
         return (self._since(times[0]), self._since(times[1])) if times else (inf, inf)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
 
     def _since(self, moment: datetime) -> float:
         return (self._clock() - moment).total_seconds()

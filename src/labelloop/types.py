@@ -184,6 +184,29 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything a dataset has in the annotator, read once, with nothing changed.
+
+    Attributes:
+        heard: Item id -> what people say about it now.
+        twins: Items that are asked more than once -> the annotator's ids of their questions.
+        strangers: Questions that bear no item id: people added them.
+        versions: Model version -> predictions of it.
+        shown: The version whose predictions people see; empty for none.
+        stale: What is out of date about showing pictures, in words; empty if nothing is.
+        doubts: Questions that were sent without an answer.
+    """
+
+    heard: Mapping[str, Heard]
+    twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    strangers: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
+    shown: str = ""
+    stale: str = ""
+    doubts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetStats:
     """Counts of one dataset in the annotator, taken without downloading its questions."""
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "init": ("setup", "Make this folder a workspace."),
     "add": ("setup", "Add items to be labelled: images, texts, a table, a URL."),
     "check": ("setup", "Prove that every component answers."),
+    "doctor": ("doctor", "Find what is wrong between ledger, store and annotator, and repair it."),
     "config": ("setup", "Show every setting and where its value comes from."),
     "tick": ("loop", "Do the next thing once: hear, learn, ask."),
     "watch": ("loop", "Keep the loop going, and say why it waits."),

@@ -50,6 +50,10 @@ class App:
         """The same, with one more `NAME=VALUE` that counts more than the others."""
         return App(self.folder, (*self.settings, setting), self.as_json)
 
+    def again(self) -> App:
+        """The same, read anew: the labelloop.toml may have changed."""
+        return App(self.folder, self.settings, self.as_json)
+
     def config(self) -> Config:
         """The settings of the workspace, or the defaults where there is none."""
         from labelloop.config import Config

@@ -26,7 +26,7 @@ def keep_watching(app: App, view: LiveRounds, *, every: float, until_done: bool)
             if not error.begin_again:
                 raise
             view.say(f"{error.message}; beginning again with the new ones")
-            app = App(app.folder, app.settings, app.as_json)
+            app = app.again()
 
 
 def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:

@@ -47,6 +47,14 @@ class Lease:
             beat.join()
             self._release(fence)
 
+    def abandoned(self) -> str:
+        """Who holds it and is gone; empty if nobody. Whoever needs it takes it over all the same."""
+        query = select(leases).where(leases.c.dataset == self._dataset)
+        with _sql.reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        is_held = row is not None and row.expires > self._clock()
+        return _readable(row.holder) if row is not None and is_held and _is_dead(row.holder) else ""
+
     def _acquire(self) -> int:
         now = self._clock()
         me = _me()

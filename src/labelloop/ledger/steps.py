@@ -20,6 +20,11 @@ class StepBook:
         with _sql.reading(self._engine) as connection:
             return connection.scalar(self._recall.where(steps.c.key == key))
 
+    def refs(self) -> list[str]:
+        """The references of all results."""
+        with _sql.reading(self._engine) as connection:
+            return list(connection.scalars(select(steps.c.ref).distinct()))
+
     def remember(self, key: str, *, step: str, ref: str, seconds: float) -> None:
         """Keep the reference of a result."""
         row = {"key": key, "step": step, "ref": ref, "seconds": seconds}

@@ -30,6 +30,7 @@ from labelloop.types import (
     Prediction,
     Question,
     Region,
+    Survey,
 )
 
 
@@ -449,6 +450,25 @@ class FakeDataset:
         """Ask for other labels; every guess is out of date."""
         self._present()
         self.schema, self._model_version = schema, ""
+
+    def survey(self) -> Survey:
+        """Everything in memory."""
+        self._present()
+        guesses = (guess.model_version for task in self._tasks.values() for guess in task.predictions)
+        heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
+        return Survey(heard, versions=_counts(guesses), shown=self._model_version)
+
+    def prune(self, versions: Sequence[str]) -> int:
+        """Forget the predictions of these versions."""
+        before = sum(len(task.predictions) for task in self._tasks.values())
+        for item, task in self._tasks.items():
+            kept = tuple(guess for guess in task.predictions if guess.model_version not in versions)
+            self._tasks[item] = replace(task, predictions=kept)
+        return before - sum(len(task.predictions) for task in self._tasks.values())
+
+    def show(self, version: str) -> None:
+        """Show the predictions of this version."""
+        self._model_version = version
 
     def retract(self, again: Mapping[str, str], labels: Collection[str]) -> int:
         """Delete the annotations that still say one of the labels."""

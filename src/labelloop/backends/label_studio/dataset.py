@@ -20,7 +20,18 @@ from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.tasks import UID, Row, where
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.places import ALONE, Access
-from labelloop.types import Annotation, Answers, Asked, Bucket, DatasetStats, Heard, LabelSchema, Prediction, Question
+from labelloop.types import (
+    Annotation,
+    Answers,
+    Asked,
+    Bucket,
+    DatasetStats,
+    Heard,
+    LabelSchema,
+    Prediction,
+    Question,
+    Survey,
+)
 
 CHUNK = 1000
 """The most tasks of one import call: larger ones are not faster, and lock a SQLite server for longer."""
@@ -206,6 +217,57 @@ class LabelStudioDataset:
                 said = wanted[item]
                 relabelling.restore(self._client, task, said, people.get(said.annotator))
         return len(open_ones)
+
+    def survey(self) -> Survey:
+        """Everything there is, read once; changes nothing."""
+        try:
+            return self._survey()
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def tidy(self, items: Sequence[str]) -> None:
+        """Have each of these items once: of several tasks, those that nobody has answered are deleted."""
+        with self._place.writing():
+            self._lookup(items)
+
+    def prune(self, versions: Sequence[str]) -> int:
+        """Delete the predictions of these model versions, some 150 a second; how many there were."""
+        path, deleted = f"/api/projects/{self._project}/model-versions", 0
+        with self._place.writing():
+            for version in versions:
+                answer = self._client.call("DELETE", path, body={"model_version": version}, timeout=WRITE_TIMEOUT)
+                deleted += int(answer["deleted_predictions"])
+        return deleted
+
+    def show(self, version: str) -> None:
+        """Have annotators see the predictions of this version, which must have one; of none if it is empty."""
+        with self._place.writing():
+            self._client.call("PATCH", f"/api/projects/{self._project}", body={"model_version": version})
+        self._shown = version
+
+    def _survey(self) -> Survey:
+        rows = [row for page in self._everything() for row in page]
+        ours = [row for row in rows if UID in row["data"]]
+        ids: dict[str, list[str]] = {}
+        for row in ours:
+            ids.setdefault(str(row["data"][UID]), []).append(str(row["id"]))
+        path = f"/api/projects/{self._project}/model-versions"
+        versions = self._client.call("GET", path, query={"extended": "true"})["static"]
+        bucket = self._place.bucket()
+        stale = bool(bucket and is_stale(self._client, self._project, bucket))
+        return Survey(
+            heard={item.item_id: item for item in map(self._heard, ours)},
+            twins={item: tasks for item, tasks in ids.items() if len(tasks) > 1},
+            strangers=len(rows) - len(ours),
+            versions={str(one["model_version"] or ""): int(one["count"]) for one in versions},
+            shown=str(self._get("model_version")["model_version"] or ""),
+            stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
+            doubts=len(self._doubts.ids()),
+        )
+
+    def _everything(self) -> Iterator[list[Row]]:
+        size = self._page_size
+        return tasks.scan(self._client, self._project, [], _ANSWER_FIELDS, size=size, everything=True)
 
     def url(self, item_id: str | None = None) -> str:
         """The label stream, or the page of one item.

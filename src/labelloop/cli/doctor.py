@@ -1,0 +1,67 @@
+"""doctor: what is wrong, and its repair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from labelloop.cli.app import App, pass_app
+
+if TYPE_CHECKING:
+    from labelloop.doctor import Fault
+
+
+_PASSES = 3
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Repair what is found, each after it was printed.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before each repair.")
+@pass_app
+def doctor(app: App, repair: bool, yes: bool) -> int:
+    """Find what is wrong: everything of check, then ledger, artifact store and annotator side by side.
+
+    Changes nothing without --repair. Exits with 0 when nothing is wrong, or nothing is left; else with 2.
+    """
+    from labelloop.checks import checks
+    from labelloop.cli.output import confirm, show
+    from labelloop.cli.render import show_json
+    from labelloop.doctor import examine, mended
+
+    failed = [one for one in checks(app.workspace, app.stack) if not one.ok]
+    loop = None if failed else app.loop()
+    faults = list(examine(loop)) if loop else []
+    if not app.as_json:
+        _tell([f"{one.what}: {one.detail}\n  {one.hint}" for one in failed], faults)
+    repairs, left = [], faults
+    for _ in range(_PASSES if repair else 0):  # a repair may bring to light what it was hiding
+        for fault in [one for one in left if one.mend is not None]:
+            if not app.as_json:
+                show({}, f"{fault.what}: {fault.detail}; repair: {fault.repair}", as_json=False)
+            confirm("repair it?", yes=yes)
+            repairs.append({"what": fault.what, "repair": fault.repair, "result": mended(fault)})
+            if not app.as_json:
+                show({}, f"  {repairs[-1]['result']}", as_json=False)
+        if not any(one.mend for one in left):
+            break
+        left = list(examine(app.again().loop()))
+    if app.as_json:
+        show_json(
+            {
+                "checks": [one.as_dict() for one in failed],
+                "faults": [one.as_dict() for one in faults],
+                "repairs": repairs,
+                "left": [one.as_dict() for one in left],
+            }
+        )
+    elif repairs:
+        show({}, f"{len(left)} fault(s) left", as_json=False)
+    return max([one.exit_code for one in failed] + [2 if left else 0])
+
+
+def _tell(failed: list[str], faults: list[Fault]) -> None:
+    from labelloop.cli.output import show
+
+    lines = [*failed, *(f"{one.what}: {one.detail}\n  repair: {one.repair}" for one in faults)]
+    show({}, "\n".join(lines) if lines else "nothing is wrong", as_json=False)

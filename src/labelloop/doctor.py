@@ -1,0 +1,337 @@
+"""What is wrong between ledger, artifact store and annotator, each fault with its repair. Looking changes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from labelloop import holdout
+from labelloop.artifacts import Ref
+from labelloop.config import FILE
+from labelloop.errors import BadItemError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.ledger.answers import Asking, Purpose
+from labelloop.loop import Loop, judgement
+from labelloop.relabelling import resume
+from labelloop.sources import read_content
+from labelloop.types import Item, Survey
+
+LEFT_AFTER = 600.0
+"""Seconds after which a temporary file of a process that is gone is a leftover: it may be of another machine."""
+
+SHOWN = 3
+_TEMPORARY = re.compile(r"(?:^|~|\.)(\d+)(?:-[0-9a-f]{8,16}|\.tmp|\.part)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it should be.
+
+    Attributes:
+        what: What kind of thing it is about.
+        detail: What is wrong, with examples.
+        repair: What the repair does, in words; what a person can do, where there is none.
+        mend: Does it; None where only a person can.
+    """
+
+    what: str
+    detail: str
+    repair: str
+    mend: Callable[[], object] | None = None
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The fault for scripts."""
+        return {"what": self.what, "detail": self.detail, "repair": self.repair, "repairable": self.mend is not None}
+
+
+def examine(loop: Loop) -> Iterator[Fault]:
+    """Every fault there is; reads every artifact and every task once, and changes nothing."""
+    yield from _processes(loop)
+    yield from _artifacts(loop)
+    yield from _items(loop)
+    yield from _leftovers(loop)
+    if loop.ledger.rounds.last() is not None:
+        yield from _annotator(loop)
+
+
+def _processes(loop: Loop) -> Iterator[Fault]:
+    """What a process that was killed has left in the ledger."""
+    ledger = loop.ledger
+    if holder := ledger.lease.abandoned():
+        yield Fault("lease", f"held by {holder}, which is gone", "give it back", lambda: _take_over(loop))
+    changes = ledger.labels.changes()
+    if changes and changes[-1].state == "planned":
+        yield Fault("labels", f"interrupted: {changes[-1].in_words()}", "complete the change", lambda: resume(loop))
+    last = ledger.rounds.last()
+    if last is not None and last.state == "planned":
+        words = f"round {last.number} was planned, and not confirmed"
+        yield Fault("round", words, "ask its questions and confirm it", lambda: _settle(loop))
+
+
+def _artifacts(loop: Loop) -> Iterator[Fault]:
+    """Results that are damaged, and embeddings and the model in use where they are missing."""
+    artifacts, last = loop.artifacts, loop.ledger.rounds.last()
+    backbone = loop.learner.backbone
+    chunks = loop.ledger.items.chunks(backbone.fingerprint) if backbone else []
+    needed = {chunk.ref: "embeddings" for chunk in chunks}
+    if last is not None and last.model:
+        needed[last.model] = f"the model in use, {last.version},"
+    lost = False
+    for ref in sorted({*loop.ledger.steps.refs(), *needed}):
+        bad = artifacts.faults(Ref.parse(ref))
+        if bad:
+            words = f"{ref} is damaged: {', '.join(bad[:SHOWN])}"
+            yield Fault("artifact", words, "delete it; what needs it is made anew", partial(artifacts.discard, bad))
+        if ref in needed and (bad or not artifacts.has(Ref.parse(ref))):
+            lost = True
+            yield Fault(
+                "artifact", f"{needed[ref]} {ref} is missing", "make it anew from the answers", lambda: _remake(loop)
+            )
+    if last is not None and last.model and not lost and not last.speaks(loop.schema.labels):
+        yield Fault(
+            "model",
+            f"the model in use speaks other labels: {', '.join(last.labels)}",
+            "learn the new labels",
+            lambda: _remake(loop),
+        )
+
+
+def _items(loop: Loop) -> Iterator[Fault]:
+    """Items whose file is gone, and open questions that cannot be read."""
+    known = loop.ledger.items.problems()
+    waiting = {one.item_id for one in loop.ledger.answers.questions(["planned", "asked"])}
+    gone: dict[str, str] = {}
+    for start in range(0, loop.ledger.items.count(), 1000):
+        for item in loop.ledger.items.between(start, start + 1000):
+            if item.id in known:
+                continue
+            if problem := _problem(loop, item, whole=item.id in waiting):
+                gone[item.id] = problem
+    if gone:
+        yield Fault(
+            "items",
+            f"{len(gone)} item(s) cannot be read any more, such as {_some(list(gone.values()))}",
+            "note it: they are not asked, and not learned from, until they are added again",
+            lambda: loop.ledger.items.set_problems(gone),
+        )
+
+
+def _problem(loop: Loop, item: Item, *, whole: bool) -> str:
+    """Why an item cannot be read; empty if it can. Of local files that are not open, only whether they are there."""
+    if not whole:
+        path = Path(unquote(urlsplit(item.uri).path)) if item.uri.startswith("file://") else None
+        return f"{path} is gone" if path and not path.exists() else ""
+    try:
+        read_content(item, loop.access)
+    except BadItemError as error:
+        return error.message
+    return ""
+
+
+def _leftovers(loop: Loop) -> Iterator[Fault]:
+    """Temporary files of processes that are gone."""
+    places = {loop.workspace.home, Path(getattr(loop.stack.artifact_store, "root", loop.workspace.home))}
+    files = [path for place in sorted(places) for path in place.rglob("*") if _is_left(path)]
+    files += [path for path in loop.workspace.root.glob(f".{FILE}.*.tmp") if _is_left(path)]
+    if files:
+        yield Fault(
+            "leftovers", f"{len(files)} temporary file(s), such as {files[0]}", "delete them", lambda: _clear(files)
+        )
+
+
+def _annotator(loop: Loop) -> Iterator[Fault]:
+    """What the annotator has, beside what the ledger says it has."""
+    name, annotator = loop.ledger.dataset, loop.stack.annotator
+    try:
+        dataset: Any = loop.dataset
+    except NotFoundError as error:
+        yield Fault("dataset", error.message, error.hint)
+        return
+    except ConfigError as error:
+        mend = getattr(annotator, "relabel", None)
+        yield Fault(
+            "labels",
+            error.message,
+            f"give it the labels of {FILE}" if mend else error.hint,
+            (lambda: mend(name, loop.schema)) if mend else None,
+        )
+        return
+    if not hasattr(dataset, "survey"):
+        return
+    survey: Survey = dataset.survey()
+    yield from _questions(loop, dataset, survey)
+    yield from _answers(loop, survey)
+    yield from _predictions(loop, dataset, survey)
+    if survey.stale:
+        yield Fault("pictures", survey.stale, "give it the credentials of now", lambda: list(dataset.answers(None)))
+    if survey.doubts:
+        words = f"{survey.doubts} question(s) were sent, and nobody knows whether they arrived"
+        yield Fault("questions", words, "look them up", lambda: list(dataset.answers(None)))
+
+
+def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+    questions = loop.ledger.answers.questions()
+    there = {one.item_id for one in questions if one.state not in ("planned", "gone")}
+    gone = sorted(there - survey.heard.keys())
+    if gone:
+        yield Fault(
+            "questions",
+            f"{len(gone)} question(s) are gone from the annotator, such as {_some(gone)}",
+            "note it; their answers stay in the history",
+            lambda: _under_lease(loop, lambda: loop.ledger.answers.lose(survey.heard, loop.now())),
+        )
+    if survey.twins:
+        yield Fault(
+            "questions",
+            f"{len(survey.twins)} item(s) are asked more than once, such as {_some(sorted(survey.twins))}",
+            "delete those that nobody has answered",
+            lambda: dataset.tidy(list(survey.twins)),
+        )
+    foreign = sorted(survey.heard.keys() - {one.item_id for one in questions})
+    ours = loop.ledger.items.get(foreign)
+    if ours:
+        yield Fault(
+            "questions",
+            f"{len(ours)} item(s) are asked, and the ledger does not know it, such as {_some(sorted(ours))}",
+            "take them over, with their answers",
+            lambda: _adopt(loop, sorted(ours)),
+        )
+
+
+def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
+    said = loop.ledger.answers.current()
+    asked = {one.item_id for one in loop.ledger.answers.questions() if one.state not in ("planned", "gone")}
+    differing = [
+        item_id
+        for item_id, heard in survey.heard.items()
+        if item_id in asked
+        and item_id not in survey.twins
+        and {one.id: one for one in heard.annotations} != {one.id: one for one in said.get(item_id, ())}
+    ]
+    if differing:
+        yield Fault(
+            "answers",
+            f"{len(differing)} item(s) have other answers in the annotator than in the ledger, such as"
+            f" {_some(sorted(differing))}",
+            "hear everything again",
+            lambda: _hear_everything(loop),
+        )
+
+
+def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+    last, known = loop.ledger.rounds.last(), {one.version for one in loop.ledger.rounds.all()}
+    unknown = {version: count for version, count in survey.versions.items() if version not in known}
+    if unknown:
+        words = ", ".join(f"{count} of {version or 'no version'}" for version, count in unknown.items())
+        yield Fault(
+            "predictions",
+            f"predictions of models that this loop never had: {words}",
+            "delete them, some 150 a second",
+            lambda: dataset.prune(list(unknown)),
+        )
+    usable = last is not None and last.speaks(loop.schema.labels)
+    wanted = last.version if last is not None and usable and last.version in survey.versions else ""
+    if survey.shown != wanted:
+        yield Fault(
+            "predictions",
+            f"people see the guesses of {survey.shown or 'no model'}, and not those of {wanted or 'no model'}",
+            "show those",
+            lambda: dataset.show(wanted),
+        )
+
+
+def _adopt(loop: Loop, items: Sequence[str]) -> None:
+    """Make questions of the loop of what is asked already."""
+    known = loop.ledger.items.get(items)
+    share, salt = loop.ledger.rounds.fact("holdout_share"), loop.ledger.rounds.fact("holdout_salt")
+    protected = holdout.held_out([known[one].group or one for one in items], share or 0.0, str(salt))
+    purposes: list[Purpose] = ["holdout" if one else "train" for one in protected]
+    batch = [Asking(one, purpose, "was asked already") for one, purpose in zip(items, purposes, strict=True)]
+
+    def record() -> None:
+        loop.settle()
+        loop.record(f"{len(batch)} questions were taken over", batch)
+        loop.hear()
+
+    _under_lease(loop, record)
+
+
+def _remake(loop: Loop) -> None:
+    """Make embeddings and the model anew; a model that comes out as another one is put to use."""
+
+    def make() -> None:
+        loop.settle()
+        learned = loop.learning.learn()
+        last = loop.ledger.rounds.last()
+        if last is None or (learned.judged.model == last.model and last.speaks(loop.schema.labels)):
+            return
+        proposal = loop.learning.propose(learned, last.number + 1, 0)
+        made = {"learned_from": learned.learned_from, "changes": loop.ledger.answers.changes()}
+        reason = "the model in use was lost" if learned.judged.model else "the model in use was lost, with its answers"
+        loop.record(reason, [], proposal.refreshed, **made, **judgement(learned.judged))
+
+    _under_lease(loop, make)
+
+
+def _hear_everything(loop: Loop) -> None:
+    def hear() -> None:
+        loop.ledger.answers.rewind()
+        loop.hear()
+
+    _under_lease(loop, hear)
+
+
+def _settle(loop: Loop) -> None:
+    _under_lease(loop, loop.settle)
+
+
+def _take_over(loop: Loop) -> None:
+    _under_lease(loop, lambda: None)
+
+
+def _under_lease(loop: Loop, act: Callable[[], object]) -> None:
+    with loop.ledger.lease.held():
+        act()
+
+
+def _is_left(path: Path) -> bool:
+    found = _TEMPORARY.search(path.name)
+    if not found or Path(f"/proc/{found[1]}").exists():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return time.time() - path.lstat().st_mtime > LEFT_AFTER
+    except PermissionError:
+        pass
+    return False
+
+
+def _clear(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _some(things: Sequence[str]) -> str:
+    return ", ".join(things[:SHOWN])
+
+
+def mended(fault: Fault) -> str:
+    """Do the repair of a fault: what came of it, in words."""
+    if fault.mend is None:
+        return f"not repaired: {fault.repair}"
+    try:
+        fault.mend()
+    except LabelLoopError as error:
+        return f"not repaired: {error.message}"
+    return "repaired"

@@ -1,0 +1,195 @@
+"""Each thing is broken on purpose: the doctor names it, its repair mends it, and then nothing is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from labelloop import label_changes, relabelling
+from labelloop.doctor import LEFT_AFTER, Fault, examine, mended
+from labelloop.labels import regions_of
+from labelloop.ledger import tables
+from labelloop.ledger.lease import Lease
+from labelloop.types import Prediction, Question
+
+from small_world import NAME, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    made.add(40)
+    made.play(2)
+    made.tick()
+    return made
+
+
+def faults(world: World) -> list[Fault]:
+    loop = world.loop()
+    try:
+        return list(examine(loop))
+    finally:
+        loop.ledger.close()
+
+
+def repair(world: World) -> None:
+    """Up to three passes, as the command does."""
+    for _ in range(3):
+        for fault in faults(world):
+            assert mended(fault) == "repaired", fault.detail
+
+
+def lose_the_model(world: World) -> None:
+    body(world, world.last().model).unlink()
+
+
+def damage_the_model(world: World) -> None:
+    body(world, world.last().model).write_bytes(b"{}")
+
+
+def damage_embeddings(world: World) -> None:
+    damaged = next(path for path in (world.root / "artifacts" / "npy").rglob("*") if path.is_file())
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+
+
+def body(world: World, ref: str) -> Path:
+    kind, _, digest = ref.partition(":")
+    path = world.root / "artifacts" / kind / digest[:2] / digest
+    path.chmod(0o600)
+    return path
+
+
+def leave_the_lease_to_a_dead_process(world: World) -> None:
+    code = "from labelloop.ledger.lease import _me; print(_me())"
+    holder = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    ledger = world.ledger()
+    with ledger.engine.begin() as connection:
+        connection.execute(update(tables.leases).values(holder=holder, expires=2e12))
+    ledger.close()
+
+
+def leave_temporary_files(world: World) -> None:
+    code = "import os; print(os.getpid())"
+    gone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in (f"cafe~{gone.stdout.strip()}-0123abcd", f".labelloop.toml.{gone.stdout.strip()}.tmp"):
+        path = world.root / (".labelloop" if "~" in name else ".") / name
+        path.write_text("half")
+        os.utime(path, (0, path.stat().st_mtime - 2 * LEFT_AFTER))
+
+
+def interrupt_a_change_of_labels(world: World) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relabelling, "carry_out", lambda *_: None)
+        loop = world.loop()
+        relabelling.relabel(loop, lambda schema, history: label_changes.rename(schema, history, "dog", "hound"))
+        loop.ledger.close()
+    world.schema = replace(world.schema, labels=("cat", "hound", "owl"))
+
+
+def interrupt_a_round(world: World) -> None:
+    ledger, last = world.ledger(), world.last()
+    with ledger.engine.begin() as connection:
+        row = ledger.rounds._row(replace(last, state="planned"))
+        connection.execute(update(tables.rounds).where(tables.rounds.c.number == last.number).values(**row))
+    ledger.close()
+
+
+def delete_a_question(world: World) -> None:
+    world.people.remove(NAME, min(world.dataset.present()))
+
+
+def forget_an_answer(world: World) -> None:
+    ledger = world.ledger()
+    with ledger.engine.begin() as connection:
+        said = ledger.answers.current()
+        first = said[min(said)][0]
+        connection.execute(update(tables.annotated).where(tables.annotated.c.id == first.id).values(regions=[]))
+    ledger.close()
+
+
+def ask_behind_the_ledger(world: World) -> None:
+    ledger = world.ledger()
+    asked = {one.item_id for one in ledger.answers.questions()}
+    item = next(one for one in ledger.items.between(0, 40) if one.id not in asked)
+    ledger.close()
+    world.dataset.ask([Question(item)])
+    world.answer(item.id, item.text.split()[0])
+
+
+def predict_with_a_strange_model(world: World) -> None:
+    item = world.dataset._tasks[world.dataset.open_items()[0]].question.item
+    guess = Prediction(item.id, regions_of(world.schema, ["owl"]), 0.5, "stranger")
+    world.dataset.ask([Question(item, guess)])
+
+
+def show_no_guesses(world: World) -> None:
+    world.dataset.show("")
+
+
+def change_the_labels_in_the_annotator(world: World) -> None:
+    world.dataset.relabel(replace(world.schema, labels=("cat", "dog", "elk")))
+
+
+BROKEN: list[tuple[Callable[[World], None], str]] = [
+    (lose_the_model, "the model in use"),
+    (damage_the_model, "is damaged"),
+    (damage_embeddings, "is damaged"),
+    (leave_the_lease_to_a_dead_process, "which is gone"),
+    (leave_temporary_files, "2 temporary file(s)"),
+    (interrupt_a_change_of_labels, "interrupted: rename"),
+    (interrupt_a_round, "planned, and not confirmed"),
+    (delete_a_question, "gone from the annotator"),
+    (forget_an_answer, "other answers in the annotator"),
+    (ask_behind_the_ledger, "the ledger does not know it"),
+    (predict_with_a_strange_model, "1 of stranger"),
+    (show_no_guesses, "people see the guesses of no model"),
+    (change_the_labels_in_the_annotator, "other labels"),
+]
+
+
+def test_nothing_is_wrong_with_a_loop_in_order(world: World) -> None:
+    assert faults(world) == []
+
+
+@pytest.mark.parametrize(("break_it", "said"), BROKEN, ids=[one[0].__name__ for one in BROKEN])
+def test_what_is_broken_is_named_and_repaired(world: World, break_it: Callable[[World], None], said: str) -> None:
+    break_it(world)
+    found = faults(world)
+    assert any(said in fault.detail for fault in found), found
+    repair(world)
+    assert faults(world) == []
+    assert world.tick().round is not None
+
+
+def test_looking_changes_nothing(world: World) -> None:
+    delete_a_question(world)
+    lose_the_model(world)
+    before = world.dump()
+    assert faults(world)
+    assert world.dump() == before
+
+
+def test_questions_taken_over_bring_their_answers(world: World) -> None:
+    ask_behind_the_ledger(world)
+    repair(world)
+    ledger = world.ledger()
+    assert set(world.dataset.present()) == {one.item_id for one in ledger.answers.questions()}
+    ledger.close()
+
+
+def test_a_repair_that_another_process_prevents_says_so(world: World) -> None:
+    show_no_guesses(world)
+    delete_a_question(world)
+    found = next(one for one in faults(world) if "gone from the annotator" in one.detail)
+    ledger = world.ledger()
+    with Lease(ledger.engine, NAME).held():
+        assert mended(found).startswith("not repaired: round work")
+    ledger.close()
