@@ -37,3 +37,9 @@ def annotator(live_annotator: LabelStudioAnnotator) -> LabelStudioAnnotator:
 @pytest.fixture
 def person(live_annotator: LabelStudioAnnotator) -> LabelStudioPerson:
     return LabelStudioPerson(live_annotator.client())
+
+
+@pytest.fixture(scope="session")
+def personal_token(live_annotator: LabelStudioAnnotator) -> str:
+    """A personal access token of the session's user, who can have but one."""
+    return str(live_annotator.client().call("POST", "/api/token/")["token"])

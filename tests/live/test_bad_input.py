@@ -204,21 +204,19 @@ def _fill(disk: Path) -> None:
 
 
 def test_legacy_tokens_that_the_organization_does_not_take_are_told_apart(
-    annotator: LabelStudioAnnotator, world: LiveWorld
+    annotator: LabelStudioAnnotator, world: LiveWorld, personal_token: str
 ) -> None:
     client = annotator.client()
     settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": False}
-    personal = client.call("POST", "/api/token/")["token"]
     try:
         client.call("POST", "/api/jwt/settings", body=settings)
         refused_legacy = world.run("annotator", "describe")
-        world.token = personal
+        world.token = personal_token
         described = world.run("--json", "annotator", "describe")
     finally:
-        Client(client.url, personal).call(
+        Client(client.url, personal_token).call(
             "POST", "/api/jwt/settings", body={**settings, "legacy_api_tokens_enabled": True}
         )
-        client.call("POST", "/api/token/blacklist/", body={"refresh": personal})
 
     assert refused_legacy.returncode == 2
     assert "does not take legacy tokens any more" in refused_legacy.stdout

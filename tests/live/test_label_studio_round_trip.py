@@ -37,12 +37,13 @@ def _fresh(annotator: LabelStudioAnnotator) -> Iterator[None]:
 
 
 @pytest.fixture
-def foreign(annotator: LabelStudioAnnotator, live_secrets: SecretsManager, tmp_path: Path) -> LabelStudioAnnotator:
+def foreign(
+    annotator: LabelStudioAnnotator, live_secrets: SecretsManager, personal_token: str, tmp_path: Path
+) -> LabelStudioAnnotator:
     """The same server as someone else's: by url and personal access token, without sight of our files."""
-    client = annotator.client()
-    if "team" not in live_secrets.names():
-        live_secrets.set("team", {"token": client.call("POST", "/api/token/")["token"]})
-    return LabelStudioAnnotator(home=tmp_path, secrets=live_secrets, url=client.url, authentication_secret="team")
+    live_secrets.set("team", {"token": personal_token})
+    url = annotator.client().url
+    return LabelStudioAnnotator(home=tmp_path, secrets=live_secrets, url=url, authentication_secret="team")
 
 
 def question(schema: LabelSchema, name: str, guess: tuple[str, ...] = (), **shown: str) -> Question:
