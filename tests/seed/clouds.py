@@ -14,6 +14,8 @@ import gcp_secret_manager
 from http_double import serving
 
 BUCKET = "labelloop-seed"
+ORIGIN = "--origin http://127.0.0.1:$PORT"
+"""Where this Label Studio is: not at the usual port, which others of this machine may have."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def aws(folder: Path) -> Iterator[Cloud]:
             "--schema=aws --aws_access_key_id=$AWS_ACCESS_KEY_ID --aws_secret_access_key=$AWS_SECRET_ACCESS_KEY",
             variables,
             (emulators.SECRET_KEY,),
-            (f"labelloop cloud setup {where} --dry-run", f"labelloop cloud setup {where} --yes"),
+            (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
         )
 
@@ -102,7 +104,7 @@ def gcp(folder: Path) -> Iterator[Cloud]:
             "--schema=gcp --token=@$KEY_FILE",
             variables,
             (made["private_key"].splitlines()[3],),
-            (f"labelloop cloud setup {where} --dry-run", f"labelloop cloud setup {where} --yes"),
+            (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
         )
 
@@ -136,7 +138,7 @@ def azure(folder: Path) -> Iterator[Cloud]:
             "--schema=azure --account_name=$ACCOUNT --account_key=$ACCOUNT_KEY",
             variables,
             (emulators.AZURE_KEY,),
-            (f"labelloop cloud setup {where} --dry-run", f"labelloop cloud setup {where} --yes"),
+            (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
         )
 

@@ -43,7 +43,8 @@ def shell(cloud: Cloud, tmp_path: Path) -> Iterator[Shell]:
     """A shell in a fresh directory, whose transcript is kept."""
     for name in ("home", "fresh"):
         (tmp_path / name).mkdir()
-    made = Shell(tmp_path / "fresh", tmp_path / "home", cloud.variables)
+    variables = {**cloud.variables, "PORT": str(emulators.free_port())}
+    made = Shell(tmp_path / "fresh", tmp_path / "home", variables)
     yield made
     if folder := os.environ.get("LABELLOOP_TRANSCRIPTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -92,8 +93,6 @@ def _truth(project: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(1200)
 def test_every_row_works_as_typed(cloud: Cloud, shell: Shell, tmp_path: Path) -> None:
-    port = emulators.free_port()
-
     shell.comment("1, 2: integrations and the example")
     shell.types(f"labelloop integration install {cloud.integrations}")
     assert "label_studio" in shell.types("labelloop integration list")
@@ -120,14 +119,14 @@ def test_every_row_works_as_typed(cloud: Cloud, shell: Shell, tmp_path: Path) ->
     shell.comment("9, 10, 11, 5: the store, the annotator, and the stack of them")
     secret = " --authentication_secret=store_auth" if cloud.secret else ""
     shell.types(f"labelloop artifact-store register store {cloud.store}{secret}")
-    shell.types(f"labelloop annotator register people --flavor label_studio --port={port}")
+    shell.types("labelloop annotator register people --flavor label_studio --port=$PORT")
     shell.types("labelloop stack update annotation_stack -x cloud_secrets -a store -an people")
     shell.types("labelloop stack describe")
 
     shell.comment("6: up")
     up = shell.types("labelloop stack up")
     assert "FAILED" not in up
-    assert f"127.0.0.1:{port}" in up
+    assert f"127.0.0.1:{shell.variables['PORT']}" in up
     shell.types("labelloop stack up")
 
     shell.comment("15: training with nothing to learn from")
