@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def live_annotator(
 ) -> Iterator[LabelStudioAnnotator]:
     """Our own Label Studio, up for the session."""
     home: Path = tmp_path_factory.mktemp("workspace")
-    annotator = LabelStudioAnnotator(home=home, secrets=live_secrets, port=8193)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    annotator = LabelStudioAnnotator(home=home, secrets=live_secrets, port=8193 + 20 * worker)
     annotator.up()
     yield annotator
     annotator.down()

@@ -22,12 +22,13 @@ esac
 """
 
 _SERVER = """
-import json, os, socket, sys
+import json, os, socket, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 control = Path(__file__).parent.parent
 data = Path(os.environ["LABEL_STUDIO_BASE_DATA_DIR"])
+asked = threading.Event()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -39,10 +40,24 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+class Stranger(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+        asked.set()
+
 def main():
     if (control / "dies").exists():
         sys.exit("boom: the database is on fire")
     port = int(sys.argv[sys.argv.index("--port") + 1])
+    if (control / "taken").exists():
+        (control / "taken").unlink()
+        stranger = ThreadingHTTPServer(("127.0.0.1", port), Stranger)
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        asked.wait(20)  # as Label Studio looks at the port only after its imports
+        (control / "moves").touch()
     if (control / "moves").exists():
         (control / "moves").unlink()
         print(f"* Port {port} is in use.", flush=True)
@@ -62,7 +77,7 @@ def secrets() -> MemorySecrets:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose files `dies`, `moves` and `bootstrap-fails` steer the stand-in server."""
+    """A folder whose files `dies`, `moves`, `taken` and `bootstrap-fails` steer the stand-in server."""
     control = tmp_path / "control"
     package = tmp_path / "env" / "lib" / "python3" / "site-packages" / "label_studio"
     package.mkdir(parents=True)

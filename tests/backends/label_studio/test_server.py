@@ -78,6 +78,15 @@ def test_a_server_that_silently_moved_is_started_again_elsewhere(server: Server,
     assert knows_us(server, running.url)
 
 
+def test_a_port_that_somebody_took_at_the_same_moment_is_left_to_him(server: Server, stand_in: Path) -> None:
+    (stand_in / "taken").touch()
+
+    running = server.up()
+
+    assert running.port > 8393
+    assert knows_us(server, running.url)
+
+
 def test_no_free_port_is_said() -> None:
     with pytest.raises(BackendError, match="no free port from 65536"):
         free_port(65536)

@@ -36,6 +36,7 @@ EMAIL = "annotator@labelloop.example"
 
 _HERE = Path(__file__).parent
 _START_TIMEOUT = 180.0
+_MOVE_TIMEOUT = 60.0
 _PORTS_TRIED = 200
 
 
@@ -208,8 +209,8 @@ class Server:
         try:
             if self._wait(info, lambda: process.poll() is None, _START_TIMEOUT, progress):
                 return info
-        except ConfigError:
-            if not self._moved(port):
+        except ConfigError:  # whoever answered does not know us: ours is still waking up, and about to see that
+            if not self._will_move(port, process):
                 process.terminate()
                 process.wait()
                 raise
@@ -245,6 +246,13 @@ class Server:
             return f"Port {port} is in use" in self.log.read_text(errors="replace")[:4000]
         except OSError:
             return False
+
+    def _will_move(self, port: int, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the server comes to say so within a minute: it looks at the port only after its imports."""
+        started = time.monotonic()
+        while not self._moved(port) and process.poll() is None and time.monotonic() - started < _MOVE_TIMEOUT:
+            time.sleep(0.1)
+        return self._moved(port)
 
     def _failure(self, process: subprocess.Popen[bytes]) -> BackendError:
         said = tail(self.log.read_text(errors="replace"))
