@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from labelloop.ledger import connect
 
 import emulators
 from emulators import Emulator
@@ -58,3 +62,22 @@ def bao_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """OpenBao."""
     with emulators.bao(tmp_path_factory.mktemp("bao")) as running:
         yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new database for a ledger: a file, and one of the PostgreSQL server that the tests are given."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    server = os.environ.get("LABELLOOP_TEST_POSTGRES", "")
+    if not server:
+        pytest.skip("LABELLOOP_TEST_POSTGRES is not set")
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = connect(server)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield admin.url.set(database=name).render_as_string(hide_password=False)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
-import uuid
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError
-from labelloop.ledger import connect, open_ledger
+from labelloop.ledger import open_ledger
 
 from chaos_form import FULL
 from live_world import LiveWorld
@@ -24,7 +21,6 @@ from live_world import LiveWorld
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1200 if FULL else 300)]
 
 NAME = "eight at once"
-POSTGRES = os.environ.get("LABELLOOP_TEST_POSTGRES", "")
 SECONDS = 180 if FULL else 20
 PROCESSES = 8
 ITEMS = 80
@@ -61,24 +57,6 @@ for number in range(count):
 sys.exit(sum(os.waitpid(child, 0)[1] for child in children))
 """
 """A process that forks eight, each of which forks a command after another for a while; they tell their exit codes."""
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database for the ledger; empty is the one in the workspace."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
-        return
-    if not POSTGRES:
-        pytest.skip("LABELLOOP_TEST_POSTGRES is not set")
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin = connect(POSTGRES)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield admin.url.set(database=name).render_as_string(hide_password=False)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
 
 
 def test_eight_processes_ticking_at_once_ask_nothing_twice_and_fail_in_nothing(
