@@ -38,3 +38,18 @@ install() {
     esac
     touch "$made"
 }
+
+start_postgres() {
+    [ -n "${LABELLOOP_TEST_POSTGRES:-}" ] && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    if ! command -v pg_ctlcluster >/dev/null; then
+        echo "installing PostgreSQL for the tests ..." >&2
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+    fi
+    cluster=$(pg_lsclusters -h | head -1)
+    version=$(echo "$cluster" | awk '{print $1}') name=$(echo "$cluster" | awk '{print $2}')
+    pg_ctlcluster "$version" "$name" start 2>/dev/null || true
+    su postgres -c "psql -qc \"CREATE ROLE labelloop SUPERUSER LOGIN PASSWORD 'labelloop'\"" 2>/dev/null || true
+    LABELLOOP_TEST_POSTGRES=postgresql+psycopg://labelloop:labelloop@127.0.0.1/postgres
+    export LABELLOOP_TEST_POSTGRES
+}

@@ -17,7 +17,7 @@ def chaos_annotator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelS
     """Our own Label Studio, up for the session."""
     home: Path = tmp_path_factory.mktemp("workspace")
     annotator = LabelStudioAnnotator(
-        home=home, secrets=MemorySecrets(), port=9100 + os.getpid() % 100
+        home=home, secrets=MemorySecrets(), port=21200 + os.getpid() % 100
     )  # two of these suites may run side by side
     annotator.up()
     yield annotator
