@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from labelloop import label_changes, relabelling
 from labelloop.answering import Answering
-from labelloop.errors import BadItemError
+from labelloop.errors import BadItemError, ConfigError, OtherLabelsError
 from labelloop.labels import names_of
 from labelloop.types import Item, Prediction
 
@@ -15,7 +16,7 @@ from small_world import SCHEMA, World
 
 def answering(world: World) -> Answering:
     """Answers of a new process."""
-    return Answering(world.loop(), lambda item: item.text.encode())
+    return Answering(world.loop, lambda item: item.text.encode())
 
 
 def names(answers: list[Prediction | None]) -> list[tuple[str, ...]]:
@@ -106,7 +107,7 @@ def test_a_picture_that_cannot_be_fetched_is_not_answered(learned: World) -> Non
     def fetch(_: Item) -> bytes:
         raise BadItemError("it lies elsewhere")
 
-    model = Answering(learned.loop(), fetch)
+    model = Answering(learned.loop, fetch)
 
     assert model.answer([Item("", "image", uri="https://elsewhere.example.com/a.png")]) == [None]
 
@@ -122,3 +123,50 @@ def test_it_follows_the_loop_to_a_new_model(learned: World) -> None:
     assert answer is not None
     assert answer.model_version == model.version() == learned.last().version
     assert model.versions() == [model.version(), first]
+
+
+def rename(world: World, old: str, new: str) -> None:
+    """A change of the labels by another process."""
+    with world.loop() as loop:
+        relabelling.relabel(loop, lambda schema, history: label_changes.rename(schema, history, old, new))
+
+
+def test_after_a_change_of_the_labels_it_says_nothing_until_a_model_has_learned_them(learned: World) -> None:
+    model, owl = answering(learned), Item("", "text", text="owl again")
+    before = model.version()
+    assert names(model.answer([owl])) == [("owl",)]
+
+    rename(learned, "owl", "eagle owl")
+
+    assert (model.answer([owl]), model.version()) == ([None], "")
+    learned.tick()
+    (answer,) = model.answer([owl])
+    assert answer is not None
+    assert answer.regions[0]["value"]["choices"] == ["eagle owl"]
+    assert answer.model_version == model.version() != before
+    assert model.schema.labels == ("cat", "dog", "eagle owl")
+
+
+def test_while_a_change_of_the_labels_is_interrupted_it_says_so(
+    learned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = answering(learned)
+    monkeypatch.setattr(relabelling, "carry_out", lambda *_: None)
+    rename(learned, "owl", "eagle owl")
+
+    with pytest.raises(OtherLabelsError, match="was interrupted"):
+        model.answer([Item("", "text", text="owl again")])
+
+
+def test_where_the_labels_were_changed_on_another_machine_it_names_both(learned: World) -> None:
+    model, here = answering(learned), learned.root / "labelloop.toml"
+    kept = here.read_text()
+    rename(learned, "owl", "eagle owl")
+    learned.tick()
+    here.write_text(kept)
+
+    with pytest.raises(ConfigError, match=r"speaks cat, dog, eagle owl, and labelloop\.toml here says cat, dog, owl"):
+        model.answer([Item("", "text", text="owl again")])
+
+    here.write_text(kept.replace("owl", "eagle owl"))
+    assert model.answer([Item("", "text", text="owl again")]) != [None]

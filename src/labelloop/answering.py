@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,12 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from labelloop import holdout, labels
+from labelloop.config import FILE
 from labelloop.embedding import embed_items
-from labelloop.errors import BadItemError, ConfigError, NotFoundError
+from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
+from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Predictor
 from labelloop.sources import content_id
-from labelloop.types import Inputs, Item, Prediction
+from labelloop.types import Inputs, Item, LabelSchema, Prediction
 
 CHUNKS_KEPT = 32
 ROWS_KEPT = 4096
@@ -24,28 +27,37 @@ Fetch = Callable[[Item], bytes]
 
 
 class Answering:
-    """Predictions of the model in use, whatever that is by now. For one thread at a time.
+    """Predictions of the model in use, whatever that and its labels are by now. Threads are answered in turn.
 
     Args:
-        loop: The loop whose model it is. Nothing is trained, recorded or asked.
+        open_loop: Opens the loop whose model it is; again after a change of the labels. Nothing is trained or asked.
         fetch: Reads the picture of an item that the ledger does not know.
     """
 
-    def __init__(self, loop: Loop, fetch: Fetch) -> None:
-        backbone = loop.learner.backbone
-        if backbone is None:
-            raise ConfigError(f"learner {loop.learner!r} has no backbone", "choose a learner with one: learner.flavor")
-        self._loop = loop
+    def __init__(self, open_loop: Callable[[], Loop], fetch: Fetch) -> None:
+        self._open_loop = open_loop
         self._fetch = fetch
-        self._backbone: Backbone = backbone
+        self._loop = open_loop()
+        self._backbone = _backbone_of(self._loop)
+        self._one_at_a_time = threading.Lock()
         self._model: tuple[str, Predictor] | None = None
         self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
         self._rows: OrderedDict[str, np.ndarray] = OrderedDict()
 
+    @property
+    def schema(self) -> LabelSchema:
+        """What is asked for."""
+        return self._loop.schema
+
     def version(self) -> str:
-        """The version of the model in use; empty before the first one."""
-        last = self._loop.ledger.rounds.last()
-        return last.version if last and last.speaks(self._loop.schema.labels) else ""
+        """The version of the model in use; empty before the first one.
+
+        Raises:
+            ConfigError: Its labels are not those of this workspace.
+        """
+        with self._one_at_a_time:
+            last = self._in_use()
+        return last.version if last else ""
 
     def versions(self) -> list[str]:
         """Every version that was in use, the newest first."""
@@ -53,8 +65,7 @@ class Answering:
 
     def warm(self) -> None:
         """Load what the first answer would have to wait for."""
-        last = self._loop.ledger.rounds.last()
-        if last is not None and last.speaks(self._loop.schema.labels):
+        if last := self._in_use():
             self._predictor(last.model)
 
     def answer(self, items: Sequence[Item]) -> list[Prediction | None]:
@@ -62,9 +73,16 @@ class Answering:
 
         Args:
             items: With the ids of the ledger where they have one, else with an empty id and their content.
+
+        Raises:
+            ConfigError: Its labels are not those of this workspace.
         """
-        last = self._loop.ledger.rounds.last()
-        if last is None or not last.speaks(self._loop.schema.labels) or not items:
+        with self._one_at_a_time:
+            return self._answer(items)
+
+    def _answer(self, items: Sequence[Item]) -> list[Prediction | None]:
+        last = self._in_use()
+        if last is None or not items:
             return [None] * len(items)
         known = self._loop.ledger.items.get([item.id for item in items if item.id])
         features = self._features([known.get(item.id, replace(item, id="")) for item in items])
@@ -80,6 +98,37 @@ class Answering:
             regions = labels.regions_of(self._loop.schema, names)
             answers[row] = Prediction(items[row].id or str(row), regions, score, last.version)
         return answers
+
+    def _in_use(self) -> Round | None:
+        """The round whose model is in use; None where there is none that speaks the labels of now."""
+        try:
+            self._loop.refuse_other_labels()
+        except OtherLabelsError as error:
+            if not error.begin_again:
+                raise
+            self._begin_again()
+        if self._is_behind():
+            self._begin_again()
+        last, here = self._loop.ledger.rounds.last(), self._loop.schema.labels
+        if last is not None and self._is_behind():
+            raise ConfigError(
+                f"the model in use speaks {', '.join(last.labels)}, and {FILE} here says {', '.join(here)}",
+                f"bring the {FILE} here up to date: the labels were changed on another machine",
+            )
+        return last if last is not None and last.speaks(here) else None
+
+    def _is_behind(self) -> bool:
+        """Whether the labels here are older than those that the model in use has learned."""
+        last, changes = self._loop.ledger.rounds.last(), self._loop.ledger.labels.changes()
+        learned = last.labels if last is not None and last.model else ()
+        return bool(changes) and learned == changes[-1].after != self._loop.schema.labels
+
+    def _begin_again(self) -> None:
+        loop = self._open_loop()
+        self._backbone = _backbone_of(loop)
+        self._loop.ledger.close()
+        self._loop, self._model = loop, None
+        self._rows.clear()
 
     def _features(self, items: Sequence[Item]) -> np.ndarray:
         """(n, d) float32; a row of NaN for an item that cannot be read."""
@@ -148,6 +197,12 @@ class Answering:
         if self._model is None or self._model[0] != model:
             self._model = model, self._loop.learning.predictor(model)
         return self._model[1]
+
+
+def _backbone_of(loop: Loop) -> Backbone:
+    if loop.learner.backbone is None:
+        raise ConfigError(f"learner {loop.learner!r} has no backbone", "choose a learner with one: learner.flavor")
+    return loop.learner.backbone
 
 
 def _key(item: Item) -> str:

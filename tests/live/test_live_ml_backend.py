@@ -181,6 +181,17 @@ def test_many_tasks_are_answered_in_one_request(connected: Connected) -> None:
     assert [guessed[task] for task in held_out] == [[] for _ in held_out]
 
 
+def test_a_change_of_the_labels_needs_no_restart(connected: Connected) -> None:
+    connected.world.do("labels", "rename", "0", "zero", "--yes")
+    assert connected.opened(connected.dropped(0)) == []
+
+    connected.world.do("tick")
+
+    (prediction,) = connected.opened(connected.dropped(0))
+    assert prediction["result"][0]["value"]["choices"] == ["zero"]
+    assert prediction["model_version"] == connected.project()["model_version"]
+
+
 def test_start_training_trains_nothing(connected: Connected) -> None:
     (backend,) = connected.backends()
 

@@ -86,11 +86,10 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
             f"serving the model needs {error.name}, which is not installed", "pip install 'labelloop[serve]'"
         ) from None
     item_of, fetch = _able(app, "item_of"), _able(app, "fetch")
-    loop = app.loop()
-    answering = Answering(loop, fetch)
+    answering = Answering(lambda: app.again().loop(), fetch)
     answering.warm()
     batcher = Batcher(answering.answer)
-    model = Model(answering.version, answering.versions, lambda task: item_of(task, loop.schema), batcher)
+    model = Model(answering.version, answering.versions, lambda task: item_of(task, answering.schema), batcher)
     return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
 
 
