@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,9 +18,13 @@ from labelloop.doctor import LEFT_AFTER, Fault, examine, mended
 from labelloop.labels import regions_of
 from labelloop.ledger import tables
 from labelloop.ledger.lease import Lease
-from labelloop.types import Prediction, Question
+from labelloop.types import Item, NewItem, Prediction, Question, Survey
 
 from small_world import NAME, World
+
+
+class Killed(BaseException):
+    """The process ended here."""
 
 
 @pytest.fixture
@@ -54,10 +59,27 @@ def damage_the_model(world: World) -> None:
     body(world, world.last().model).write_bytes(b"{}")
 
 
+def write_half_of_the_model(world: World) -> None:
+    model = body(world, world.last().model)
+    manifest = json.loads(model.read_bytes())
+    half = body(world, f"file:{min(manifest.values())}")
+    half.write_bytes(half.read_bytes()[:-10])
+
+
 def damage_embeddings(world: World) -> None:
-    damaged = next(path for path in (world.root / "artifacts" / "npy").rglob("*") if path.is_file())
-    damaged.chmod(0o600)
+    damaged = embeddings(world)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+
+
+def lose_embeddings(world: World) -> None:
+    embeddings(world).unlink()
+
+
+def embeddings(world: World) -> Path:
+    ledger = world.ledger()
+    (chunk, *_) = ledger.items.chunks("words-1")
+    ledger.close()
+    return body(world, chunk.ref)
 
 
 def body(world: World, ref: str) -> Path:
@@ -76,6 +98,11 @@ def leave_the_lease_to_a_dead_process(world: World) -> None:
     ledger.close()
 
 
+def leave_the_lease_to_a_dead_process_and_a_planned_round(world: World) -> None:
+    leave_the_lease_to_a_dead_process(world)
+    interrupt_a_round(world)
+
+
 def leave_temporary_files(world: World) -> None:
     code = "import os; print(os.getpid())"
     gone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -92,6 +119,45 @@ def interrupt_a_change_of_labels(world: World) -> None:
         relabelling.relabel(loop, lambda schema, history: label_changes.rename(schema, history, "dog", "hound"))
         loop.ledger.close()
     world.schema = replace(world.schema, labels=("cat", "hound", "owl"))
+
+
+def interrupt_a_change_of_labels_half_way(world: World) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(relabelling, "rewrite", die)
+        loop = world.loop()
+        relabelling.relabel(loop, lambda schema, history: label_changes.rename(schema, history, "dog", "hound"))
+    loop.ledger.close()
+    world.schema = replace(world.schema, labels=("cat", "hound", "owl"))
+
+
+def change_the_labels_by_hand(world: World) -> None:
+    config = world.root / "labelloop.toml"
+    config.write_text(config.read_text().replace('"owl"]', '"owl", "elk"]'))
+    schema = replace(world.schema, labels=(*world.schema.labels, "elk"))
+    world.dataset.relabel(schema)
+    world.schema = schema
+
+
+def lose_a_file(world: World) -> None:
+    gone = world.root / "gone.txt"
+    ledger = world.ledger()
+    ledger.items.add([NewItem(Item("gone", "text", uri=gone.as_uri(), digest="gone"), b"")])
+    ledger.close()
+
+
+def ask_twice(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, twins={min(world.dataset.present()): ["1", "2"]}))
+
+
+def send_without_an_answer(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, doubts=3))
+
+
+def rotate_the_credentials_of_the_bucket(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, stale="Label Studio has older credentials of the bucket"))
 
 
 def interrupt_a_round(world: World) -> None:
@@ -141,11 +207,20 @@ def change_the_labels_in_the_annotator(world: World) -> None:
 BROKEN: list[tuple[Callable[[World], None], str]] = [
     (lose_the_model, "the model in use"),
     (damage_the_model, "is damaged"),
+    (write_half_of_the_model, "is damaged"),
     (damage_embeddings, "is damaged"),
+    (lose_embeddings, "embeddings npy:"),
     (leave_the_lease_to_a_dead_process, "which is gone"),
+    (leave_the_lease_to_a_dead_process_and_a_planned_round, "planned, and not confirmed"),
     (leave_temporary_files, "2 temporary file(s)"),
     (interrupt_a_change_of_labels, "interrupted: rename"),
+    (interrupt_a_change_of_labels_half_way, "interrupted: rename"),
+    (change_the_labels_by_hand, "the model in use speaks other labels"),
+    (lose_a_file, "gone.txt is gone"),
     (interrupt_a_round, "planned, and not confirmed"),
+    (ask_twice, "1 item(s) are asked more than once"),
+    (send_without_an_answer, "3 question(s) were sent"),
+    (rotate_the_credentials_of_the_bucket, "older credentials"),
     (delete_a_question, "gone from the annotator"),
     (forget_an_answer, "other answers in the annotator"),
     (ask_behind_the_ledger, "the ledger does not know it"),
@@ -167,6 +242,40 @@ def test_what_is_broken_is_named_and_repaired(world: World, break_it: Callable[[
     repair(world)
     assert faults(world) == []
     assert world.tick().round is not None
+
+
+@pytest.mark.parametrize(("expires", "holder"), [(1.0, "elsewhere/7/8"), (2e12, "elsewhere/7/8")])
+def test_a_lease_of_another_machine_is_no_fault_whether_it_is_expired_or_not(
+    world: World, expires: float, holder: str
+) -> None:
+    ledger = world.ledger()
+    with ledger.engine.begin() as connection:
+        connection.execute(update(tables.leases).values(holder=holder, expires=expires))
+    ledger.close()
+    assert faults(world) == []
+
+
+def test_tasks_that_people_added_by_hand_are_no_fault(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, strangers=2))
+    assert faults(world) == []
+
+
+def test_a_dataset_that_is_gone_is_for_a_person_to_restore(world: World) -> None:
+    world.people.delete(NAME)
+    (fault,) = faults(world)
+    assert (fault.what, fault.mend) == ("dataset", None)
+    assert "gone from the annotator" in fault.detail
+    assert mended(fault) == f"not repaired: {fault.repair}"
+    assert "restore the annotator's data" in fault.repair
+
+
+@pytest.mark.parametrize(("away", "left"), [("annotator", "artifact"), ("artifact store", "questions")])
+def test_what_is_away_is_left_out_and_the_rest_is_looked_at(world: World, away: str, left: str) -> None:
+    damage_embeddings(world)
+    delete_a_question(world)
+    loop = world.loop()
+    assert {fault.what for fault in examine(loop, [away])} == {left}
+    loop.ledger.close()
 
 
 def test_looking_changes_nothing(world: World) -> None:

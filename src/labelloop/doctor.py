@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,9 @@ from labelloop.types import Item, Survey
 
 LEFT_AFTER = 600.0
 """Seconds after which a temporary file of a process that is gone is a leftover: it may be of another machine."""
+
+STORE, ANNOTATOR = "artifact store", "annotator"
+"""What may be away while the rest is looked at, by the names that `check` gives them."""
 
 SHOWN = 3
 _TEMPORARY = re.compile(r"(?:^|~|\.)(\d+)(?:-[0-9a-f]{8,16}|\.tmp|\.part)$")
@@ -51,13 +54,18 @@ class Fault:
         return {"what": self.what, "detail": self.detail, "repair": self.repair, "repairable": self.mend is not None}
 
 
-def examine(loop: Loop) -> Iterator[Fault]:
-    """Every fault there is; reads every artifact and every task once, and changes nothing."""
+def examine(loop: Loop, away: Collection[str] = ()) -> Iterator[Fault]:
+    """Every fault there is; reads every artifact and every task once, and changes nothing.
+
+    Args:
+        away: What cannot be reached now, and is left out: the `artifact store`, the `annotator`.
+    """
     yield from _processes(loop)
-    yield from _artifacts(loop)
-    yield from _items(loop)
+    if STORE not in away:
+        yield from _artifacts(loop)
+        yield from _items(loop)
     yield from _leftovers(loop)
-    if loop.ledger.rounds.last() is not None:
+    if loop.ledger.rounds.last() is not None and ANNOTATOR not in away:
         yield from _annotator(loop)
 
 
@@ -66,9 +74,8 @@ def _processes(loop: Loop) -> Iterator[Fault]:
     ledger = loop.ledger
     if holder := ledger.lease.abandoned():
         yield Fault("lease", f"held by {holder}, which is gone", "give it back", lambda: _take_over(loop))
-    changes = ledger.labels.changes()
-    if changes and changes[-1].state == "planned":
-        yield Fault("labels", f"interrupted: {changes[-1].in_words()}", "complete the change", lambda: resume(loop))
+    if interrupted := ledger.labels.interrupted():
+        yield Fault("labels", f"interrupted: {interrupted.in_words()}", "complete the change", lambda: resume(loop))
     last = ledger.rounds.last()
     if last is not None and last.state == "planned":
         words = f"round {last.number} was planned, and not confirmed"
@@ -147,8 +154,10 @@ def _leftovers(loop: Loop) -> Iterator[Fault]:
 
 
 def _annotator(loop: Loop) -> Iterator[Fault]:
-    """What the annotator has, beside what the ledger says it has."""
+    """What the annotator has, beside what the ledger says; not while a change of the labels is half-way."""
     name, annotator = loop.ledger.dataset, loop.stack.annotator
+    if loop.ledger.labels.interrupted():
+        return
     try:
         dataset: Any = loop.dataset
     except NotFoundError as error:

@@ -172,12 +172,11 @@ def resume(loop: Loop) -> Change | None:
         BusyError: Another process is at work on the dataset.
     """
     with loop.ledger.lease.held():
-        changes = loop.ledger.labels.changes()
-        if not changes or changes[-1].state == "done":
-            return None
-        _from_the_file(loop.workspace)
-        carry_out(loop, changes[-1])
-        return changes[-1]
+        interrupted = loop.ledger.labels.interrupted()
+        if interrupted:
+            _from_the_file(loop.workspace)
+            carry_out(loop, interrupted)
+        return interrupted
 
 
 def carry_out(loop: Loop, change: Change) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.ledger import open_ledger, tables
+from labelloop.ledger import tables
 
 from live_world import LiveWorld
 
@@ -56,7 +56,7 @@ def change_the_labels(world: LiveWorld) -> None:
 
 
 def forget_an_answer(world: LiveWorld) -> None:
-    ledger = open_ledger(f"sqlite:///{world.root / '.labelloop' / 'ledger.db'}", world.name)
+    ledger = world.ledger()
     said = ledger.answers.current()
     first = said[min(said)][0]
     with ledger.engine.begin() as connection:
@@ -89,3 +89,10 @@ def test_what_is_broken_is_named_and_repaired(
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert said in repaired.stdout
     assert "nothing is wrong" in world.run("doctor").stdout
+
+
+def test_tasks_that_people_added_by_hand_are_no_fault(world: LiveWorld) -> None:
+    by_hand = [{"data": {"image": "https://example.com/by-hand.png"}}]
+    world.annotator.client().call("POST", f"/api/projects/{world.project}/import", body=by_hand)
+
+    assert world.run("doctor").stdout == "nothing is wrong\n"

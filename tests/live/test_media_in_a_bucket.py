@@ -167,7 +167,9 @@ def test_rotated_credentials_reach_label_studio_with_the_next_hearing(
 
     iam(s3).delete_access_key(UserName=READER, AccessKeyId=first["aws_access_key_id"])
     stack._store.where = held_with(s3.where, **second)
+    assert "older credentials" in dataset.survey().stale
     list(dataset.answers(None))
+    assert dataset.survey().stale == ""
 
     assert httpx.get(old_link).status_code == 403
     assert looked_at(annotator, dataset.project, question.item.id).content == b"still there"

@@ -9,7 +9,10 @@ import click
 from labelloop.cli.app import App, pass_app
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labelloop.doctor import Fault
+    from labelloop.loop import Loop
 
 
 _PASSES = 3
@@ -22,7 +25,8 @@ _PASSES = 3
 def doctor(app: App, repair: bool, yes: bool) -> int:
     """Find what is wrong: everything of check, then ledger, artifact store and annotator side by side.
 
-    Changes nothing without --repair. Exits with 0 when nothing is wrong, or nothing is left; else with 2.
+    Changes nothing without --repair. Exits with 0 when nothing is wrong, or nothing is left; else with 2. What a failed
+    check puts out of reach is left out, and named.
     """
     from labelloop.checks import checks
     from labelloop.cli.output import confirm, show
@@ -30,10 +34,12 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     from labelloop.doctor import examine, mended
 
     failed = [one for one in checks(app.workspace, app.stack) if not one.ok]
-    loop = None if failed else app.loop()
-    faults = list(examine(loop)) if loop else []
+    loop, away = _within_reach(app, [one.what for one in failed])
+    faults = list(examine(loop, away)) if loop else []
     if not app.as_json:
         _tell([f"{one.what}: {one.detail}\n  {one.hint}" for one in failed], faults)
+        if away:
+            show({}, f"not looked at: {', '.join(away)}", as_json=False)
     repairs, left = [], faults
     for _ in range(_PASSES if repair else 0):  # a repair may bring to light what it was hiding
         for fault in [one for one in left if one.mend is not None]:
@@ -45,11 +51,12 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
                 show({}, f"  {repairs[-1]['result']}", as_json=False)
         if not any(one.mend for one in left):
             break
-        left = list(examine(app.again().loop()))
+        left = list(examine(app.again().loop(), away))
     if app.as_json:
         show_json(
             {
                 "checks": [one.as_dict() for one in failed],
+                "not_looked_at": away,
                 "faults": [one.as_dict() for one in faults],
                 "repairs": repairs,
                 "left": [one.as_dict() for one in left],
@@ -58,6 +65,19 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     elif repairs:
         show({}, f"{len(left)} fault(s) left", as_json=False)
     return max([one.exit_code for one in failed] + [2 if left else 0])
+
+
+def _within_reach(app: App, failed: Sequence[str]) -> tuple[Loop | None, list[str]]:
+    """The loop, if it can be made, and what cannot be looked at."""
+    from labelloop.doctor import ANNOTATOR, STORE
+    from labelloop.errors import LabelLoopError
+
+    try:
+        return app.loop(), [one for one in (STORE, ANNOTATOR) if one in failed]
+    except LabelLoopError:
+        if not failed:
+            raise
+        return None, ["ledger", STORE, ANNOTATOR]
 
 
 def _tell(failed: list[str], faults: list[Fault]) -> None:

@@ -29,6 +29,11 @@ class LabelBook:
         with _sql.reading(self._engine) as connection:
             return [Change.of(value) for value in connection.scalars(query.order_by(facts.c.name))]
 
+    def interrupted(self) -> Change | None:
+        """The change that was planned and not confirmed, if there is one."""
+        planned = [one for one in self.changes() if one.state == "planned"]
+        return planned[-1] if planned else None
+
     def plan(self, change: Change) -> Change:
         """Write a change down before anything is changed; returns it with its number.
 

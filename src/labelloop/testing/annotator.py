@@ -370,6 +370,11 @@ class FakeDataset:
         self._tasks: dict[str, _Task] = {}
         self._model_version = ""
         self._failure: tuple[BackendError, int] | None = None
+        self._amiss = Survey({})
+
+    def go_wrong(self, amiss: Survey) -> None:
+        """Have a survey say so too, of `twins` until `tidy`, of `doubts` and what is `stale` until all is heard."""
+        self._amiss = amiss
 
     def fail_next_ask(self, error: BackendError, after: int = 0) -> None:
         """Have the next `ask` store the first `after` new questions, then raise: a connection lost on the way."""
@@ -394,6 +399,8 @@ class FakeDataset:
     def answers(self, since: str | None, page_size: int = 100) -> Iterator[Answers]:
         """What people say now, about items changed since the cursor."""
         self._present()
+        if since is None:
+            self._amiss = replace(self._amiss, stale="", doubts=0)
         start = int(since) if since else 0
         changed = sorted((t for t in self._tasks.values() if t.changed > start), key=lambda task: task.changed)
         left = iter(changed)
@@ -456,7 +463,13 @@ class FakeDataset:
         self._present()
         guesses = (guess.model_version for task in self._tasks.values() for guess in task.predictions)
         heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
-        return Survey(heard, versions=_counts(guesses), shown=self._model_version)
+        return replace(self._amiss, heard=heard, versions=_counts(guesses), shown=self._model_version)
+
+    def tidy(self, items: Sequence[str]) -> None:
+        """Have each of these items once."""
+        self._amiss = replace(
+            self._amiss, twins={item: ids for item, ids in self._amiss.twins.items() if item not in items}
+        )
 
     def prune(self, versions: Sequence[str]) -> int:
         """Forget the predictions of these versions."""

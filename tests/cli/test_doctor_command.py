@@ -1,0 +1,89 @@
+"""doctor: what it prints, asks, leaves out and repairs, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelloop.cli import run
+from labelloop.types import AnnotatorState
+
+import people
+from small_world import NAME, World
+
+_STACK = """
+[stacks.default]
+annotator = "memory"
+artifact_store = "shelf"
+[annotators.memory]
+flavor = "people:shared"
+[artifact_stores.shelf]
+flavor = "local"
+path = "artifacts"
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two rounds answered, one open, one question gone."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = World(tmp_path, people.forget())
+    made.add(40)
+    made.play(2)
+    made.tick()
+    made.people.remove(NAME, min(made.dataset.present()))
+    with (tmp_path / "labelloop.toml").open("a") as file:
+        file.write(_STACK)
+    return made
+
+
+def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
+    capsys.readouterr()
+    assert run(["-C", str(world.root), *arguments]) == code
+    heard = capsys.readouterr()
+    return heard.out + heard.err
+
+
+def test_a_fault_is_named_with_its_repair_and_repaired_only_after_a_yes(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert "1 question(s) are gone from the annotator" in said(capsys, world, "doctor", code=2)
+    assert "nobody agreed" in said(capsys, world, "doctor", "--repair", code=2)
+    assert "0 fault(s) left" in said(capsys, world, "doctor", "--repair", "--yes")
+    assert said(capsys, world, "doctor") == "nothing is wrong\n"
+
+
+def test_scripts_get_the_faults_the_repairs_and_what_is_left(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(said(capsys, world, "--json", "doctor", "--repair", "--yes"))
+    assert (told["checks"], told["not_looked_at"], told["left"]) == ([], [], [])
+    assert [one["what"] for one in told["faults"]] == ["questions"]
+    assert [one["result"] for one in told["repairs"]] == ["repaired"]
+
+
+def test_while_the_annotator_is_away_the_rest_is_looked_at_and_repaired(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(world.root / "artifacts" / "npy")
+    world.people.become(AnnotatorState("fake", "fake://annotator", "down"))
+
+    looked = said(capsys, world, "doctor", code=3)
+    told = json.loads(said(capsys, world, "--json", "doctor", "--repair", "--yes", code=3))
+
+    assert "annotator: fake at fake://annotator is down" in looked
+    assert "embeddings npy:" in looked
+    assert "not looked at: annotator" in looked
+    assert told["not_looked_at"] == ["annotator"]
+    assert {one["result"] for one in told["repairs"]} == {"repaired"}
+    assert told["left"] == []
+
+
+def test_without_a_ledger_nothing_is_compared(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    told = said(capsys, world, "--set", "ledger.url=sqlite:////nowhere/at/all.db", "doctor", code=3)
+    assert "ledger: the ledger sqlite:////nowhere/at/all.db cannot be opened" in told
+    assert "not looked at: ledger, artifact store, annotator" in told
