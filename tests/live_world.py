@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.cli import run
-from labelloop.ledger import open_ledger
+from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking
 from labelloop.sources import content_id
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
@@ -60,6 +61,7 @@ class LiveWorld:
         root: Folder of the workspace.
         annotator: The server of the session.
         name: Name of the dataset.
+        ledger_url: Where the ledger is; in the workspace unless said.
     """
 
     root: Path
@@ -67,13 +69,15 @@ class LiveWorld:
     name: str
     truth: dict[str, tuple[str, ...]] = field(default_factory=dict)
     token: str = ""
+    ledger_url: str = ""
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         self.token = self.token or self.annotator.client()._token
         labels = list(DIGITS)
         url = self.annotator.client().url
-        self.config.write_text(_TOML.format(name=self.name, labels=str(labels).replace("'", '"'), url=url))
+        toml = _TOML.format(name=self.name, labels=str(labels).replace("'", '"'), url=url)
+        self.config.write_text(toml + (f'[ledger]\nurl = "{self.ledger_url}"\n' if self.ledger_url else ""))
 
     @property
     def config(self) -> Path:
@@ -144,11 +148,12 @@ class LiveWorld:
 
     def questions(self) -> list[Asking]:
         """What the ledger says was asked."""
-        ledger = open_ledger(f"sqlite:///{self.root / '.labelloop' / 'ledger.db'}", self.name)
-        try:
+        with closing(self.ledger()) as ledger:
             return ledger.answers.questions()
-        finally:
-            ledger.close()
+
+    def ledger(self) -> Ledger:
+        """The ledger, to look at."""
+        return open_ledger(self.ledger_url or f"sqlite:///{self.root / '.labelloop' / 'ledger.db'}", self.name)
 
     def tasks(self) -> list[Mapping[str, Any]]:
         """Label Studio's tasks by growing id, with predictions and annotations."""
@@ -158,9 +163,8 @@ class LiveWorld:
 
     def state(self) -> Mapping[str, Any]:
         """What the ledger and Label Studio hold, without times, and without ids that a server counts."""
-        ledger = open_ledger(f"sqlite:///{self.root / '.labelloop' / 'ledger.db'}", self.name)
-        held = held_by(ledger, without={"task_id", "annotation_id", "id", "number", "said", "lead_time", "uri"})
-        ledger.close()
+        with closing(self.ledger()) as ledger:
+            held = held_by(ledger, without={"task_id", "annotation_id", "id", "number", "said", "lead_time", "uri"})
         held = {table: rows for table, rows in held.items() if table not in ("items", "facts", "leases")}
         return {**held, "tasks": [_shown(task) for task in self.tasks()]}
 

@@ -28,23 +28,26 @@ class Mother:
     def run(
         self,
         world: LiveWorld,
-        *,
+        *arguments: str,
         point: str = "",
         effect: int = 0,
         delay: float = 0.0,
         victims: Sequence[int] = (),
         survives: bool = False,
     ) -> int:
-        """A tick; its exit code. Killed at a point, or some seconds after its n-th effect began, if any is given.
+        """A command, by default a tick; its exit code.
 
         Args:
+            point: Where it is killed.
+            effect: Otherwise the number of the effect after whose beginning it is killed.
+            delay: So many seconds after that.
             victims: Processes that are killed at that effect too.
             survives: Only they are.
         """
         assert self._process.stdin
         assert self._process.stdout
         wanted = {
-            "arguments": ["-C", str(world.root), "tick"],
+            "arguments": ["-C", str(world.root), *(arguments or ["tick"])],
             "point": point,
             "effect": effect,
             "delay": delay,
@@ -58,7 +61,11 @@ class Mother:
 
     def tick(self, world: LiveWorld) -> int:
         """A tick that must succeed; the number of its effects."""
-        assert self.run(world) == 0, self.said()
+        return self.do(world)
+
+    def do(self, world: LiveWorld, *arguments: str) -> int:
+        """A command, or a tick, that must succeed; the number of its effects."""
+        assert self.run(world, *arguments) == 0, self.said()
         return self.effects
 
     def said(self) -> str:

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError
-from labelloop.ledger import open_ledger
 
 from chaos_form import FULL
 from live_world import LiveWorld
@@ -62,8 +62,7 @@ sys.exit(sum(os.waitpid(child, 0)[1] for child in children))
 def test_eight_processes_ticking_at_once_ask_nothing_twice_and_fail_in_nothing(
     annotator: LabelStudioAnnotator, tmp_path: Path, ledger_url: str
 ) -> None:
-    world = LiveWorld(tmp_path / "world", annotator, NAME)
-    world.config.write_text(world.config.read_text() + f'[ledger]\nurl = "{ledger_url}"\n')
+    world = LiveWorld(tmp_path / "world", annotator, NAME, ledger_url=ledger_url)
     world.draw(ITEMS)
     done = threading.Event()
     people = threading.Thread(target=_answer, args=(world, done))
@@ -82,9 +81,8 @@ def test_eight_processes_ticking_at_once_ask_nothing_twice_and_fail_in_nothing(
 
     try:
         codes = Counter(one["code"] for one in said)
-        ledger = open_ledger(ledger_url, NAME)
-        rounds, questions = ledger.rounds.all(), ledger.answers.questions()
-        ledger.close()
+        with closing(world.ledger()) as ledger:
+            rounds, questions = ledger.rounds.all(), ledger.answers.questions()
         print(f"ticks by exit code: {dict(codes)}; rounds: {len(rounds)}")
         assert set(codes) <= {0, BUSY}, [one for one in said if one["code"] not in (0, BUSY)][:3]
         assert codes[0] > 1

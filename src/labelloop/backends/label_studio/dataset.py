@@ -205,18 +205,15 @@ class LabelStudioDataset:
     def restore(self, annotations: Sequence[Annotation]) -> int:
         """Put annotations that were deleted back, in the names of those who made them; how many.
 
-        Items that have an annotation, or are gone, are left as they are: repeating is harmless.
+        An item that has another annotation by now, or is gone, is left as it is. Repeating is harmless.
         """
-        wanted = {one.item_id: one for one in annotations}
+        wanted: dict[str, list[Annotation]] = {}
+        for one in annotations:
+            wanted.setdefault(one.item_id, []).append(one)
         with self._place.writing():
-            open_ones = {
-                item: int(row["id"]) for item, row in self._lookup(list(wanted)).items() if not _is_answered(row)
-            }
             people = {email: number for number, email in self._everybody().items()}
-            for item, task in open_ones.items():
-                said = wanted[item]
-                relabelling.restore(self._client, task, said, people.get(said.annotator))
-        return len(open_ones)
+            rows = tasks.with_uids(self._client, self._project, list(wanted), _ANSWER_FIELDS, everything=True)
+            return sum(relabelling.restore(self._client, row, wanted[str(row["data"][UID])], people) for row in rows)
 
     def survey(self) -> Survey:
         """Everything there is, read once; changes nothing."""

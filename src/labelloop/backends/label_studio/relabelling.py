@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -48,17 +48,36 @@ def retract(client: Client, schema: LabelSchema, annotation_id: str, labels: Col
     return True
 
 
-def restore(client: Client, task: int, said: Annotation, person: int | None) -> None:
-    """Put an annotation on a task, in the name of a user, or in ours if she has left."""
-    body: dict[str, Any] = {
-        "result": [dict(region) for region in said.regions],
-        "was_cancelled": said.skipped,
-        "ground_truth": said.ground_truth,
-        "lead_time": said.lead_time,
-    }
-    if person is not None:
-        body["completed_by"] = person
-    client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
+def restore(client: Client, task: Mapping[str, Any], said: Sequence[Annotation], people: Mapping[str, int]) -> int:
+    """Put answers on a task, oldest first, unless it has others: in the names of those who gave them, or in ours.
+
+    Args:
+        task: With the annotations it has, of which the first answers may have been put back already.
+        people: Email -> number of a user; whoever is not among them has left.
+
+    Returns:
+        How many were missing.
+    """
+    there = [one for one in sorted(task["annotations"], key=lambda one: int(one["id"])) if not one["was_cancelled"]]
+    oldest_first = sorted(said, key=lambda one: (one.created_at, int(one.id)))
+    if [_values(one["result"]) for one in there] != [_values(one.regions) for one in oldest_first[: len(there)]]:
+        return 0
+    missing = oldest_first[len(there) :]
+    for one in missing:
+        body: dict[str, Any] = {
+            "result": [dict(region) for region in one.regions],
+            "was_cancelled": one.skipped,
+            "ground_truth": one.ground_truth,
+            "lead_time": one.lead_time,
+        }
+        if one.annotator in people:
+            body["completed_by"] = people[one.annotator]
+        client.call("POST", f"/api/tasks/{task['id']}/annotations/", body=body)
+    return len(missing)
+
+
+def _values(regions: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return [region["value"] for region in regions]
 
 
 def config_with(xml: str, schema: LabelSchema) -> str:
