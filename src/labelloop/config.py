@@ -55,7 +55,7 @@ class LoopConfig(_Section):
     rounds: Annotated[int, Field(ge=0)] = 0
     budget: Annotated[int, Field(ge=0)] = 0
     enough: Annotated[float, Field(gt=0, le=1)] = 1.0
-    selector: str = "uherding"
+    selector: str = "auto"
     cold_start: str = "centroids"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     retrain_after: Annotated[int, Field(ge=0)] = 0

@@ -21,7 +21,7 @@ labels = []                  # for example ["cat", "dog"]
 
 [loop]
 batch = 50                   # items asked per round to learn from
-selector = "uherding"        # random | least-confident | margin | entropy | centroids | uherding | module:function
+selector = "auto"            # auto | uherding | margin | random | ... | module:function
 random_share = 0.1           # share of each batch drawn at random
 
 [holdout]                    # never selected, never trained on: the honest score comes from here

@@ -263,7 +263,7 @@ def test_the_command_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     said = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert [one["selector"] for one in said["summaries"]] == ["random", "margin", "uherding"]
+    assert [one["selector"] for one in said["summaries"]] == ["random", "margin", "auto"]
     assert json.loads((tmp_path / "out" / "verdict.json").read_text())["budget"] == 10
 
 

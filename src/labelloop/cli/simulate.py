@@ -14,7 +14,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("place", required=False, default="")
-@click.option("--selector", "selectors", multiple=True, help="Replay this one; repeatable. [random, margin, uherding]")
+@click.option("--selector", "selectors", multiple=True, help="Replay this one; repeatable. [random, margin, auto]")
 @click.option("--seeds", default=5, show_default=True, help="Replays of each selector.")
 @click.option("--batch", default=20, show_default=True, help="Items asked per round.")
 @click.option("--budget", default=300, show_default=True, help="Items asked in all.")

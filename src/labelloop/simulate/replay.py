@@ -90,7 +90,7 @@ class Plan:
         ConfigError: A value cannot be, or a selector is unknown.
     """
 
-    selectors: tuple[str, ...] = ("random", "margin", "uherding")
+    selectors: tuple[str, ...] = ("random", "margin", "auto")
     seeds: int = 5
     batch: int = 20
     budget: int = 300
@@ -233,26 +233,31 @@ class Player:
 
 
 def replay(made: World, plan: Plan, player: Player, learner: Learner, choose: Choose | None = None) -> Curve:
-    """Play a loop.
+    """Play a loop to the end of its budget.
 
     Args:
         choose: Chooses every batch instead of the selector, for comparing with what is not one of ours.
     """
+    labels, scores, seconds = zip(*turns(made, plan, player, learner, choose), strict=True)
+    return Curve(player.selector, player.seed, labels, scores, player.full, seconds)
+
+
+def turns(
+    made: World, plan: Plan, player: Player, learner: Learner, choose: Choose | None = None
+) -> Iterator[tuple[int, float, float]]:
+    """The rounds of a replay, as they are played: (items asked so far, score, seconds of choosing)."""
     rng = np.random.default_rng([player.seed, 2])
     choose = choose or ours(plan, player.selector)
     asked = np.empty(0, np.intp)
     predict: Predict | None = None
-    labels, scores, seconds = [], [], []
     for size in _sizes(len(made.pool), plan):
         now = Standing(made, asked, np.setdiff1d(made.pool, asked), predict)
         began = time.perf_counter()
         chosen = now.left[choose(now, size, rng)]
-        seconds.append(time.perf_counter() - began)
+        took = time.perf_counter() - began
         asked = np.concatenate([asked, chosen])
         predict = _learned(made, asked, learner)
-        labels.append(len(asked))
-        scores.append(_score(made, predict, plan.measure) if predict else 0.0)
-    return Curve(player.selector, player.seed, tuple(labels), tuple(scores), player.full, tuple(seconds))
+        yield len(asked), _score(made, predict, plan.measure) if predict else 0.0, took
 
 
 def _sizes(pool: int, plan: Plan) -> Iterator[int]:
