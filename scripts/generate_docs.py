@@ -43,11 +43,17 @@ MEANINGS: Mapping[str, str] = {
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",
     "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
     "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
+    "loop.stop_on_advice": "Whether to ask no more once a round advises so. `labelloop forecast` shows the advice.",
     "loop.reconcile_every": "Seconds after which a tick compares every question and answer with the annotator, and "
     "repairs the ledger; 0 is never, unless `tick --reconcile` asks for it.",
     "loop.belief": "Which answer counts where an item has several: the newest; what most say; what all say, else none; "
     "or what is most probable given how reliable each person has been.",
     "loop.seed": "Of everything that is drawn. Same seed and same answers, same batches.",
+    "budget.hours": "The most hours of people's time, as Label Studio measures it; 0 is no limit. One answer counts "
+    "for at most ten minutes. `loop.budget` limits the number of questions.",
+    "budget.money": "The most money, in any currency; 0 is no limit.",
+    "budget.per_hour": "What an hour of people's time costs.",
+    "budget.per_label": "What an answer costs.",
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",

@@ -62,9 +62,19 @@ class LoopConfig(_Section):
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
     debounce: Annotated[float, Field(ge=0)] = 0.0
     cool_down: Annotated[float, Field(ge=0)] = 0.0
+    stop_on_advice: bool = False
     reconcile_every: Annotated[float, Field(ge=0)] = 86400.0
     belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
     seed: int = 0
+
+
+class BudgetConfig(_Section):
+    """What answers may cost, beside `loop.budget`, which counts questions."""
+
+    hours: Annotated[float, Field(ge=0)] = 0.0
+    money: Annotated[float, Field(ge=0)] = 0.0
+    per_hour: Annotated[float, Field(ge=0)] = 0.0
+    per_label: Annotated[float, Field(ge=0)] = 0.0
 
 
 class HoldoutConfig(_Section):
@@ -138,6 +148,7 @@ class Config(_Section):
     active_stack: str = "default"
     dataset: DatasetConfig = DatasetConfig()
     loop: LoopConfig = LoopConfig()
+    budget: BudgetConfig = BudgetConfig()
     holdout: HoldoutConfig = HoldoutConfig()
     watch: WatchConfig = WatchConfig()
     ml_backend: MLBackendConfig = MLBackendConfig()

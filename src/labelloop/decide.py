@@ -28,6 +28,7 @@ class Situation:
         since_round: Seconds since the newest round began.
         since_first: Seconds since the first change that no round has learned from was heard.
         since_newest: Seconds since the newest change was heard.
+        affordable: Questions that hours or money still pay for, beside the open ones; None is no limit.
         relabelled: Whether the model in use speaks other labels than people are asked for.
     """
 
@@ -43,6 +44,7 @@ class Situation:
     since_round: float = math.inf
     since_first: float = math.inf
     since_newest: float = math.inf
+    affordable: int | None = None
     relabelled: bool = False
 
     @property
@@ -64,6 +66,7 @@ class Policy:
         retrain_every: Seconds after which to do so if there is any new answer; 0 is never.
         debounce: Seconds without a new answer before a round begins.
         cool_down: Seconds between the beginnings of two rounds.
+        stop_on_advice: Whether to ask no more once a round advises so.
     """
 
     batch: int = 50
@@ -74,6 +77,7 @@ class Policy:
     retrain_every: float = 0.0
     debounce: float = 0.0
     cool_down: float = 0.0
+    stop_on_advice: bool = False
 
     @property
     def retrains(self) -> bool:
@@ -137,7 +141,7 @@ def decide(now: Situation, policy: Policy) -> Action:
 def _next(now: Situation, last: Round, policy: Policy) -> Action:
     """What to do once the newest round is confirmed, without regard to the pauses."""
     room, early = _room(now, policy), _why_early(now, last, policy)
-    crowded = room == 0 and _left(now, policy) != 0
+    crowded = room == 0 and left(now, policy) != 0
     wanted = math.ceil(policy.enough * now.waiting)
     if early and (now.closed < wanted or crowded):
         return Start(last.number + 1, room, early, crowded)
@@ -188,17 +192,22 @@ def _why_early(now: Situation, last: Round, policy: Policy) -> str:
 
 def _room(now: Situation, policy: Policy) -> int | None:
     """How many questions to ask: a loop that learns while questions are open fills up to a batch of them."""
-    left = _left(now, policy)
+    most = left(now, policy)
     if not (policy.retrains or now.relabelled) or not now.open:
-        return left
+        return most
     missing = max(0, policy.batch - now.open)
-    return missing if left is None else min(left, missing)
+    return missing if most is None else min(most, missing)
 
 
-def _left(now: Situation, policy: Policy) -> int | None:
+def left(now: Situation, policy: Policy) -> int | None:
+    """Questions that may still be asked; None is no limit."""
     if policy.rounds and now.asking_rounds >= policy.rounds:
         return 0
-    return max(0, policy.budget - now.asked) if policy.budget else None
+    if policy.stop_on_advice and now.last is not None and now.last.advice.get("stop"):
+        return 0
+    limits = [max(0, policy.budget - now.asked)] if policy.budget else []
+    limits += [] if now.affordable is None else [now.affordable]
+    return min(limits, default=None)
 
 
 def _why_start(now: Situation, last: Round, room: int | None) -> str:

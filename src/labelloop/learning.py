@@ -156,7 +156,7 @@ class Learning:
     def champion(self) -> str:
         """Reference of the model in use; empty while there is none, or when it is gone from the store."""
         last = self._ledger.rounds.last()
-        return last.model if last and self._is_stored(last.model) else ""
+        return last.model if last and self.is_stored(last.model) else ""
 
     def _usable(self) -> tuple[str, str]:
         """Reference and version of the model in use; empty without one, or when it speaks other labels."""
@@ -170,7 +170,7 @@ class Learning:
         asked = [one.item_id for one in self._ledger.answers.questions()]
         if beliefs is None:
             beliefs = rounds.believed(self._schema, self._ledger.said(self._schema), self._config.loop.belief)
-        return rounds.know(columns, holdout.held_out(columns.groups, self._share(), self._salt), asked, beliefs)
+        return rounds.know(columns, holdout.held_out(columns.groups, self._share(), self.salt), asked, beliefs)
 
     def probabilities(self, model: str, features: Features) -> np.ndarray:
         """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
@@ -179,6 +179,30 @@ class Learning:
         if not chunks:
             return np.empty((0, len(self._schema.labels)), np.float32)
         return np.concatenate([chunk.value for chunk in chunks])
+
+    def decided(self, model: str, features: np.ndarray) -> np.ndarray:
+        """(n, k) bool: the labels that a model gives to embedded items; computed once for the same ones."""
+        handle = self._run.artifact(Ref.parse(model))
+        likely = self._run(rounds.predict, self._learner, handle, features).value
+        return metrics.decide(likely, self._schema.multiple)
+
+    @cached_property
+    def salt(self) -> str:
+        """What the draw of the holdout is seeded with: fixed before the first round, for good."""
+        fixed: str = self._ledger.rounds.fix("holdout_salt", str(self._config.loop.seed))
+        return fixed
+
+    @property
+    def batch(self) -> int:
+        """Items to learn from that a round asks."""
+        return self._config.loop.batch
+
+    def is_stored(self, ref: str) -> bool:
+        """Whether an artifact is still in the store, which people may have emptied: then it is made anew."""
+        if not ref:
+            return False
+        handle = self._run.artifact(Ref.parse(ref))
+        return handle.artifacts.has(handle.ref)
 
     def predictor(self, model: str) -> Predictor:
         """The model of this reference, loaded."""
@@ -218,7 +242,7 @@ class Learning:
         loop, known, probabilities = self._config.loop, scored.known, scored.probabilities
         configured = loop.selector if probabilities is not None else loop.cold_start
         taste = Taste(selector or configured, useful, loop.random_share)
-        held = rounds.choose_held_out(known, protected, self._salt)
+        held = rounds.choose_held_out(known, protected, self.salt)
         rows, why = rounds.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if probabilities is not None:
@@ -299,7 +323,7 @@ class Learning:
             raise ConfigError(f"learner {self._learner!r} has no backbone", "choose a learner with one: learner.flavor")
         total = self._ledger.items.count()
         chunks = self._ledger.items.chunks(backbone.fingerprint)
-        if not all(self._is_stored(chunk.ref) for chunk in chunks):
+        if not all(self.is_stored(chunk.ref) for chunk in chunks):
             self._ledger.items.forget_chunks(backbone.fingerprint)
             chunks = []
         for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
@@ -310,25 +334,12 @@ class Learning:
             made = self._run(rounds.embed, backbone, digests, items, self._read, progress)
             self._ledger.items.add_chunk(backbone.fingerprint, Chunk(start, stop, str(made.ref)))
 
-    def _is_stored(self, ref: str) -> bool:
-        """Whether an artifact is still in the store, which people may have emptied: then it is made anew."""
-        if not ref:
-            return False
-        handle = self._run.artifact(Ref.parse(ref))
-        return handle.artifacts.has(handle.ref)
-
     def _features(self) -> Features:
         backbone = self._learner.backbone
         assert backbone is not None
         refs = [Ref.parse(chunk.ref) for chunk in self._ledger.items.chunks(backbone.fingerprint)]
         parts = [self._run.artifact(ref).value for ref in refs]
         return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))
-
-    @cached_property
-    def _salt(self) -> str:
-        """What the draw of the holdout is seeded with: fixed before the first round, for good."""
-        fixed: str = self._ledger.rounds.fix("holdout_salt", str(self._config.loop.seed))
-        return fixed
 
 
 class Stopwatch:

@@ -11,7 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 import labelloop
+from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
+from labelloop.budget import Budget, Spent
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
@@ -104,6 +106,7 @@ class Loop:
             raise ConfigError("the dataset has no name", "labelloop init, or set name = ... under [dataset]")
         self.schema: LabelSchema = config.dataset.schema_of()
         self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
+        self.budget = Budget(**config.budget.model_dump())
         self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
@@ -237,6 +240,7 @@ class Loop:
         asking = _asking(last, there)
         newest = {key: n for key, n in there.items() if key[0] == asking}
         changes = self.ledger.answers.changes()
+        open_ones = sum(n for key, n in there.items() if key[2] in ("planned", "asked"))
         since_first, since_newest = self._since_heard(last, changes)
         return Situation(
             items=self.ledger.items.count(),
@@ -247,7 +251,8 @@ class Loop:
             asked=sum(there.values()),
             asking_rounds=len({key[0] for key in counts}),
             changes=changes,
-            open=sum(n for key, n in there.items() if key[2] in ("planned", "asked")),
+            open=open_ones,
+            affordable=self.budget.left(self.ledger.answers.spent(), open_ones) if self.budget else None,
             since_round=self._since(datetime.fromisoformat(last.started_at)) if last and last.started_at else inf,
             since_first=since_first,
             since_newest=since_newest,
@@ -272,8 +277,15 @@ class Loop:
         """Learn and write the next round down; returns the answers that were set aside."""
         started = self._clock().isoformat()
         learned = self.learning.learn()
+        with learned.watch.stage("evaluate"):
+            advice = advise(self.learning, self.schema, learned, self.ledger.rounds.all())
+        if advice.stop and self.policy.stop_on_advice:
+            start = replace(start, room=0)
         proposal = self.learning.propose(learned, start.number, start.room)
         planned = self._round(start, learned, proposal, started)
+        planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
+        if planned.stopped and start.room == 0:
+            planned = replace(planned, stopped=self._why_no_room(planned))
         self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed)
         return learned.known.strange
 
@@ -289,6 +301,15 @@ class Loop:
             started_at=started,
             labels=self.schema.labels,
         )
+
+    def _why_no_room(self, planned: Round) -> str:
+        """Why a round may ask nothing, in words."""
+        if self.policy.stop_on_advice and planned.advice.get("stop"):
+            return str(planned.advice["words"])
+        spent = self.ledger.answers.spent() if self.budget else Spent()
+        if self.budget.left(spent, 0) == 0:
+            return f"the budget is spent: {self.budget.in_words(spent)}"
+        return planned.stopped
 
     def _now(self, batch: Sequence[Asking], room: int | None, *, crowded: bool = False) -> dict[str, Any]:
         """What a round that asks this batch records of the moment."""

@@ -119,7 +119,7 @@ def evaluate(
         return nothing(labels, multiple=multiple)
     likely = np.asarray(probabilities, np.float64)
     wanted = np.asarray(targets, np.bool_)
-    given = _decide(likely, multiple)
+    given = decide(likely, multiple)
     right = (given == wanted).all(axis=1)
     per_label = {label: _per_label(given[:, i], wanted[:, i]) for i, label in enumerate(labels)}
     reliability = _reliability(likely, wanted, multiple)
@@ -281,8 +281,8 @@ def _check(probabilities: np.ndarray, targets: np.ndarray, k: int, multiple: boo
         )
 
 
-def _decide(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
-    """(n, k) bool: the labels a model gives."""
+def decide(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
+    """(n, k) bool: the labels that (n, k) probabilities give."""
     if multiple:
         return np.asarray(probabilities >= 0.5)
     given = np.zeros(probabilities.shape, np.bool_)
@@ -292,7 +292,7 @@ def _decide(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
 
 def _wrong(probabilities: np.ndarray, wanted: np.ndarray, multiple: bool) -> np.ndarray:
     """(n,) wrong decisions per item."""
-    wrong: np.ndarray = (_decide(probabilities, multiple) != wanted).sum(axis=1)
+    wrong: np.ndarray = (decide(probabilities, multiple) != wanted).sum(axis=1)
     return wrong
 
 

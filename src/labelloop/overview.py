@@ -51,6 +51,7 @@ def round_view(one: Round) -> RoundView:
         n_holdout=score.get("n", 0),
         seconds=one.seconds,
         reason=one.stopped or one.reason,
+        advice=one.advice.get("words", ""),
         promoted=one.promoted,
         gate_reason=one.gate,
         model_version=one.version,
@@ -120,8 +121,20 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "answered": sum(n for key, n in counts.items() if key[2] == "answered"),
         "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
+        "advice": now.last.advice if now.last else {},
+        "spent": _spent(loop),
         "next": {"action": type(action).__name__.lower(), "reason": action.reason},
         "round": asdict(now.last) if now.last else None,
+    }
+
+
+def _spent(loop: Loop) -> Mapping[str, Any]:
+    spent = loop.ledger.answers.spent()
+    return {
+        "answers": spent.answers,
+        "hours": spent.hours,
+        "money": loop.budget.cost(spent),
+        "words": loop.budget.in_words(spent),
     }
 
 
@@ -135,6 +148,8 @@ def status_in_words(loop: Loop) -> str:
     ]
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
+    lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
+    lines += [f"spent     {now['spent']['words']}"] if loop.budget else []
     return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])
 
 

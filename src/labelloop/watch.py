@@ -206,5 +206,7 @@ class _Watch:
         for line in set_aside_in_words(outcome.set_aside):
             self._view.say(line)
         self._view.record(round_view(outcome.round))
+        if outcome.round.advice.get("stop"):
+            self._view.say(f"advice: {outcome.round.advice['words']}")
         if outcome.round.asked:
             self._view.say(f"asked {outcome.round.asked} item(s): {self._loop.dataset.url()}")

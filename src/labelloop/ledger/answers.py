@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, case, func, select, update
 
+from labelloop.budget import LONGEST, Spent
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, history, questions
 from labelloop.types import Annotation, Answers, Heard, Prediction, Region
@@ -198,6 +199,14 @@ class AnswerBook:
         query = select(func.count()).select_from(history).where(history.c.dataset == self._dataset)
         with _sql.reading(self._engine) as connection:
             return connection.scalar(query) or 0
+
+    def spent(self) -> Spent:
+        """What people have done so far, what was removed included."""
+        capped = case((annotated.c.lead_time > LONGEST, LONGEST), else_=annotated.c.lead_time)
+        query = select(func.count(), func.count(annotated.c.lead_time), func.sum(capped))
+        with _sql.reading(self._engine) as connection:
+            row = connection.execute(query.where(annotated.c.dataset == self._dataset)).one()
+        return Spent(row[0], row[1], float(row[2] or 0.0))
 
     def times(self, learned: int) -> tuple[datetime, datetime] | None:
         """When the first change after the `learned` first ones was heard, and the newest; None if there is none.

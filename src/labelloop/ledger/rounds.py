@@ -33,6 +33,7 @@ class Round:
         seconds: Seconds by stage.
         stopped: Why there is nothing more to ask, if so.
         labels: The labels that the model in use speaks; empty where that was not written down.
+        advice: Whether to stop asking, and why (`labelloop.stopping.Advice` as plain data); empty before a model.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Round:
     started_at: str = ""
     stopped: str = ""
     labels: tuple[str, ...] = ()
+    advice: Mapping[str, Any] = field(default_factory=dict)
 
     def speaks(self, labels: Sequence[str]) -> bool:
         """Whether there is a model in use, and it speaks these labels."""

@@ -166,6 +166,7 @@ def _curve(view: ReportView) -> Markup:
         tag("div", plots.learning_curve(view.rounds, plots.WIDE), class_="plot wide"),
         tag("div", plots.learning_curve(view.rounds, plots.NARROW), class_="plot narrow"),
         tag("p", *keys, class_="legend"),
+        tag("p", f"Advice: {view.rounds[-1].advice}.", class_="note") if view.rounds[-1].advice else Markup(),
     )
 
 

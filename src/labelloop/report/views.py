@@ -26,6 +26,7 @@ class RoundView:
         naive_score: The same metric on the items the loop chose itself, which the choice biases.
         seconds: Stage (one of `STAGES`) -> seconds it took.
         reason: Why the round was started, in words.
+        advice: Whether more labels would help, in words; empty before there is a model.
         promoted: Whether the model of this round came into use; `gate_reason` says why, or why not.
         model_version: Short digest of the model.
         started_at: ISO 8601.
@@ -45,6 +46,7 @@ class RoundView:
     naive_score: float | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    advice: str = ""
     promoted: bool = False
     gate_reason: str = ""
     model_version: str = ""
