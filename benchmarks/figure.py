@@ -6,6 +6,9 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def pairs(
-    ours: Callable[[int], float], theirs: Callable[[int], float], repeats: int, warm_up: int = 1
-) -> list[tuple[float, float]]:
-    """(seconds of ours, seconds of theirs) per repeat, each first in turn, after repeats that only warm up.
+def pairs(ours: Callable[[int], T], theirs: Callable[[int], T], repeats: int, warm_up: int = 1) -> list[tuple[T, T]]:
+    """(what ours took, what theirs took) per repeat, each first in turn, after repeats that only warm up.
 
     Both are given the number of the repeat, from 0, and say how long they took.
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
+from labelloop.backends.label_studio.environment import DATABASE
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.labels import names_of, regions_of
 from labelloop.protocols import SecretsManager
@@ -283,6 +286,29 @@ def test_a_hearing_repeats_nothing_unless_something_joined_late(
     assert quiet == []
     assert [(one.item_id, one.annotations[0].id) for one in page.heard] == [("b", given)]
     assert {one.item_id for one in again.heard} == {"a", "b", "c"}
+
+
+def test_a_question_that_vanished_is_no_reason_to_hear_the_others_again(annotator: LabelStudioAnnotator) -> None:
+    dataset = annotator.open(NAME, TEXT)
+    asked = dataset.ask([question(TEXT, name) for name in "abc"])
+    cursor = list(dataset.answers(None))[-1].cursor
+    dataset._delete([int(asked.tasks["c"])])
+
+    first = [one.item_id for page in dataset.answers(cursor) for one in page.heard]
+    again = list(dataset.answers(cursor))
+
+    assert set(first) <= {"a", "b"}
+    assert again == []
+
+
+def test_what_changed_is_found_by_an_index(live_annotator: LabelStudioAnnotator) -> None:
+    database = live_annotator._home / "data" / DATABASE
+
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT COUNT(*) FROM task WHERE project_id = 1 AND updated_at >= '2026-11-25 10:00'"
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
+
+    assert "labelloop_task_changed" in plan
 
 
 def test_a_draft_is_no_answer(annotator: LabelStudioAnnotator) -> None:

@@ -185,8 +185,9 @@ class ItemBook:
             connection.execute(embedded.delete().where(*where))
 
     def _count(self, connection: Connection) -> int:
-        query = select(func.count()).select_from(items).where(items.c.dataset == self._dataset)
-        return connection.scalar(query) or 0
+        """As many as the last position says: they are 0, 1, 2, ..., and no item ever goes."""
+        last = connection.scalar(select(func.max(items.c.position)).where(items.c.dataset == self._dataset))
+        return 0 if last is None else last + 1
 
     def _unknown(self, connection: Connection, ids: Sequence[str]) -> set[str]:
         unknown = set(ids)

@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from labelloop.backends.label_studio import serve
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.locks import is_held
 from labelloop.backends.label_studio.server import MANAGED_SECRET, Server, free_port
@@ -196,3 +199,33 @@ def test_stray_variables_and_secrets_stay_out_of_the_server(
     assert "=stray" not in seen
     assert secrets.get(MANAGED_SECRET)["token"] not in seen
     assert secrets.get(MANAGED_SECRET)["password"] not in seen
+
+
+def test_a_start_adds_the_indexes_once(tmp_path: Path) -> None:
+    database = tmp_path / "label_studio.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        counters = "total_annotations, cancelled_annotations, total_predictions"
+        connection.execute(f"CREATE TABLE task (id INTEGER PRIMARY KEY, project_id, updated_at, {counters})")
+
+    serve.index(database)
+    serve.index(database)
+
+    changed = "SELECT COUNT(*) FROM task WHERE project_id = 1 AND updated_at >= '2026'"
+    counted = "SELECT SUM(total_predictions) FROM task WHERE project_id = 1 AND total_annotations > 0"
+    with closing(sqlite3.connect(database)) as connection:
+        plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()) for query in (changed, counted)]
+    assert "COVERING INDEX labelloop_task_changed" in plans[0]
+    assert "COVERING INDEX labelloop_task_counted" in plans[1]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, of some length", None])
+def test_a_server_whose_tables_are_others_starts_without_an_index(
+    tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = tmp_path / "label_studio.sqlite3"
+    if content is not None:
+        database.write_bytes(content)
+
+    serve.index(database)
+
+    assert ("no index" in capsys.readouterr().err) == (content is not None)

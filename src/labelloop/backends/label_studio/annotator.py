@@ -36,6 +36,7 @@ from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
+_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version"
 OLDEST = (1, 18)
 """The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
@@ -191,11 +192,10 @@ class LabelStudioAnnotator:
             )
         self._check_version()
         with self._writing():
-            project = self._find(name)
-            if project is None and create:
-                project = self._create(name, schema)
-        if project is None:
-            raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
+            number = self._number(name)
+            if number is None and not create:
+                raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
+            project = self._create(name, schema) if number is None else self._project(number)
         self._agree(name, schema, project)
         number = int(project["id"])
         media_root, access = None if self.url else self._media_root, access_of(self._store)
@@ -209,7 +209,7 @@ class LabelStudioAnnotator:
         Raises:
             NotFoundError: There is none.
         """
-        return counted(self.client(), int(self._existing(name)["id"]))
+        return counted(self.client(), self._existing(name))
 
     def bucket(self) -> Bucket | None:
         """Where Label Studio may show pictures from, with the credentials of now; None without a store in a bucket.
@@ -230,7 +230,7 @@ class LabelStudioAnnotator:
         Raises:
             NotFoundError: There is none.
         """
-        return f"{self.client().url}/projects/{self._existing(name)['id']}/data?labeling=1"
+        return f"{self.client().url}/projects/{self._existing(name)}/data?labeling=1"
 
     def look(self, name: str) -> str:
         """What a browser gets for a picture of this dataset that lies in the bucket, in words; empty without a bucket.
@@ -242,8 +242,8 @@ class LabelStudioAnnotator:
         bucket = self.bucket()
         if bucket is None:
             return ""
-        project = self._find(name)
-        seen = look(self.client(), int(project["id"]), bucket) if project else ""
+        number = self._number(name)
+        seen = look(self.client(), number, bucket) if number else ""
         return seen or rehearse(self.client(), bucket, self._store)
 
     def subscribe(self, name: str, url: str, headers: Mapping[str, str]) -> None:
@@ -254,7 +254,7 @@ class LabelStudioAnnotator:
             ConfigError: The server refuses to call this address.
         """
         with self._writing():
-            hooks.subscribe(self.client(), int(self._existing(name)["id"]), url, headers)
+            hooks.subscribe(self.client(), self._existing(name), url, headers)
 
     def unsubscribe(self, name: str, path: str) -> int:
         """Have Label Studio call no more addresses of this path; how many it had called.
@@ -263,7 +263,7 @@ class LabelStudioAnnotator:
             NotFoundError: There is no project of this title.
         """
         with self._writing():
-            return hooks.unsubscribe(self.client(), int(self._existing(name)["id"]), path)
+            return hooks.unsubscribe(self.client(), self._existing(name), path)
 
     def connect(self, name: str, url: str, user: tuple[str, str], version: str) -> None:
         """Have Label Studio ask the ML backend at `url` about tasks without a prediction; repeating changes nothing.
@@ -279,7 +279,7 @@ class LabelStudioAnnotator:
             BackendError: The backend does not answer Label Studio.
         """
         with self._writing():
-            ml.connect(self.client(), int(self._existing(name)["id"]), url, user, version)
+            ml.connect(self.client(), self._existing(name), url, user, version)
 
     def disconnect(self, name: str, url: str) -> int:
         """Have Label Studio ask that ML backend no more; how many connections that removed.
@@ -288,7 +288,7 @@ class LabelStudioAnnotator:
             NotFoundError: There is no project of this title.
         """
         with self._writing():
-            return ml.disconnect(self.client(), int(self._existing(name)["id"]), url)
+            return ml.disconnect(self.client(), self._existing(name), url)
 
     def item_of(self, task: Mapping[str, Any], schema: LabelSchema) -> Item:
         """The item that a task of ours, or of anybody, shows; its id is empty where it is not one of ours."""
@@ -330,7 +330,7 @@ class LabelStudioAnnotator:
             NotFoundError: There is no project of this title.
             ConfigError: The control is not there, or the server refuses the label config.
         """
-        project = self._existing(name)
+        project = self._project(self._existing(name))
         if dry_run:
             relabelling.check(self.client(), project, schema)
             return
@@ -344,7 +344,7 @@ class LabelStudioAnnotator:
             NotFoundError: There is none of this title.
         """
         with self._writing():
-            self.client().call("DELETE", f"/api/projects/{self._existing(name)['id']}", timeout=600.0)
+            self.client().call("DELETE", f"/api/projects/{self._existing(name)}", timeout=600.0)
 
     def _surroundings(self) -> Mapping[str, str]:
         bucket = self.bucket()
@@ -390,27 +390,32 @@ class LabelStudioAnnotator:
                 return found
             query["page"] += 1
 
-    def _existing(self, name: str) -> Mapping[str, Any]:
-        project = self._find(name)
-        if project is None:
+    def _existing(self, name: str) -> int:
+        number = self._number(name)
+        if number is None:
             known = [str(one["title"]) for one in self._projects("title")]
             near = [repr(one) for one in difflib.get_close_matches(name, known, n=3)]
             meant = f"did you mean {' or '.join(near)}? " if near else ""
             raise NotFoundError(
                 f"dataset {name!r} does not exist at {self.client().url}", f"{meant}labelloop annotator dataset list"
             )
-        return project
+        return number
 
-    def _find(self, name: str) -> Mapping[str, Any] | None:
-        numbers = [project["id"] for project in self._projects("id,title", name) if project["title"] == name]
+    def _number(self, name: str) -> int | None:
+        """Label Studio's id of the project of exactly this title."""
+        numbers = [int(project["id"]) for project in self._projects("id,title", name) if project["title"] == name]
         if len(numbers) > 1:
             raise ConfigError(
                 f"{len(numbers)} projects at {self.client().url} are called {name!r}: {numbers}",
                 "rename all but one of them in Label Studio",
             )
-        if not numbers:
-            return None
-        found: Mapping[str, Any] = self.client().call("GET", f"/api/projects/{numbers[0]}")
+        return numbers[0] if numbers else None
+
+    def _project(self, number: int) -> Mapping[str, Any]:
+        """What is asked in a project; without its counters, which are slow in a large one."""
+        found: Mapping[str, Any] = self.client().call(
+            "GET", f"/api/projects/{number}", query={"include": _PROJECT_FIELDS}
+        )
         return found
 
     def _create(self, name: str, schema: LabelSchema) -> Mapping[str, Any]:

@@ -75,6 +75,9 @@ class Recent:
         self.newest = _LONG_AGO
         self._times: dict[int, datetime] = {}
 
+    def __len__(self) -> int:
+        return len(self._times)
+
     def remember(self, rows: Sequence[Row]) -> None:
         """These tasks were heard, in the order of their change."""
         self._times |= {int(row["id"]): tasks.moment(row["updated_at"]) for row in rows}
@@ -82,9 +85,13 @@ class Recent:
         oldest = self.newest - OVERLAP
         self._times = {task: time for task, time in self._times.items() if time >= oldest}
 
-    def without(self, rows: Sequence[Row]) -> int:
-        """How many are left when these have changed since."""
-        return len(self._times.keys() - {int(row["id"]) for row in rows})
+    def forget(self) -> None:
+        """Some of them are gone, or others came: all will be heard again."""
+        self._times = {}
+
+    def and_also(self, rows: Sequence[Row]) -> int:
+        """How many they are with these, which have changed since."""
+        return len(self._times.keys() | {int(row["id"]) for row in rows})
 
 
 class LabelStudioDataset:
@@ -420,17 +427,20 @@ class LabelStudioDataset:
         if cursor is None or cursor != self._recent.newest:
             yield from self._changed([_since(cursor - OVERLAP)] if cursor else [])
             return
-        after = [where("updated_at", "greater", tasks.stamp_of(cursor), "Datetime")]
-        rows, total = self._page(after)
-        before = [
-            _since(cursor - OVERLAP),
-            where("updated_at", "less_or_equal", tasks.stamp_of(cursor), "Datetime"),
-        ]
-        still_there = self._recent.without(rows)
-        if total > len(rows) or tasks.count(self._client, self._project, before) != still_there:
+        newest, there = self._newest(cursor - OVERLAP)
+        if newest == cursor and there == len(self._recent):
+            return
+        rows, total = self._page([where("updated_at", "greater", tasks.stamp_of(cursor), "Datetime")])
+        if total > len(rows) or there != self._recent.and_also(rows):
+            self._recent.forget()
             yield from self._changed([_since(cursor - OVERLAP)])
         elif rows:
             yield rows
+
+    def _newest(self, since: datetime) -> tuple[datetime, int]:
+        """The latest change since this time, and how many tasks have changed: one small request."""
+        rows, total = tasks.page(self._client, self._project, [_since(since)], "id,updated_at", 1, order="-updated_at")
+        return (tasks.moment(rows[0]["updated_at"]) if rows else _LONG_AGO), total
 
     def _changed(self, after: list[tasks.Filter]) -> Iterator[list[Row]]:
         """Pages of tasks by growing time of change, each page complete up to its last time stamp.
