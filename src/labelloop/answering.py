@@ -69,7 +69,7 @@ class Answering:
             self._predictor(last.model)
 
     def answer(self, items: Sequence[Item]) -> list[Prediction | None]:
-        """A prediction per item; None before there is a model, for an unreadable item, and for one of the holdout.
+        """A prediction per item; None before there is a model, for an unreadable item, and for one that is asked blind.
 
         Args:
             items: With the ids of the ledger where they have one, else with an empty id and their content.
@@ -84,10 +84,11 @@ class Answering:
         last = self._in_use()
         if last is None or not items:
             return [None] * len(items)
-        known = self._loop.ledger.items.get([item.id for item in items if item.id])
+        asked = [item.id for item in items if item.id]
+        known = self._loop.ledger.items.get(asked)
         features = self._features([known.get(item.id, replace(item, id="")) for item in items])
-        held_out = self._held_out(list(known.values()))
-        features[[item.id in held_out for item in items]] = np.nan
+        blind = self._held_out(list(known.values())) | self._loop.ledger.answers.blind(asked)
+        features[[item.id in blind for item in items]] = np.nan
         rows = [int(row) for row in np.flatnonzero(~np.isnan(features[:, 0]))]
         answers: list[Prediction | None] = [None] * len(items)
         if not rows:

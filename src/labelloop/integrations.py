@@ -33,6 +33,7 @@ PURPOSES: Mapping[str, str] = {
     "text": "the default backbone for texts",
     "huggingface": "backbones from Hugging Face",
     "report": "curves in the HTML report",
+    "quality": "finding label errors, and asking again where people err",
     "postgres": "the ledger in PostgreSQL",
     "serve": "the loop as a service: hints from Label Studio, metrics",
 }

@@ -82,6 +82,18 @@ class Learned:
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """Examples, with what models say about them that did not learn from them.
+
+    Attributes:
+        probabilities: (n, k) float32; a row of NaN where nothing can be said.
+    """
+
+    examples: Examples
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
 class Scored:
     """Every item, with what a model says about it.
 
@@ -152,6 +164,19 @@ class Learning:
         with watch.stage("evaluate"):
             judged = self.judge(model, judging)
         return Learned(known, features, judged, len(training), watch)
+
+    def doubt(self) -> Doubted:
+        """What models say about every believed answer outside the holdout that did not learn from it.
+
+        Raises:
+            ConfigError: There are too few answers.
+        """
+        columns, features = self.embedded()
+        known = self.know(columns)
+        examples = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
+        rows = np.flatnonzero(np.isin(columns.ids, examples.inputs.ids))
+        groups = np.unique(columns.groups[rows], return_inverse=True)[1]
+        return Doubted(examples, self._run(rounds.out_of_sample, self._learner, examples, groups).value)
 
     def champion(self) -> str:
         """Reference of the model in use; empty while there is none, or when it is gone from the store."""

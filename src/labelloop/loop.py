@@ -249,7 +249,7 @@ class Loop:
             closed=sum(n for key, n in newest.items() if key[2] in ("answered", "skipped")),
             asking=asking,
             asked=sum(there.values()),
-            asking_rounds=len({key[0] for key in counts}),
+            asking_rounds=len({key[0] for key in counts if key[0]}),
             changes=changes,
             open=open_ones,
             affordable=self.budget.left(self.ledger.answers.spent(), open_ones) if self.budget else None,
@@ -360,14 +360,24 @@ class Loop:
         watch = Stopwatch()
         with watch.stage("ask"):
             due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
-            items = self.ledger.items.get([one.item_id for one in due])
-            questions = [Question(items[one.item_id], one.prediction) for one in due]
             unasked = sure and all(one.state == "planned" for one in due)
-            asked = self.dataset.ask(questions, unasked=unasked) if due else None
+            asked = self.dataset.ask(self._questions(due), unasked=unasked) if due else None
         if asked and asked.existing > sum(one.state == "asked" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
         self.ledger.rounds.confirm(done, asked.tasks if asked else {})
+
+    def ask_opinions(self) -> int:
+        """Send the second opinions that are planned and belong to no round; how many; under the lease."""
+        due = [one for one in self.ledger.answers.questions(["planned"]) if not one.round]
+        if due:
+            self.ledger.opinions.confirm(self.dataset.ask(self._questions(due)).tasks)
+        return len(due)
+
+    def _questions(self, due: Sequence[Asking]) -> list[Question]:
+        """As the annotator is asked; what it takes for the item's id is that of the question."""
+        items = self.ledger.items.get([one.item for one in due])
+        return [Question(replace(items[one.item], id=one.item_id), one.prediction) for one in due]
 
     def _notice_lost(self) -> int:
         expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))

@@ -189,7 +189,7 @@ def set_aside_in_words(strange: Mapping[str, str]) -> list[str]:
 
 def disagreements_as_dict(loop: Loop) -> list[Mapping[str, Any]]:
     """Where people differ, for scripts."""
-    found = labels.disagreements(loop.schema, loop.ledger.answers.current(), loop.belief)
+    found = labels.disagreements(loop.schema, loop.ledger.said(loop.schema), loop.belief)
     return [asdict(one) for one in found]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelloop import holdout, labels, metrics
+from labelloop import holdout, label_errors, labels, metrics
 from labelloop.embedding import embed_items
 from labelloop.errors import BackendError, LabelLoopError
 from labelloop.ledger.answers import Asking
@@ -60,6 +60,12 @@ def train(learner: Learner, examples: Examples, out: Path) -> Path:
         )
     learner.train(examples, out)
     return out
+
+
+@step
+def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> np.ndarray:
+    """What models say about examples that they did not learn from: see `labelloop.label_errors.out_of_sample`."""
+    return label_errors.out_of_sample(learner, examples, groups)
 
 
 @step

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
     "simulate": ("simulate", "Replay labelled data: how many labels would each selector need?"),
+    "label-errors": ("label_errors", "Find labels that are likely wrong, have others look, count who was right."),
     "labels": ("labels", "Rename, add, remove, merge or split labels, with a plan and a way back."),
     "ml-backend": ("ml_backend", "Let Label Studio ask the model in use for predictions."),
     "annotator": ("annotator", "Register annotators, look at the active one and its datasets."),

@@ -15,6 +15,7 @@ from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
+from labelloop.ledger.opinions import OpinionBook, joined
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.ledger.tables import migrate
@@ -35,10 +36,11 @@ class Ledger:
     steps: StepBook
     lease: Lease
     labels: LabelBook
+    opinions: OpinionBook
 
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
-        """Every annotation there is now, by item, oldest first, in the labels of now."""
-        return retold(schema, self.labels.changes(), self.answers.current())
+        """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now."""
+        return joined(retold(schema, self.labels.changes(), self.answers.current()), self.opinions.about())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -73,6 +75,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         StepBook(engine),
         Lease(engine, dataset),
         LabelBook(engine, dataset),
+        OpinionBook(engine, dataset),
     )
 
 

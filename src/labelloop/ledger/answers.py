@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, case, func, select, update
+from sqlalchemy import Connection, Engine, Row, case, func, or_, select, update
 
 from labelloop.budget import LONGEST, Spent
 from labelloop.ledger import _sql
-from labelloop.ledger.tables import annotated, facts, history, questions
+from labelloop.ledger.tables import annotated, facts, history, opinions, questions
 from labelloop.types import Annotation, Answers, Heard, Prediction, Region
 
-Purpose = Literal["train", "holdout"]
+Purpose = Literal["train", "holdout", "opinion"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
 CURSOR = "answers_cursor"
 
@@ -25,7 +25,9 @@ class Asking:
     """One question of a round.
 
     Attributes:
-        purpose: Whether its answer is learned from, or kept for the honest score.
+        item_id: The item; of a second opinion, a name of its own, and `about` is the item.
+        purpose: Whether its answer is learned from, kept for the honest score, or a second opinion about an item that
+            has an answer.
         why: Why this item was chosen, in words.
         prediction: The model's guess that is filled in; None asks blind.
     """
@@ -37,6 +39,12 @@ class Asking:
     task_id: str = ""
     prediction: Prediction | None = None
     round: int = 0
+    about: str = ""
+
+    @property
+    def item(self) -> str:
+        """The id of the item that people see."""
+        return self.about or self.item_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +120,10 @@ class AnswerBook:
             _sql.upsert(connection, facts, [row], update=["value"])
 
     def past(self, item_id: str) -> list[Said]:
-        """Everything people ever said about an item, as it was heard, oldest first."""
-        query = (
-            select(history)
-            .where(history.c.dataset == self._dataset, history.c.item_id == item_id)
-            .order_by(history.c.number)
-        )
+        """Everything people ever said about an item, second opinions included, as it was heard, oldest first."""
+        again = select(opinions.c.question).where(opinions.c.dataset == self._dataset, opinions.c.item_id == item_id)
+        about = or_(history.c.item_id == item_id, history.c.item_id.in_(again))
+        query = select(history).where(history.c.dataset == self._dataset, about).order_by(history.c.number)
         with _sql.reading(self._engine) as connection:
             return [_past(row) for row in connection.execute(query)]
 
@@ -151,7 +157,7 @@ class AnswerBook:
         return lost
 
     def current(self) -> dict[str, list[Annotation]]:
-        """Every annotation there is now, by item, oldest first."""
+        """Every annotation there is now, by question, oldest first; a second opinion is a question of its own."""
         query = (
             select(annotated)
             .where(annotated.c.dataset == self._dataset, annotated.c.removed_at.is_(None))
@@ -175,7 +181,12 @@ class AnswerBook:
 
     def questions(self, state: Sequence[State] = (), round: int = 0) -> list[Asking]:
         """The questions, in the order they were asked; of some states, of one round."""
-        query = select(questions).where(questions.c.dataset == self._dataset)
+        same = (opinions.c.dataset == questions.c.dataset) & (opinions.c.question == questions.c.item_id)
+        query = (
+            select(questions, opinions.c.item_id.label("about"))
+            .select_from(questions.outerjoin(opinions, same))
+            .where(questions.c.dataset == self._dataset)
+        )
         if state:
             query = query.where(questions.c.state.in_(state))
         if round:
@@ -183,6 +194,16 @@ class AnswerBook:
         with _sql.reading(self._engine) as connection:
             rows = connection.execute(query.order_by(questions.c.round, questions.c.rank)).all()
         return [_asking(row) for row in rows]
+
+    def blind(self, ids: Sequence[str]) -> set[str]:
+        """Those of these questions on which nobody may see a guess, whatever model there is."""
+        found: set[str] = set()
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(ids):
+                mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
+                query = select(questions.c.item_id).where(*mine, questions.c.purpose != "train")
+                found.update(connection.scalars(query))
+        return found
 
     def counts(self) -> Mapping[tuple[int, Purpose, State], int]:
         """How many questions there are by (round, purpose, state)."""
@@ -331,4 +352,5 @@ def _past(row: Row[Any]) -> Said:
 def _asking(row: Row[Any]) -> Asking:
     guess = row.prediction
     prediction = Prediction(row.item_id, tuple(guess["regions"]), guess["score"], guess["model"]) if guess else None
-    return Asking(row.item_id, row.purpose, row.why, row.state, row.task_id or "", prediction, row.round)
+    task_id, about = row.task_id or "", row.about or ""
+    return Asking(row.item_id, row.purpose, row.why, row.state, task_id, prediction, row.round, about)

@@ -101,6 +101,17 @@ history = Table(
     Index("history_annotation", "dataset", "annotation_id"),
 )
 
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("question", String, primary_key=True),  # the item_id of its row in questions
+    Column("item_id", String, nullable=False),
+    Column("asked_at", String, nullable=False),
+    Column("record", JSON, nullable=False),
+    Index("opinions_item", "dataset", "item_id"),
+)
+
 rounds = Table(
     "rounds",
     metadata,
@@ -162,7 +173,11 @@ def _counted(connection: Connection) -> None:
     index.create(connection, checkfirst=True)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted]
+def _opinions(connection: Connection) -> None:
+    opinions.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

@@ -1,0 +1,160 @@
+"""Which labels are likely wrong: confident learning on what models say that have not seen the item."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelloop.errors import ConfigError
+from labelloop.protocols import Learner
+from labelloop.types import Examples, Inputs
+
+FOLDS = 5
+FEWEST = 4 * FOLDS
+"""Examples below which a model that has not seen one says too little about it."""
+
+INSTALL = "pip install 'labelloop[quality]'"
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Labels that are likely wrong, the likeliest first.
+
+    Attributes:
+        rows: (m,) positions of the examples.
+        scores: (m,) float64 in [0, 1], low where the label is likely wrong: the probability of the given label; of a
+            multiple choice, that of the decision about the least likely label.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> np.ndarray:
+    """(n, k) float32: what a model says about each example that learned from none of its group.
+
+    The groups are dealt into `FOLDS` parts, the labels spread evenly over them. A row of NaN, where its own label was
+    in no other part: nothing can be said about it.
+
+    Args:
+        groups: (n,) numbers; near-duplicates share one.
+
+    Raises:
+        ConfigError: There are fewer than `FEWEST` examples, or fewer than `FOLDS` groups.
+    """
+    if len(examples) < FEWEST or len(np.unique(groups)) < FOLDS:
+        raise ConfigError(
+            f"{len(examples)} answer(s) to {len(np.unique(groups))} different item(s) are too few to judge one by the"
+            " others",
+            f"answer {FEWEST} or more first: labelloop watch",
+        )
+    made = np.full(examples.targets.shape, np.nan, np.float32)
+    part = _parts(examples, groups)
+    for number in range(FOLDS):
+        inside, outside = np.flatnonzero(part == number), np.flatnonzero(part != number)
+        if len(inside):
+            said = _predicted(learner, _of(examples, outside), _of(examples, inside).inputs)
+            known = examples.targets[outside].any(axis=0)
+            judged = examples.multiple | (examples.targets[inside] & known).any(axis=1)
+            made[inside[judged]] = said[judged]
+    return made
+
+
+def suspects(targets: np.ndarray, probabilities: np.ndarray, *, multiple: bool = False) -> Suspects:
+    """The examples whose label is likely wrong.
+
+    Northcutt, Jiang and Chuang 2021 (arXiv 1911.00068), through cleanlab: the confident joint of given and true labels
+    says how many labels are wrong, and those with the smallest probability are named ("low self-confidence").
+
+    Args:
+        targets: (n, k) bool, the given labels.
+        probabilities: (n, k) out of sample; rows of NaN are passed over.
+
+    Raises:
+        ConfigError: cleanlab is not installed.
+    """
+    judged = np.flatnonzero(~np.isnan(probabilities).any(axis=1))
+    given, likely = targets[judged], np.asarray(probabilities[judged], np.float64)
+    if not len(judged) or (not multiple and len(np.unique(given.argmax(axis=1))) < 2):
+        return Suspects(np.empty(0, np.intp), np.empty(0))
+    scores = self_confidence(given, likely, multiple=multiple)
+    wrong = _several(given, likely) if multiple else _one_of(given, likely)
+    count = int(np.count_nonzero(wrong))
+    rows = np.argsort(scores, kind="stable")[:count]
+    return Suspects(judged[rows], scores[rows])
+
+
+def self_confidence(targets: np.ndarray, probabilities: np.ndarray, *, multiple: bool = False) -> np.ndarray:
+    """(n,) the probability of the given label; of a multiple choice, of the least likely of its decisions."""
+    if multiple:
+        least: np.ndarray = np.where(targets, probabilities, 1.0 - probabilities).min(axis=1)
+        return least
+    own: np.ndarray = probabilities[np.arange(len(targets)), targets.argmax(axis=1)]
+    return own
+
+
+def _one_of(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """(n,) bool: the labels that the confident joint counts as wrong."""
+    found: np.ndarray = _find_label_issues()(
+        targets.argmax(axis=1), probabilities, filter_by="confident_learning", n_jobs=1
+    )
+    return found
+
+
+def _several(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """(n,) bool, of a multiple choice: some label is wrongly there, or wrongly absent."""
+    wrong = np.zeros(len(targets), np.bool_)
+    for column, likely in zip(targets.T, probabilities.T, strict=True):
+        if column.any() and not column.all():
+            wrong |= _one_of(np.stack([~column, column], axis=1), np.stack([1.0 - likely, likely], axis=1))
+    return wrong
+
+
+def _find_label_issues() -> Callable[..., Any]:
+    try:
+        from cleanlab.filter import find_label_issues
+    except ImportError:
+        raise ConfigError("finding label errors needs cleanlab 2.8 or newer, which is not installed", INSTALL) from None
+    found: Callable[..., Any] = find_label_issues
+    return found
+
+
+def _parts(examples: Examples, groups: np.ndarray) -> np.ndarray:
+    """(n,) the part of each example."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    kinds = np.unique(examples.targets, axis=0, return_inverse=True)[1].reshape(-1)
+    dealt = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    part = np.empty(len(examples), np.intp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # labels with fewer items than parts are spread as far as they go
+        for number, (_, inside) in enumerate(dealt.split(kinds, kinds, groups)):
+            part[inside] = number
+    return part
+
+
+def _of(examples: Examples, rows: np.ndarray) -> Examples:
+    inputs = examples.inputs
+    features = None if inputs.features is None else np.ascontiguousarray(inputs.features[rows])
+    items = [inputs.items[row] for row in rows] if inputs.items else ()
+    return replace(
+        examples,
+        inputs=Inputs(inputs.ids[rows], features, items),
+        targets=examples.targets[rows],
+        held_out=examples.held_out[rows],
+    )
+
+
+def _predicted(learner: Learner, examples: Examples, inputs: Inputs) -> np.ndarray:
+    with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
+        learner.train(examples, Path(folder))
+        return learner.load(Path(folder)).predict(inputs)
