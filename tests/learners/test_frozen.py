@@ -7,6 +7,7 @@ import pytest
 
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.learners.frozen import Frozen
+from labelloop.learners.head import Fitting, fit
 from labelloop.testing.learner import LearnerContract, blobs
 from labelloop.types import Examples, Inputs, LabelSchema
 
@@ -188,6 +189,18 @@ def test_temperature_improves_the_log_loss_of_an_overconfident_head(tmp_path: Pa
         losses.append(-np.log(learner.load(folder).predict(new.inputs)[new.targets]).mean())
 
     assert losses[1] < losses[0]
+
+
+def test_the_only_strength_is_used_however_few_the_examples_without_cutting_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("labelloop.learners.head._out_of_fold", None)
+    few = blobs(2)
+    assert few.inputs.features is not None
+
+    head = fit(few.inputs.features, few.targets, False, Fitting((7.0,), 5, False))
+
+    assert head.c == 7.0
 
 
 def test_another_option_is_another_learner_with_another_fingerprint(learner: Frozen) -> None:

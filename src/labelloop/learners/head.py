@@ -159,6 +159,8 @@ def _tuned(features: np.ndarray, targets: np.ndarray, multiple: bool, how: Fitti
     """The strength, and a temperature per label of a multiple choice, or one."""
     n, k = targets.shape
     unchanged = np.ones(k if multiple else 1, np.float32)
+    if len(how.strengths) == 1 and not how.calibrate:
+        return float(how.strengths[0]), unchanged
     if k < (1 if multiple else 2):
         return DEFAULT_C, unchanged
     if n < max(EXAMPLES_PER_LABEL * k, how.folds):
