@@ -38,6 +38,8 @@ MEANINGS: Mapping[str, str] = {
     "`module:function`.",
     "loop.cold_start": "How the batch is chosen before there is a model.",
     "loop.random_share": "Share of each batch drawn at random from everything that is left.",
+    "loop.blind_share": "Share of the questions to learn from that are asked without the model's guess, drawn by "
+    "chance: what `annotator bias` compares with. 0.1 is a good share to begin with.",
     "loop.retrain_after": "New, edited or removed answers after which to learn although questions are still open, "
     "refresh the guesses of these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.",
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",

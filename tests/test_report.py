@@ -14,7 +14,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.report.files import learning_curve_png, write
 from labelloop.report.page import render
 from labelloop.report.plots import NARROW, WIDE, calibration_error, label_range, learning_curve, score_range, ticks
-from labelloop.report.views import Confusion, LabelScore, ReliabilityBin, ReportView, RoundView, Sample, Totals
+from labelloop.report.views import ArmView, Confusion, LabelScore, ReliabilityBin, ReportView, RoundView, Sample, Totals
 from labelloop.report.words import duration, interval, percent
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 16
@@ -85,6 +85,11 @@ def a_view(rounds: int = 3) -> ReportView:
         reliability=[ReliabilityBin(0.6, 0.5, 4), ReliabilityBin(0.9, 0.95, 8)],
         batch=[Sample("i1", "margin 0.01", ("cat",), 0.51, thumbnail=PNG, url="http://localhost:8093/tasks/1")],
         uncertain=[Sample("i2", "entropy 0.69", ("dog", "cat"), 0.5, text="a small text")],
+        arms=[
+            ArmView("assisted", 40, 38, 0, 2, 0.95, 0.83, 0.99, 2.0),
+            ArmView("blind", 10, 7, 0, 3, 0.7, 0.4, 0.89, None),
+        ],
+        anchoring="+25.0 points (+2.1 to +55.3): people follow the guess more than they agree with it blind",
         suspects=[Sample("i3", "sure of another label", ("dog",), 0.97, answer=("cat",), thumbnail=b"not an image")],
         versions={"labelloop": "0.1.0"},
         generated_at="2026-01-02T03:04:05+00:00",
@@ -103,6 +108,8 @@ def test_a_full_report_shows_every_part() -> None:
         "Last batch",
         "Least sure",
         "Labels worth a second look",
+        "What the guess does to people",
+        "+25.0 points",
         "Time by stage",
         "Rounds",
         "margin 0.01",

@@ -58,6 +58,7 @@ class LoopConfig(_Section):
     selector: str = "auto"
     cold_start: str = "centroids"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    blind_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     retrain_after: Annotated[int, Field(ge=0)] = 0
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
     debounce: Annotated[float, Field(ge=0)] = 0.0

@@ -272,7 +272,8 @@ class Learning:
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if probabilities is not None:
             guesses = rounds.predictions_of(known, rows, probabilities, self._schema, scored.version)
-        return rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
+        mixed = rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
+        return rounds.partly_blind(mixed, loop.blind_share, rng)
 
     def _sizes(self, room: int | None) -> tuple[int, int]:
         """How many to ask to learn from, and how many for the holdout."""
@@ -289,10 +290,10 @@ class Learning:
         return useful, protected
 
     def _refreshed(self, scored: Scored) -> list[Prediction]:
-        """New guesses for the questions that are open, were not asked blind, and show another model's guess or none."""
+        """New guesses for the open questions that show another model's, or none; those asked blind do not show them."""
         if scored.probabilities is None:
             return []
-        open_ones = [one for one in self._ledger.answers.questions(["asked"]) if one.purpose == "train"]
+        open_ones = [one for one in self._ledger.answers.questions(["asked"]) if one.purpose in ("train", "blind")]
         waiting = [one.item_id for one in open_ones if _guesser(one) != scored.version]
         columns = scored.known.columns
         rows = np.flatnonzero(np.isin(columns.ids, waiting) & columns.readable)

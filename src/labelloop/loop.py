@@ -11,12 +11,14 @@ from typing import Any, Self
 import numpy as np
 
 import labelloop
+from labelloop import labels
 from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
 from labelloop.budget import Budget, Spent
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
+from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes, Purpose, State
@@ -27,7 +29,7 @@ from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.stack import Stack
-from labelloop.types import LabelSchema, Prediction, Question
+from labelloop.types import LabelSchema, Prediction, Question, Region
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
@@ -266,6 +268,13 @@ class Loop:
         times = self.ledger.answers.times(last.changes)
         return (self._since(times[0]), self._since(times[1])) if times else (inf, inf)
 
+    def names_in(self, regions: Sequence[Region]) -> tuple[str, ...] | None:
+        """The labels that regions say, in the labels of now; None where these cannot say it."""
+        try:
+            return labels.names_of(self.schema, translated(self.schema, self._label_changes, regions))
+        except ConfigError:
+            return None
+
     def now(self) -> datetime:
         """The time."""
         return self._clock()
@@ -286,7 +295,7 @@ class Loop:
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))
-        self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed)
+        self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed, self._clock())
         return learned.known.strange
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
@@ -339,7 +348,7 @@ class Loop:
         fresh = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, **self._now(batch, room), **known}
         started = self._clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
-        self.ledger.rounds.plan(made, batch, refreshed)
+        self.ledger.rounds.plan(made, batch, refreshed, self._clock())
         self._ask(sure=False)
         return made
 
@@ -365,7 +374,7 @@ class Loop:
         if asked and asked.existing > sum(one.state == "asked" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
-        self.ledger.rounds.confirm(done, asked.tasks if asked else {})
+        self.ledger.rounds.confirm(done, asked.tasks if asked else {}, self._clock())
 
     def ask_opinions(self) -> int:
         """Send the second opinions that are planned and belong to no round; how many; under the lease."""

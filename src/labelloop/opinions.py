@@ -8,12 +8,11 @@ from typing import Any
 
 from labelloop import labels
 from labelloop.errors import ConfigError
-from labelloop.label_changes import translated
 from labelloop.label_errors import suspects
 from labelloop.ledger.opinions import Opinion
 from labelloop.loop import Loop
 from labelloop.metrics import wilson
-from labelloop.types import Annotation, Region
+from labelloop.types import Annotation
 
 MARK = "~"
 """Between the id of an item and the number of a further question about it."""
@@ -211,7 +210,7 @@ def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> Verdict 
     """The first answer of somebody else, or the first answer."""
     answers = [one for one in said if not one.skipped]
     answer = next((one for one in answers if one.annotator not in asked.givers), answers[0])
-    given, suggested, verdict = (_names(loop, one) for one in (asked.given, asked.suggested, answer.regions))
+    given, suggested, verdict = (loop.names_in(one) for one in (asked.given, asked.suggested, answer.regions))
     if given is None or verdict is None:
         return None
     return Verdict(
@@ -224,14 +223,6 @@ def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> Verdict 
         overturned=verdict != given,
         as_suggested=verdict == suggested,
     )
-
-
-def _names(loop: Loop, regions: Sequence[Region]) -> tuple[str, ...] | None:
-    """The labels that regions say, in the labels of now; None where they cannot say it."""
-    try:
-        return labels.names_of(loop.schema, translated(loop.schema, loop.ledger.labels.changes(), regions))
-    except ConfigError:
-        return None
 
 
 def _questions(loop: Loop, chosen: Sequence[Suspect]) -> Iterator[Opinion]:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop import labels
+from labelloop.anchoring import Bias, bias
 from labelloop.decide import Finish, Start, decide
-from labelloop.errors import BadItemError, ConfigError, LabelLoopError
-from labelloop.label_changes import translated
+from labelloop.errors import BadItemError, LabelLoopError
 from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
@@ -18,6 +18,7 @@ from labelloop.loop import Loop, Outcome, Repair
 from labelloop.places import Access
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
+    ArmView,
     Confusion,
     LabelScore,
     ReliabilityBin,
@@ -197,6 +198,7 @@ def report_view(loop: Loop) -> ReportView:
     """Everything a report shows, from the ledger and the artifacts; a link to the annotator if it is up."""
     history = loop.ledger.rounds.all()
     asked = loop.ledger.answers.questions()
+    found = bias(loop)
     return ReportView(
         dataset=loop.ledger.dataset,
         modality=loop.schema.modality,
@@ -209,9 +211,31 @@ def report_view(loop: Loop) -> ReportView:
         confusion=_confusion(history, loop.schema.labels),
         reliability=_reliability(history),
         batch=_last_batch(loop, history, asked),
+        arms=_arms(found),
+        anchoring=found.anchoring_in_words(),
         versions=history[-1].versions if history else {},
         generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _arms(found: Bias) -> list[ArmView]:
+    """Both sides, where some questions were blind: one alone says nothing."""
+    if not found.blind.answers:
+        return []
+    return [
+        ArmView(
+            name,
+            arm.answers,
+            arm.accepted,
+            arm.edited,
+            arm.rejected,
+            arm.agreement,
+            arm.low,
+            arm.high,
+            arm.seconds[0] if arm.seconds else None,
+        )
+        for name, arm in (("assisted", found.assisted), ("blind", found.blind))
+    ]
 
 
 def _address(loop: Loop) -> str:
@@ -254,7 +278,7 @@ def _reliability(history: Sequence[Round]) -> list[ReliabilityBin]:
 
 def _last_batch(loop: Loop, history: Sequence[Round], asked: Sequence[Asking]) -> list[Sample]:
     newest = max((one.round for one in asked), default=0)
-    chosen = [one for one in asked if one.round == newest and one.purpose == "train"][:SHOWN]
+    chosen = [one for one in asked if one.round == newest and one.purpose in ("train", "blind")][:SHOWN]
     items = loop.ledger.items.get([one.item_id for one in chosen])
     answers = loop.ledger.said(loop.schema)
     return [_sample(loop, items[one.item_id], one, answers.get(one.item_id, ())) for one in chosen]
@@ -276,13 +300,7 @@ def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
 
 def _guessed(loop: Loop, one: Asking) -> tuple[str, ...]:
     """What a question had filled in, in the labels of now; nothing where they cannot say it."""
-    if one.prediction is None:
-        return ()
-    meant = translated(loop.schema, loop.ledger.labels.changes(), one.prediction.regions)
-    try:
-        return labels.names_of(loop.schema, meant)
-    except ConfigError:
-        return ()
+    return (loop.names_in(one.prediction.regions) or ()) if one.prediction else ()
 
 
 def _thumbnail(item: Item, access: Access) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +203,16 @@ def asking_blind(known: Known, rows: np.ndarray) -> list[Asking]:
     return [
         Asking(str(item_id), "holdout", "drawn for the honest score, asked blind")
         for item_id in known.columns.ids[rows]
+    ]
+
+
+def partly_blind(batch: Sequence[Asking], share: float, rng: np.random.Generator) -> list[Asking]:
+    """The batch, with this share of the questions that have a guess asked without it, drawn by chance alone."""
+    return [
+        replace(one, purpose="blind", prediction=None, hidden=one.prediction)
+        if one.prediction is not None and rng.random() < share
+        else one
+        for one in batch
     ]
 
 

@@ -158,6 +158,21 @@ def disagreements(app: App) -> None:
     table(rows, ["", "item", "people say", "believed"])
 
 
+@annotator.command()
+@pass_app
+def bias(app: App) -> None:
+    """Compare answers that saw the model's guess with blind ones: accepted, edited, rejected, agreement, seconds.
+
+    Chance draws the blind questions (loop.blind_share), so that a difference in agreement is what the guess does to
+    people. Reads the ledger only: it knows what the last tick has heard.
+    """
+    from labelloop.anchoring import bias as bias_of
+    from labelloop.cli.output import show
+
+    found = bias_of(app.loop())
+    show(found.as_dict(), found.in_words(), as_json=app.as_json)
+
+
 @annotator.command(name="open")
 @click.argument("item", default="")
 @click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")

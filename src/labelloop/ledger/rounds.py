@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, func, select, update
@@ -11,8 +12,8 @@ from sqlalchemy import Connection, Engine, Row, func, select, update
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.answers import Asking
-from labelloop.ledger.tables import facts, questions, rounds
-from labelloop.types import Prediction
+from labelloop.ledger.tables import facts, guesses, questions, rounds
+from labelloop.types import Prediction, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,24 @@ class Round:
         return bool(self.model) and tuple(self.labels) in ((), tuple(labels))
 
 
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """What a model said about a question from one round on.
+
+    Attributes:
+        shown: Whether people saw it.
+        planned_at: Before it was sent.
+        sent_at: After it was sent; None while that is not certain.
+    """
+
+    round: int
+    shown: bool
+    regions: tuple[Region, ...]
+    version: str
+    planned_at: datetime
+    sent_at: datetime | None
+
+
 class RoundBook:
     """Rounds of one dataset, and the facts that no round may change."""
 
@@ -93,8 +112,19 @@ class RoundBook:
         with _sql.reading(self._engine) as connection:
             return [_round(row) for row in connection.execute(query)]
 
-    def plan(self, one: Round, batch: Sequence[Asking], refreshed: Sequence[Prediction] = ()) -> None:
+    def plan(
+        self,
+        one: Round,
+        batch: Sequence[Asking],
+        refreshed: Sequence[Prediction] = (),
+        now: datetime | None = None,
+    ) -> None:
         """Write a round, its questions, and new guesses for open questions, before anything is sent.
+
+        A guess about a blind question is noted, and not shown.
+
+        Args:
+            now: When that is, which the history of what people saw needs.
 
         Raises:
             BusyError: Another process has planned it, while this one had lost its lease.
@@ -106,9 +136,24 @@ class RoundBook:
             _sql.upsert(connection, questions, rows)
             for guess in refreshed:
                 where = (questions.c.dataset == self._dataset, questions.c.item_id == guess.item_id)
-                connection.execute(update(questions).where(*where).values(prediction=_guess(guess)))
+                shown = questions.c.purpose == "train"
+                connection.execute(update(questions).where(*where, shown).values(prediction=_guess(guess)))
+            if now is not None:
+                self._note_guesses(connection, one.number, batch, refreshed, now)
 
-    def confirm(self, one: Round, tasks: Mapping[str, str]) -> None:
+    def guesses(self) -> dict[str, list[Guessed]]:
+        """What a model said about each question while it was open, oldest first."""
+        query = select(guesses).where(guesses.c.dataset == self._dataset).order_by(guesses.c.round)
+        found: dict[str, list[Guessed]] = {}
+        with _sql.reading(self._engine) as connection:
+            for row in connection.execute(query):
+                sent = _sql.moment(row.sent_at) if row.sent_at else None
+                regions, version = tuple(row.guess["regions"]), row.guess["model"]
+                made = Guessed(row.round, row.shown, regions, version, _sql.moment(row.planned_at), sent)
+                found.setdefault(row.item_id, []).append(made)
+        return found
+
+    def confirm(self, one: Round, tasks: Mapping[str, str], now: datetime | None = None) -> None:
         """The questions of a planned round are with the annotator now: item id -> its id there."""
         confirmed = replace(one, state="asked")
         with self._engine.begin() as connection:
@@ -123,6 +168,13 @@ class RoundBook:
                     .values(state="asked", task_id=task_id)
                 )
             _sql.upsert(connection, rounds, [self._row(confirmed)], update=["state", "record"])
+            if now is not None:
+                unsent = (
+                    guesses.c.dataset == self._dataset,
+                    guesses.c.round == one.number,
+                    guesses.c.sent_at.is_(None),
+                )
+                connection.execute(update(guesses).where(*unsent).values(sent_at=_sql.stamp(now)))
 
     def note_labels(self, labels: Sequence[str]) -> None:
         """Write down which labels the model in use speaks, where an older labelloop did not."""
@@ -142,6 +194,34 @@ class RoundBook:
         with self._engine.begin() as connection:
             _sql.upsert(connection, facts, [{"dataset": self._dataset, "name": name, "value": value}])
         return self.fact(name)
+
+    def _note_guesses(
+        self,
+        connection: Connection,
+        number: int,
+        batch: Sequence[Asking],
+        refreshed: Sequence[Prediction],
+        now: datetime,
+    ) -> None:
+        open_ones = select(questions.c.item_id).where(
+            questions.c.dataset == self._dataset, questions.c.purpose == "blind"
+        )
+        blind = set(connection.scalars(open_ones)) if refreshed else set()
+        said = [(guess, guess.item_id not in blind) for guess in refreshed]
+        said += [(guess, guess is one.prediction) for one in batch if (guess := one.prediction or one.hidden)]
+        rows = [
+            {
+                "dataset": self._dataset,
+                "item_id": guess.item_id,
+                "round": number,
+                "shown": shown,
+                "guess": _guess(guess),
+                "planned_at": _sql.stamp(now),
+                "sent_at": None,
+            }
+            for guess, shown in said
+        ]
+        _sql.upsert(connection, guesses, rows)
 
     def _refuse_again(self, connection: Connection, number: int) -> None:
         query = select(rounds.c.number).where(rounds.c.dataset == self._dataset, rounds.c.number == number)

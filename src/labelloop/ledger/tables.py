@@ -112,6 +112,18 @@ opinions = Table(
     Index("opinions_item", "dataset", "item_id"),
 )
 
+guesses = Table(
+    "guesses",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("shown", Boolean, nullable=False),
+    Column("guess", JSON, nullable=False),
+    Column("planned_at", String, nullable=False),
+    Column("sent_at", String),
+)
+
 rounds = Table(
     "rounds",
     metadata,
@@ -177,7 +189,11 @@ def _opinions(connection: Connection) -> None:
     opinions.create(connection, checkfirst=True)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions]
+def _guesses(connection: Connection) -> None:
+    guesses.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

@@ -49,6 +49,7 @@ def _sections(view: ReportView) -> list[Markup]:
         gallery(
             "Labels worth a second look", "People and model disagree, and the model is sure of itself.", view.suspects
         ),
+        _anchoring(view),
         _stages(view.rounds),
         _rounds(view.rounds),
     ]
@@ -264,6 +265,30 @@ def _pairs(confusion: Confusion) -> Markup:
     mixed.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     rows = [(said, guessed, f"{count:,}") for count, said, guessed in mixed[:PAIRS_SHOWN]]
     return table(("people said", "model says", "times"), rows, "Most common mix-ups", frozenset({0, 1}))
+
+
+def _anchoring(view: ReportView) -> Markup:
+    """Whether people follow the guesses that are filled in."""
+    if not view.arms:
+        return Markup()
+    rows = [
+        [
+            one.name,
+            str(one.answers),
+            str(one.agreed),
+            str(one.partly),
+            str(one.differed),
+            NOTHING if one.agreement is None else f"{percent(one.agreement)} ({percent(one.low)}–{percent(one.high)})",
+            NOTHING if one.seconds is None else duration(one.seconds),
+        ]
+        for one in view.arms
+    ]
+    head = ["questions", "answers", "as the model says", "in part", "not", "agreement", "seconds, median"]
+    return section(
+        "What the guess does to people",
+        f"Chance drew the blind questions. {view.anchoring}",
+        table(head, rows, "Answers with the model's guess and without it", frozenset({0})),
+    )
 
 
 def _stages(rounds: Sequence[RoundView]) -> Markup:

@@ -133,6 +133,27 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmView:
+    """Answers that saw the model's guess, or did not.
+
+    Attributes:
+        agreed, partly, differed: Those that say what the model says, share a label with it, share none.
+        agreement: The share that agreed; None without an answer. `low` and `high` bound it at 95 %.
+        seconds: In the median; None where no time is known.
+    """
+
+    name: str
+    answers: int
+    agreed: int
+    partly: int
+    differed: int
+    agreement: float | None
+    low: float
+    high: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportView:
     """Everything a report shows; empty parts are left out of the page.
 
@@ -140,6 +161,7 @@ class ReportView:
         batch: Items of the last batch, most useful first.
         uncertain: Items of the pool the model is least sure of.
         suspects: Items whose labels are likely wrong.
+        arms: Answers with the guess and without it; `anchoring` says in words what the guess does.
         versions: Name of a component or package -> its version.
         generated_at: ISO 8601.
     """
@@ -157,6 +179,8 @@ class ReportView:
     batch: Sequence[Sample] = ()
     uncertain: Sequence[Sample] = ()
     suspects: Sequence[Sample] = ()
+    arms: Sequence[ArmView] = ()
+    anchoring: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     generated_at: str = ""
 
