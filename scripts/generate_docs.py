@@ -59,6 +59,12 @@ MEANINGS: Mapping[str, str] = {
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",
+    "auto_label.error": "The most of the labels taken from the model that may be wrong. "
+    "`labelloop auto-label apply` starts taking them.",
+    "auto_label.confidence": "How sure that is, for each model that is certified.",
+    "auto_label.per_label": "Whether it is promised of each label on its own; needs more answers in the holdout.",
+    "auto_label.audit": "Share of the taken labels that people are asked about, blind, for good.",
+    "auto_label.audit_per_round": "The most of them asked in one round.",
     "watch.host": "Address that `watch` listens on for Prometheus and for hints.",
     "watch.port": "Port there; 0 is none.",
     "watch.url": "The same as the annotator reaches it, such as `http://loop.example.com:9100`; "

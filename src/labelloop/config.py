@@ -86,6 +86,16 @@ class HoldoutConfig(_Section):
     per_round: Annotated[int, Field(ge=1)] = 50
 
 
+class AutoLabelConfig(_Section):
+    """On what terms labels are taken from the model, once `labelloop auto-label apply` says so."""
+
+    error: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    per_label: bool = False
+    audit: Annotated[float, Field(gt=0, le=1)] = 0.02
+    audit_per_round: Annotated[int, Field(ge=1)] = 20
+
+
 class WatchConfig(_Section):
     """Where `watch` is measured, and hears hints."""
 
@@ -151,6 +161,7 @@ class Config(_Section):
     loop: LoopConfig = LoopConfig()
     budget: BudgetConfig = BudgetConfig()
     holdout: HoldoutConfig = HoldoutConfig()
+    auto_label: AutoLabelConfig = AutoLabelConfig()
     watch: WatchConfig = WatchConfig()
     ml_backend: MLBackendConfig = MLBackendConfig()
     learner: LearnerConfig = LearnerConfig()

@@ -36,8 +36,8 @@ class ExportRow:
     """The believed labels of one item.
 
     Attributes:
-        annotator: Who said so last, as the annotator names people.
-        source: Who said so: "human".
+        annotator: Who said so last, as the annotator names people; the version of a model.
+        source: Who said so: "human", or "model" for a label that nobody has seen (`labelloop auto-label`).
         held_out: Whether the item is protected: part of the honest score, not for training.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from labelloop import labels
 from labelloop.errors import ConfigError
@@ -12,13 +13,16 @@ from labelloop.loop import Loop
 BATCH = 2000
 
 
-def write_labels(loop: Loop, output: str) -> int:
-    """Write the believed label of every answered item; returns how many.
+def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
+    """Write the believed label of every answered item, then the labels that were taken from a model; returns how many.
+
+    Args:
+        only_human: Leave those of a model out.
 
     Raises:
         ConfigError: The ending of `output` names no format.
     """
-    return export(_labelled(loop), output)
+    return export(_labelled(loop, only_human), output)
 
 
 def write_predictions(loop: Loop, output: str) -> int:
@@ -37,7 +41,7 @@ def write_predictions(loop: Loop, output: str) -> int:
     return export(_predicted(loop, last.model, last.version), output)
 
 
-def _labelled(loop: Loop) -> Iterator[ExportRow]:
+def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
     said = loop.ledger.said(loop.schema)
     beliefs = labels.believe_all(loop.schema, said, policy=loop.belief)
     purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
@@ -53,6 +57,29 @@ def _labelled(loop: Loop) -> Iterator[ExportRow]:
                 source="human",
                 held_out=purposes[item_id] == "holdout",
                 updated_at=newest.updated_at,
+            )
+
+    if not only_human:
+        yield from _taken(loop, set(ids))
+
+
+def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
+    """The labels that were taken from a model and count, of items that nobody has answered."""
+    certificate = loop.ledger.auto.active()
+    if certificate is None or certificate.labels != loop.schema.labels:
+        return
+    taken = loop.ledger.auto.taken()
+    ids = [item_id for item_id in taken if item_id not in answered]
+    for start in range(0, len(ids), BATCH):
+        items = loop.ledger.items.get(ids[start : start + BATCH])
+        for item_id in ids[start : start + BATCH]:
+            yield ExportRow(
+                item=items[item_id],
+                labels=(taken[item_id].label,),
+                annotator=certificate.version,
+                source="model",
+                held_out=False,
+                updated_at=datetime.fromisoformat(certificate.at),
             )
 
 

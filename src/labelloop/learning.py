@@ -115,6 +115,12 @@ class Proposal:
     batch: Sequence[Asking]
     refreshed: Sequence[Prediction]
 
+    def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
+        """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
+        blind = {one.item_id for one in audits}
+        useful = [one for one in self.batch if one.item_id not in blind]
+        return replace(self, batch=rounds.mixed(useful, audits, np.random.default_rng(list(seed))))
+
 
 class Learning:
     """The thinking part of a loop, over its ledger and its artifacts."""

@@ -11,12 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 import labelloop
-from labelloop import labels
+from labelloop import labels, taking
 from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
 from labelloop.budget import Budget, Spent
 from labelloop.config import Workspace
-from labelloop.decide import Action, Finish, Policy, Situation, Start, decide, why_nothing
+from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
@@ -30,6 +30,9 @@ from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.stack import Stack
 from labelloop.types import LabelSchema, Prediction, Question, Region
+
+AUDITED = "audits_judged"
+"""The order and the number of changes at which the audit of taken labels was judged last."""
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
@@ -74,6 +77,7 @@ class Outcome:
         lost: Questions that have vanished from the annotator.
         set_aside: Item id -> why its answer cannot be learned from; known when the tick learned.
         repair: What a reconciliation found; None where there was none.
+        notes: What happened to labels taken from the model.
     """
 
     action: Action
@@ -82,6 +86,7 @@ class Outcome:
     lost: int = 0
     set_aside: Mapping[str, str] = field(default_factory=dict)
     repair: Repair | None = None
+    notes: Sequence[str] = ()
 
 
 class Loop:
@@ -172,11 +177,17 @@ class Loop:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
             changes, lost = self.hear()
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
+            notes = self.judge_audits()
             action = decide(self.look(), self.policy)
-            set_aside = self._plan(action) if isinstance(action, Start) else {}
+            set_aside: Mapping[str, str] = {}
+            if isinstance(action, Start):
+                set_aside, more = self._plan(action)
+                notes += more
             if isinstance(action, Start | Finish):
                 self._ask(sure=isinstance(action, Start) and self._agreed)
-            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair)
+            elif isinstance(action, Stop) and (made := self.ask_audits("labels taken from the model are audited")):
+                action = Start(made.number, 0, made.reason)
+            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair, notes)
 
     def hear(self) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
@@ -282,8 +293,61 @@ class Loop:
     def _since(self, moment: datetime) -> float:
         return (self._clock() - moment).total_seconds()
 
-    def _plan(self, start: Start) -> Mapping[str, str]:
-        """Learn and write the next round down; returns the answers that were set aside."""
+    def closed(self) -> set[str]:
+        """The items whose questions people have answered or skipped."""
+        return {one.item_id for one in self.ledger.answers.questions(["answered", "skipped"])}
+
+    def judge_audits(self) -> list[str]:
+        """Revoke the labels taken from the model if people's answers speak against them; what happened.
+
+        Under the lease. Looks only at what was heard since the last time.
+        """
+        now, changes = self.ledger.auto.active(), self.ledger.answers.changes()
+        if now is None or self.ledger.answers.recall(AUDITED) == [now.order, changes]:
+            return []
+        asked = self.ledger.auto.audited(now.order)
+        found = taking.judged(self.schema, now, asked, self.ledger.said(self.schema), self.belief)
+        notes = []
+        if found.revoked_at is not None:
+            ended = self.ledger.auto.revoke(now, taking.why_revoked(found, now))
+            notes = [f"revoked: the {ended.taken} labels taken from model {ended.version}: {ended.why}"]
+        self.ledger.answers.remember(AUDITED, [now.order, changes])
+        return notes
+
+    def ask_audits(self, reason: str) -> Round | None:
+        """Ask about the next taken labels that are to be audited, in a round of their own; None if there are none.
+
+        Not while people have questions of an audit before them.
+        """
+        now = self.ledger.auto.active()
+        if now is None or any(one.state in ("planned", "asked") for one in self.ledger.auto.audited(now.order)):
+            return None
+        due = self._due_audits()
+        return self.record(reason, due) if due else None
+
+    def _due_audits(self) -> list[Asking]:
+        now = self.ledger.auto.active()
+        if now is None:
+            return []
+        due = self.ledger.auto.due(now, self._config.auto_label.audit_per_round)
+        self.ledger.auto.remember(now, due)
+        return taking.asking(due)
+
+    def _take_labels(self, learned: Learned) -> list[str]:
+        """Where labels are taken from the model: take those of a new one, if they are certified; what happened."""
+        now, judged = self.ledger.auto.active(), learned.judged
+        if now is None or not judged.model or self.ledger.auto.all()[-1].model == judged.model:
+            return []
+        likely = self.learning.probabilities(judged.model, learned.features)
+        found = taking.offer(self.schema, learned.known, likely, self.closed(), now.terms)
+        made = replace(found.certificate(judged.model, judged.version), order=now.order, at=self._clock().isoformat())
+        self.ledger.auto.note(made, found.taken(learned.known.columns.ids, self.learning.salt))
+        if found.why:
+            return [f"the labels of model {made.version} were not taken, those before it stay: {found.why}"]
+        return [f"{made.taken} of {made.open} open items have the label of model {made.version} now"]
+
+    def _plan(self, start: Start) -> tuple[Mapping[str, str], list[str]]:
+        """Learn and write the next round down; returns the answers that were set aside, and what labels were taken."""
         started = self._clock().isoformat()
         learned = self.learning.learn()
         with learned.watch.stage("evaluate"):
@@ -291,12 +355,14 @@ class Loop:
         if advice.stop and self.policy.stop_on_advice:
             start = replace(start, room=0)
         proposal = self.learning.propose(learned, start.number, start.room)
+        notes = self._take_labels(learned)
+        proposal = proposal.with_audits(self._due_audits(), [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))
         self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed, self._clock())
-        return learned.known.strange
+        return learned.known.strange, notes
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
         return Round(

@@ -67,6 +67,7 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
         "reason": outcome.action.reason,
         "heard": asdict(outcome.changes),
         "lost": outcome.lost,
+        "notes": list(outcome.notes),
         "repair": asdict(outcome.repair) if outcome.repair else None,
         "set_aside": dict(outcome.set_aside),
         "round": asdict(outcome.round) if outcome.round else None,
@@ -86,6 +87,7 @@ def outcome_in_words(outcome: Outcome) -> str:
         lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
     lines += [repair_in_words(outcome.repair)] if outcome.repair else []
     lines += set_aside_in_words(outcome.set_aside)
+    lines += outcome.notes
     if isinstance(outcome.action, Start | Finish) and outcome.round:
         lines.append(round_in_words(round_view(outcome.round)))
     else:

@@ -169,6 +169,8 @@ class _Watch:
         self._away = False
         self._care.vitals.note(outcome, self._loop.look(), self._care.clock())
         self._greet(outcome)
+        for note in outcome.notes:
+            self._view.say(note)
         if isinstance(outcome.action, Start | Finish):
             self._tell(outcome)
             self._pause = self._every

@@ -25,6 +25,7 @@ COMMANDS = {
     "watch": ("loop", "Keep the loop going, and say why it waits."),
     "status": ("loop", "Show where the loop stands and what comes next."),
     "forecast": ("forecast", "Show where the score is going, what a target needs, and when to stop."),
+    "auto-label": ("auto_label", "Take the model's labels where its error is certified, and audit them."),
     "train": ("loop", "Learn from the answers so far, without asking for more."),
     "infer": ("loop", "Write what the current model says about every item."),
     "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),

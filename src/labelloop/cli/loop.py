@@ -102,12 +102,16 @@ def infer(app: App, output: str) -> None:
 
 @click.command()
 @click.option("-o", "--output", default="-", show_default=True, help="FILE.jsonl, .csv or .parquet; - is stdout.")
+@click.option("--only-human", is_flag=True, help="Leave labels out that were taken from the model.")
 @pass_app
-def export(app: App, output: str) -> None:
-    """Write the labels that are believed, one line per item, with who said so and whether it is held out."""
+def export(app: App, output: str, only_human: bool) -> None:
+    """Write the labels that are believed, one line per item, with who said so and whether it is held out.
+
+    Labels that were taken from the model (labelloop auto-label) have the source "model" instead of "human".
+    """
     from labelloop.harvest import write_labels
 
-    count = write_labels(app.loop(), output)
+    count = write_labels(app.loop(), output, only_human=only_human)
     click.echo(f"{count} labelled item(s) written to {output}", err=True)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from labelloop.errors import BackendError, ConfigError
 from labelloop.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.auto import AutoBook
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
@@ -37,6 +38,7 @@ class Ledger:
     lease: Lease
     labels: LabelBook
     opinions: OpinionBook
+    auto: AutoBook
 
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now."""
@@ -76,6 +78,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         Lease(engine, dataset),
         LabelBook(engine, dataset),
         OpinionBook(engine, dataset),
+        AutoBook(engine, dataset),
     )
 
 

@@ -15,7 +15,7 @@ from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, history, opinions, questions
 from labelloop.types import Annotation, Answers, Heard, Prediction, Region
 
-Purpose = Literal["train", "blind", "holdout", "opinion"]
+Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
 CURSOR = "answers_cursor"
 
@@ -27,7 +27,8 @@ class Asking:
     Attributes:
         item_id: The item; of a second opinion, a name of its own, and `about` is the item.
         purpose: Whether its answer is learned from (`blind`: with the model's guess kept from people), kept for the
-            honest score, or a second opinion about an item that has an answer.
+            honest score, a second opinion about an item that has an answer, or (and then learned from) a check of a
+            label that was taken from the model.
         why: Why this item was chosen, in words.
         prediction: The model's guess that is filled in; None asks blind.
         hidden: The guess that is kept from people.

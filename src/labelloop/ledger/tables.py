@@ -171,6 +171,37 @@ leases = Table(
 )
 
 
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("record", JSON, nullable=False),
+)
+
+auto_labels = Table(
+    "auto_labels",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("label", String, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("draw", Float, nullable=False),
+    Column("certificate", Integer, nullable=False),
+    Index("auto_labels_draw", "dataset", "certificate", "draw"),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("label", String, nullable=False),
+    Column("certificate", Integer, nullable=False),
+)
+
+
 def _first(connection: Connection) -> None:
     metadata.create_all(connection)
 
@@ -193,7 +224,12 @@ def _guesses(connection: Connection) -> None:
     guesses.create(connection, checkfirst=True)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses]
+def _auto(connection: Connection) -> None:
+    for table in (certificates, auto_labels, audits):
+        table.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

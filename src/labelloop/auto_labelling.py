@@ -1,0 +1,178 @@
+"""Taking a model's labels unseen: the plan, the order, the audit and the end of it. Each command may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from labelloop import taking
+from labelloop.audit import ALPHA, Audit
+from labelloop.errors import ConfigError, NotFoundError
+from labelloop.ledger.auto import Certificate, Terms
+from labelloop.loop import Loop
+from labelloop.taking import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where automatic labelling stands.
+
+    Attributes:
+        certificate: The newest one that was granted; None if there never was one.
+        refused: Why the newest model's labels were not taken, if so.
+        counting: Labels that count now: those that nobody has answered since.
+        audit: What people's answers say; None without a certificate.
+        open: Audit questions that nobody has answered.
+    """
+
+    certificate: Certificate | None
+    refused: str
+    counting: int
+    audit: Audit | None
+    open: int
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """For scripts."""
+        audit = self.audit
+        return {
+            "state": self.certificate.state if self.certificate else "off",
+            "counting": self.counting,
+            "certificate": self.certificate.as_dict() if self.certificate else None,
+            "refused": self.refused,
+            "audited": audit.checked if audit else 0,
+            "wrong": audit.wrong if audit else 0,
+            "evidence": audit.evidence if audit else None,
+            "revokes_at": 1 / ALPHA,
+            "open": self.open,
+        }
+
+    def in_words(self) -> str:
+        """For people."""
+        one = self.certificate
+        if one is None:
+            return "off: no label was ever taken from a model (labelloop auto-label plan)"
+        terms, audit = one.terms, self.audit
+        each = " of each label" if terms.per_label else ""
+        lines = [
+            f"state     {one.state}" + (f": {one.why}" if one.why else ""),
+            f"labels    {self.counting} count, of {one.taken} taken from model {one.version}",
+            f"promise   at most {100 * terms.error:g} %{each} wrong, with {100 * (1 - terms.delta):g} % confidence: "
+            f"{one.wrong} of {one.checked} calibration answers were",
+        ]
+        if audit:
+            lines.append(
+                f"audit     {audit.wrong} of {audit.checked} wrong, {self.open} open; evidence {audit.evidence:.2g}, "
+                f"revoked at {1 / ALPHA:.0f}"
+            )
+        return "\n".join([*lines, f"newest    {self.refused}"] if self.refused else lines)
+
+
+def terms_of(loop: Loop) -> Terms:
+    """The terms of the configuration."""
+    wanted = loop.workspace.config.auto_label
+    return Terms(wanted.error, 1.0 - wanted.confidence, wanted.per_label, wanted.audit)
+
+
+def plan(loop: Loop) -> Offer:
+    """Which labels of the model in use could be taken; changes nothing.
+
+    Raises:
+        ConfigError: There is no model, or it is a multiple choice.
+    """
+    taking.refuse_several(loop.schema)
+    last = loop.ledger.rounds.last()
+    if last is None or not last.speaks(loop.schema.labels) or not loop.learning.champion():
+        raise ConfigError("there is no model yet whose labels could be taken", "labelloop watch")
+    columns, features = loop.learning.embedded()
+    likely = loop.learning.probabilities(last.model, features)
+    return taking.offer(loop.schema, loop.learning.know(columns), likely, loop.closed(), terms_of(loop))
+
+
+def apply(loop: Loop) -> Certificate:
+    """Take the labels, and ask people about the first of those that chance draws. Under the lease; may be repeated.
+
+    Raises:
+        ConfigError: No label can be taken.
+        BusyError: Another process is at work on the dataset.
+    """
+    with loop.ledger.lease.held():
+        loop.refuse_other_labels()
+        loop.settle()
+        loop.hear()
+        loop.judge_audits()
+        found = plan(loop)
+        if found.why:
+            raise ConfigError(f"no label was taken: {found.why}", "labelloop auto-label plan shows what is missing")
+        last = loop.ledger.rounds.last()
+        assert last is not None
+        made = found.certificate(last.model, last.version)
+        before = loop.ledger.auto.active()
+        ids = loop.ledger.items.columns().ids
+        new = set(map(str, ids[found.rows])) - loop.ledger.auto.taken().keys()
+        if before is None or new or _different(before, made):
+            order = before.order if before and before.terms == made.terms else 0
+            made = replace(made, order=order, at=loop.now().isoformat(timespec="seconds"))
+            before = loop.ledger.auto.note(made, found.taken(ids, loop.learning.salt))
+        loop.ask_audits("labels were taken from the model")
+        return before
+
+
+def audit(loop: Loop) -> int:
+    """Hear what people say about audited labels, revoke if they must be, and ask the next ones; how many were asked.
+
+    Raises:
+        NotFoundError: No labels are taken now.
+        BusyError: Another process is at work on the dataset.
+    """
+    with loop.ledger.lease.held():
+        _active(loop)
+        loop.refuse_other_labels()
+        loop.settle()
+        loop.hear()
+        loop.judge_audits()
+        made = loop.ask_audits("labels that were taken from the model are audited")
+        return made.asked if made else 0
+
+
+def revoke(loop: Loop, why: str = "a person ended it") -> Certificate:
+    """Let the taken labels count no more.
+
+    Raises:
+        NotFoundError: No labels are taken now.
+        BusyError: Another process is at work on the dataset.
+    """
+    with loop.ledger.lease.held():
+        return loop.ledger.auto.revoke(_active(loop), why)
+
+
+def standing(loop: Loop) -> Standing:
+    """Where automatic labelling stands, from the ledger alone."""
+    history = loop.ledger.auto.all()
+    granted = [one for one in history if one.state != "refused"]
+    if not granted:
+        return Standing(None, "", 0, None, 0)
+    newest = granted[-1]
+    refused = history[-1].why if history[-1].state == "refused" and newest.state == "active" else ""
+    asked = loop.ledger.auto.audited(newest.order)
+    said = loop.ledger.said(loop.schema)
+    answered = {item_id for item_id, annotations in said.items() if annotations}
+    return Standing(
+        certificate=newest,
+        refused=f"the labels of a newer model were not taken: {refused}" if refused else "",
+        counting=len(loop.ledger.auto.taken().keys() - answered),
+        audit=taking.judged(loop.schema, newest, asked, said, loop.belief),
+        open=sum(one.state in ("planned", "asked") for one in asked),
+    )
+
+
+def _active(loop: Loop) -> Certificate:
+    found = loop.ledger.auto.active()
+    if found is None:
+        raise NotFoundError("no labels are taken from a model now", "labelloop auto-label plan")
+    return found
+
+
+def _different(one: Certificate, other: Certificate) -> bool:
+    same = ("terms", "model", "labels", "thresholds")
+    return any(getattr(one, name) != getattr(other, name) for name in same)
