@@ -28,16 +28,20 @@ LOADED = (
     "fsspec.implementations.local",
     "httpx",
     "PIL.Image",
+    "psycopg",
     "quick_learner",
     "sklearn.cluster",
+    "sqlalchemy.dialects.postgresql.psycopg",
     "labelloop.backends.env_secrets",
     "labelloop.backends.label_studio.annotator",
     "labelloop.backends.local_orchestrator",
     "labelloop.backends.local_store",
+    "labelloop.cli.labels",
     "labelloop.cli.loop",
     "labelloop.cli.output",
     "labelloop.cli.render",
     "labelloop.overview",
+    "labelloop.relabelling",
 )
 """What a tick imports on its way."""
 

@@ -11,6 +11,9 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.testing.secrets import MemorySecrets
 
+from live_world import LiveWorld
+from mothers import Mother
+
 
 @pytest.fixture(scope="session")
 def chaos_annotator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioAnnotator]:
@@ -29,3 +32,12 @@ def annotator(chaos_annotator: LabelStudioAnnotator) -> LabelStudioAnnotator:
     """The same, up again whatever a test did to it."""
     chaos_annotator.up()
     return chaos_annotator
+
+
+@pytest.fixture(scope="session")
+def mother(chaos_annotator: LabelStudioAnnotator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mother]:
+    """The process that forks for every command of every world."""
+    folder = tmp_path_factory.mktemp("mother")
+    made = Mother(folder, LiveWorld(folder, chaos_annotator, "nobody's").environment())
+    yield made
+    made.close()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import people
+from live_world import MAIN
+from small_world import World
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "run-as-a-service.md"
 
@@ -49,6 +57,44 @@ def test_the_check_would_find_a_typo(tmp_path: Path) -> None:
     )
 
     assert "RestartSeconds" in checked.stderr
+
+
+def dockerfile() -> str:
+    """The container recipe of the page."""
+    found = re.search(r"^```dockerfile\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_container_installs_extras_that_there_are_and_needs_no_git() -> None:
+    extras = re.search(r"'labelloop\[([a-z0-9,]+)\] @ https://\S+\.tar\.gz'", dockerfile())
+    project = tomllib.loads((PAGE.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert extras
+    assert set(extras[1].split(",")) <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root makes a process number one")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="there is no unshare here")
+def test_as_the_first_process_of_a_container_it_works_and_ends_in_order_when_it_is_told(
+    animals: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entrypoint = json.loads(dockerfile().rpartition("ENTRYPOINT ")[2])
+    with (animals.root / "labelloop.toml").open("a") as config:
+        config.write('[stacks.default]\nannotator = "memory"\n[annotators.memory]\nflavor = "people:shared"\n')
+    monkeypatch.setenv("PYTHONPATH", str(Path(people.__file__).parent))
+    contained = ["unshare", "--pid", "--fork", sys.executable, "-c", MAIN, *entrypoint[1:]]
+
+    with subprocess.Popen(contained, cwd=animals.root, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        lines = [json.loads(process.stderr.readline()) for _ in range(2)]
+        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert "round" in [line["event"] for line in lines]
+    assert process.returncode == 143
+    assert animals.ledger().rounds.all()
 
 
 def test_its_exit_codes_are_those_of_labelloop() -> None:
