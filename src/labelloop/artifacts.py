@@ -162,12 +162,12 @@ class Artifacts:
         return [key for key, digest in keys if not self._is_whole(key, digest)]
 
     def discard(self, keys: Sequence[str]) -> None:
-        """Delete damaged bodies, so that they are written again.
+        """Delete damaged bodies, so that they are written again; one that is gone already is none.
 
         Raises:
             ConfigError: The store knows no way to delete.
         """
-        for key in keys:
+        for key in filter(self.store.exists, keys):
             path = self._local_path(key)
             if path is not None:
                 path.unlink(missing_ok=True)
