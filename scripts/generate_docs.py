@@ -48,6 +48,8 @@ MEANINGS: Mapping[str, str] = {
     "loop.stop_on_advice": "Whether to ask no more once a round advises so. `labelloop forecast` shows the advice.",
     "loop.reconcile_every": "Seconds after which a tick compares every question and answer with the annotator, and "
     "repairs the ledger; 0 is never, unless `tick --reconcile` asks for it.",
+    "loop.gate": "What a new model has to show on the holdout to be used: `not-worse` by more than the holdout can "
+    "tell, `better` at 5 %, or nothing, `always`.",
     "loop.belief": "Which answer counts where an item has several: the newest; what most say; what all say, else none; "
     "or what is most probable given how reliable each person has been.",
     "loop.seed": "Of everything that is drawn. Same seed and same answers, same batches.",
@@ -59,6 +61,8 @@ MEANINGS: Mapping[str, str] = {
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",
+    "holdout.metric": "What the score is, and the gate looks at: `auto` is accuracy for one label per item, micro-F1 "
+    "for several; `accuracy`; `macro-f1`, where rare labels count as much as frequent ones.",
     "auto_label.error": "The most of the labels taken from the model that may be wrong. "
     "`labelloop auto-label apply` starts taking them.",
     "auto_label.confidence": "How sure that is, for each model that is certified.",

@@ -1,4 +1,4 @@
-"""Metrics: values checked by hand, intervals checked by simulation, the gate by its rules."""
+"""Metrics: values checked by hand, intervals checked by simulation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from labelloop.errors import ConfigError
-from labelloop.metrics import bootstrap, evaluate, f1_interval, is_worse, mcnemar, nothing, wilson
+from labelloop.intervals import exact, wilson
+from labelloop.metrics import PerLabel, evaluate, nothing
 
 LABELS = ("bird", "cat", "dog")
 
@@ -27,9 +27,15 @@ def test_a_single_choice_is_scored_by_accuracy() -> None:
     assert (now.n, now.score_name, now.score, now.accuracy) == (4, "accuracy", 0.75, 0.75)
     assert (now.low, now.high) == wilson(3, 4)
     assert now.confusion == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
-    assert asdict(now.per_label["bird"]) == {"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "support": 3}
-    assert asdict(now.per_label["cat"]) == {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1}
-    assert asdict(now.per_label["dog"]) == {"precision": None, "recall": None, "f1": None, "support": 0}
+    bird, cat, dog = (now.per_label[label] for label in LABELS)
+    assert (bird.precision, bird.recall, bird.f1, bird.support) == (1.0, 2 / 3, 0.8, 3)
+    assert (cat.precision, cat.recall, cat.f1, cat.support) == (0.5, 1.0, 2 / 3, 1)
+    assert (bird.precision_interval, bird.recall_interval) == (wilson(2, 2), wilson(2, 3))
+    assert bird.f1_interval is not None
+    assert bird.f1_interval[0] < 0.8 <= bird.f1_interval[1]
+    assert dog == PerLabel(None, None, None, 0)
+    assert now.intervals["wilson"] == wilson(3, 4)
+    assert now.intervals["exact"] == exact(3, 4)
     assert now.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
     assert now.log_loss == pytest.approx(-np.log([0.8, 0.6, 0.2, 0.5]).mean())
 
@@ -104,57 +110,6 @@ def test_what_cannot_be_scored_is_refused(probabilities: np.ndarray, targets: np
         evaluate(probabilities, targets, LABELS)
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (3, 10), (0, 50), (50, 50), (197, 200)])
-def test_wilsons_interval_is_scipys(k: int, n: int) -> None:
-    reference = binomtest(k, n).proportion_ci(0.95, "wilson")
-
-    assert wilson(k, n) == pytest.approx((reference.low, reference.high), abs=1e-12)
-
-
-def test_of_nothing_everything_is_possible() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5)])
-def test_more_successes_than_trials_are_refused(k: int, n: int) -> None:
-    with pytest.raises(ConfigError, match=f"{k} of {n}"):
-        wilson(k, n)
-
-
-@pytest.mark.parametrize(("share", "n"), [(0.5, 50), (0.8, 100), (0.9, 200), (0.95, 200)])
-def test_wilsons_interval_covers_the_truth(share: float, n: int) -> None:
-    hits = np.random.default_rng(0).binomial(n, share, 4000)
-
-    covered = [low <= share <= high for low, high in (wilson(int(k), n) for k in hits)]
-
-    assert np.mean(covered) >= 0.93
-
-
-@pytest.mark.parametrize(("right", "n"), [(0.7, 60), (0.85, 150), (0.93, 200)])
-def test_the_interval_of_micro_f1_covers_the_truth(right: float, n: int) -> None:
-    rng = np.random.default_rng(0)
-    share, k = 0.3, 4
-    truth = 2 * share * right / (share + share * right + (1 - share) * (1 - right))
-    covered = []
-    for _ in range(250):
-        wanted = rng.random((n, k)) < share
-        given = wanted ^ (rng.random((n, k)) > right)
-        low, high = f1_interval(given, wanted)
-        covered.append(low <= truth <= high)
-
-    assert np.mean(covered) >= 0.93
-
-
-def test_the_bootstrap_agrees_with_theory_about_a_mean() -> None:
-    values = np.random.default_rng(0).normal(10.0, 2.0, (400, 1))
-
-    low, high = bootstrap(lambda sums: sums[:, 0] / 400, values, np.random.default_rng(1))
-
-    assert (low, high) == pytest.approx(
-        (values.mean() - 1.96 * values.std() / 20, values.mean() + 1.96 * values.std() / 20), abs=0.03
-    )
-
-
 def test_a_perfect_multiple_choice_is_still_uncertain() -> None:
     targets = np.ones((20, 3), np.bool_)
 
@@ -165,67 +120,64 @@ def test_a_perfect_multiple_choice_is_still_uncertain() -> None:
     assert now.low < 0.9
 
 
-def test_resampling_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="nothing to resample"):
-        bootstrap(lambda sums: sums[:, 0], np.empty((0, 1)), np.random.default_rng(0))
+@pytest.mark.parametrize(("right", "n"), [(0.7, 60), (0.85, 150), (0.93, 200)])
+def test_the_interval_of_micro_f1_covers_the_truth(right: float, n: int) -> None:
+    rng = np.random.default_rng(0)
+    share, k = 0.3, 4
+    truth = 2 * share * right / (share + share * right + (1 - share) * (1 - right))
+    covered = []
+    for _ in range(150):
+        wanted = rng.random((n, k)) < share
+        given = wanted ^ (rng.random((n, k)) > right)
+        now = evaluate(given.astype(float), wanted, ("a", "b", "c", "d"), multiple=True)
+        assert now.low is not None
+        assert now.high is not None
+        covered.append(now.low <= truth <= now.high)
+
+    assert np.mean(covered) >= 0.93
 
 
-@pytest.mark.parametrize(("lost", "won"), [(0, 0), (1, 0), (5, 0), (9, 3), (4, 4), (30, 12)])
-def test_mcnemars_test_is_the_exact_binomial_one(lost: int, won: int) -> None:
-    champion = np.repeat([True, False, True], [lost, won, 20])
-    challenger = np.repeat([False, True, True], [lost, won, 20])
-    expected = binomtest(lost, lost + won).pvalue if lost + won else 1.0
+def test_the_interval_of_macro_f1_covers_the_truth_of_frequent_labels() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.choice(3, 100_000, p=[0.6, 0.25, 0.15])
+    guessed = np.where(rng.random(100_000) < 0.8, said, rng.integers(0, 3, 100_000))
+    wanted, given = one_hot(said.tolist()), one_hot(guessed.tolist())
+    truth = float(
+        np.mean([2 * (given & wanted)[:, i].sum() / (given[:, i].sum() + wanted[:, i].sum()) for i in range(3)])
+    )
+    covered = []
+    for _ in range(120):
+        rows = rng.integers(0, 100_000, 150)
+        now = evaluate(given[rows].astype(float), wanted[rows], LABELS, metric="macro-f1")
+        assert (now.score_name, now.score) == ("macro-F1", now.macro_f1)
+        assert now.low is not None
+        assert now.high is not None
+        covered.append(now.low <= truth <= now.high)
 
-    assert mcnemar(champion, challenger) == pytest.approx(expected)
-
-
-def test_a_large_test_is_nearly_exact_and_does_not_overflow() -> None:
-    champion = np.repeat([True, False], [2600, 2400])
-
-    assert mcnemar(champion, ~champion) == pytest.approx(binomtest(2600, 5000).pvalue, rel=0.02)
-
-
-def test_answers_to_different_items_cannot_be_paired() -> None:
-    with pytest.raises(ConfigError, match="in pairs"):
-        mcnemar(np.ones(3, np.bool_), np.ones(4, np.bool_))
-
-
-@pytest.mark.parametrize(
-    ("lost", "won", "worse"),
-    [(0, 0, False), (4, 0, False), (5, 0, True), (0, 9, False), (10, 3, True), (9, 4, False), (20, 18, False)],
-)
-def test_only_a_surely_worse_model_is_refused(lost: int, won: int, worse: bool) -> None:
-    targets = one_hot([0] * 50)
-    champion, challenger = one_hot([0] * 50).astype(float), one_hot([0] * 50).astype(float)
-    challenger[:lost] = [0, 1, 0]
-    champion[lost : lost + won] = [0, 1, 0]
-
-    verdict = is_worse(champion, challenger, targets)
-
-    assert verdict.worse is worse
-    assert f"better on {won} and worse on {lost} of 50 held-out items" in verdict.reason
+    assert np.mean(covered) >= 0.9
 
 
-def test_a_multiple_choice_is_judged_by_wrong_decisions_per_item() -> None:
-    targets = np.ones((10, 3), np.bool_)
-    champion = np.full((10, 3), 0.9)
-    champion[:, 0] = 0.1
-    challenger = np.full((10, 3), 0.1)
+def test_near_duplicates_make_the_interval_wider() -> None:
+    probabilities, targets = one_hot([0, 1] * 10).astype(float), one_hot([0] * 20)
+    twins = np.repeat(np.arange(10), 2)
+    copies = np.array([0, 1] * 10) * 10 + np.repeat(np.arange(10), 2) // 2
 
-    verdict = is_worse(champion, challenger, targets, multiple=True)
+    alone = evaluate(probabilities, targets, LABELS)
+    mixed = evaluate(probabilities, targets, LABELS, groups=twins)
+    agreeing = evaluate(probabilities, targets, LABELS, groups=copies)
 
-    assert verdict.worse
-    assert not is_worse(challenger, champion, targets, multiple=True).worse
-
-
-def test_without_held_out_answers_nothing_speaks_against_a_model() -> None:
-    empty = np.empty((0, 3))
-
-    verdict = is_worse(empty, empty, empty.astype(np.bool_))
-
-    assert (verdict.worse, verdict.p) == (False, 1.0)
+    assert (alone.independent, alone.score, agreeing.score) == (20, 0.5, 0.5)
+    assert agreeing.independent <= 10
+    assert agreeing.low is not None
+    assert alone.low is not None
+    assert agreeing.low < alone.low
+    assert mixed.independent <= 20
+    assert agreeing.intervals["bootstrap"][0] < alone.intervals["bootstrap"][0]
 
 
-def test_models_with_other_labels_cannot_be_compared() -> None:
-    with pytest.raises(ConfigError, match="do not fit"):
-        is_worse(np.zeros((1, 2)), np.zeros((1, 3)), one_hot([0]))
+def test_a_subset_accuracy_can_be_the_score_of_a_multiple_choice() -> None:
+    targets = np.array([[1, 0, 1], [0, 1, 0]], np.bool_)
+
+    now = evaluate(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), targets, LABELS, multiple=True, metric="accuracy")
+
+    assert (now.score_name, now.score) == ("accuracy", 0.5)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from labelloop.intervals import wilson
 from labelloop.ledger.rounds import Guessed
 from labelloop.loop import Loop
-from labelloop.metrics import wilson
 
 RESAMPLES = 2000
 SEED = 20_230_127

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.registry import BUILT_IN, KINDS, Kind, unknown
 from labelloop.toml_edits import place
-from labelloop.types import LabelSchema, Modality, Task
+from labelloop.types import Gate, LabelSchema, Metric, Modality, Task
 
 if TYPE_CHECKING:
     import tomlkit
@@ -65,6 +65,7 @@ class LoopConfig(_Section):
     cool_down: Annotated[float, Field(ge=0)] = 0.0
     stop_on_advice: bool = False
     reconcile_every: Annotated[float, Field(ge=0)] = 86400.0
+    gate: Gate = "not-worse"
     belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
     seed: int = 0
 
@@ -84,6 +85,7 @@ class HoldoutConfig(_Section):
     share: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     size: Annotated[int, Field(ge=0)] = 200
     per_round: Annotated[int, Field(ge=1)] = 50
+    metric: Metric = "auto"
 
 
 class AutoLabelConfig(_Section):

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import holdout, metrics, rounds
+from labelloop import gate, holdout, metrics, rounds
 from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
+from labelloop.gate import Judging, Verdict
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
@@ -189,6 +190,23 @@ class Learning:
         last = self._ledger.rounds.last()
         return last.model if last and self.is_stored(last.model) else ""
 
+    def barred(self) -> tuple[str, ...]:
+        """References of models that were rolled back: they come back only when somebody says so."""
+        last = self._ledger.rounds.last()
+        return last.barred if last else ()
+
+    def refreshed(self, model: str) -> list[Prediction]:
+        """What a model says about the open questions that show another one's guess."""
+        columns, features = self.embedded()
+        said = self.probabilities(model, features)
+        return self._refreshed(Scored(self.know(columns), features, said, version_of(Ref.parse(model))))
+
+    def score_now(self, model: str) -> Metrics:
+        """The honest score of a model on all held-out answers of now."""
+        columns, features = self.embedded()
+        judging = rounds.examples_of(self.know(columns), features.matrix, self._schema, held_out=True)
+        return self.score(self._run.artifact(Ref.parse(model)), judging)
+
     def _usable(self) -> tuple[str, str]:
         """Reference and version of the model in use; empty without one, or when it speaks other labels."""
         last = self._ledger.rounds.last()
@@ -306,16 +324,27 @@ class Learning:
         return rounds.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
 
     def judge(self, model: Artifact[Any], judging: Examples) -> Judged:
-        """Promote the new model unless the one in use is surely better on the same held-out items."""
+        """Promote the new model if it passes the gate against the one in use, on the same held-out items."""
         champion = self.champion()
         return replace(self._compare(model, champion, judging), champion=champion)
 
+    def score(self, model: Artifact[Any], judging: Examples) -> Metrics:
+        """The honest score of a model, on held-out examples."""
+        if not len(judging):
+            return self._no_score()
+        said = self._run(rounds.predict, self._learner, model, judging.inputs.features)
+        groups, metric = self._groups(judging), self._config.holdout.metric
+        return self._run(rounds.evaluate, said.value, judging, groups, metric).value
+
     def _compare(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
         ref, version = str(model.ref), version_of(model.ref)
+        score = self.score(model, judging)
+        if champion and ref in self.barred():
+            words = f"{version} was rolled back, and comes back by labelloop rollback --to {version}"
+            kept = self._run.artifact(Ref.parse(champion))
+            return Judged(champion, version_of(kept.ref), False, words, self.score(kept, judging))
         if not len(judging):
-            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", self._no_score())
-        ours = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
-        score = self._run(rounds.evaluate, ours, judging).value
+            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", score)
         if champion in ("", ref):
             return Judged(
                 ref, version, not champion, "the same model as before" if champion else "the first model", score
@@ -323,15 +352,27 @@ class Learning:
         before = self._run.artifact(Ref.parse(champion))
         if self._learner.load(before.value).labels != self._schema.labels:
             return Judged(ref, version, True, "the labels have changed", score)
-        theirs = self._run(rounds.predict, self._learner, before, judging.inputs.features).value
-        verdict = metrics.is_worse(theirs, ours, judging.targets, multiple=judging.multiple)
-        if not verdict.worse:
+        verdict = self._verdict(before, model, judging)
+        if verdict.promoted:
             return Judged(ref, version, True, verdict.reason, score)
-        kept = self._run(rounds.evaluate, theirs, judging).value
-        return Judged(champion, version_of(before.ref), False, verdict.reason, kept)
+        return Judged(champion, version_of(before.ref), False, verdict.reason, self.score(before, judging))
+
+    def _verdict(self, before: Artifact[Any], model: Artifact[Any], judging: Examples) -> Verdict:
+        theirs, ours = (
+            self._run(rounds.predict, self._learner, one, judging.inputs.features).value for one in (before, model)
+        )
+        groups = np.asarray(self._groups(judging), np.str_)
+        how = Judging(judging.multiple, self._config.holdout.metric, self._config.loop.gate, groups)
+        return gate.judge(theirs, ours, judging.targets, how)
+
+    def _groups(self, examples: Examples) -> list[str]:
+        """The group of near duplicates of each example."""
+        items = self._ledger.items.get([str(item_id) for item_id in examples.inputs.ids])
+        return [items[str(item_id)].group for item_id in examples.inputs.ids]
 
     def _no_score(self) -> Metrics:
-        return metrics.nothing(self._schema.labels, multiple=self._schema.multiple)
+        schema = self._schema
+        return metrics.nothing(schema.labels, multiple=schema.multiple, metric=self._config.holdout.metric)
 
     def _share(self) -> float:
         """The share that was fixed before the first round.

@@ -375,6 +375,7 @@ class Loop:
             seconds=learned.watch.seconds,
             started_at=started,
             labels=self.schema.labels,
+            barred=self.learning.barred(),
         )
 
     def _why_no_room(self, planned: Round) -> str:
@@ -411,7 +412,8 @@ class Loop:
         self.refuse_other_labels()
         room = None if batch else 0
         known = {"labels": self.schema.labels, **known} if "model" in known else known
-        fresh = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, **self._now(batch, room), **known}
+        blank = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, "rolled_back": False}
+        fresh = {**blank, **self._now(batch, room), **known}
         started = self._clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
         self.ledger.rounds.plan(made, batch, refreshed, self._clock())

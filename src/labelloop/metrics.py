@@ -1,23 +1,24 @@
-"""The honest score: how good a model is on held-out items, how sure that is, and whether another is worse."""
+"""The honest score: how good a model is on held-out items, and how sure that is."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
 from labelloop.errors import ConfigError
+from labelloop.intervals import bootstrap_each, effective, exact, wilson
+from labelloop.types import Metric
 
-CONFIDENCE = 0.95
+Interval = tuple[float, float]
+
 BINS = 10
-RESAMPLES = 2000
-_SEED = 20_010_516
-_SURE = 0.05
+SEED = 20_010_516
+"""Of every resampling: the same answers have the same interval."""
+
 _LEAST = 1e-15
-_CELLS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,17 @@ class PerLabel:
 
     Attributes:
         support: Items that carry the label.
+        precision_interval, recall_interval: Wilson's, 95 %.
+        f1_interval: BCa bootstrap over items, 95 %; Wilson's for a label that is always, or never, right.
     """
 
     precision: float | None
     recall: float | None
     f1: float | None
     support: int
+    precision_interval: Interval | None = None
+    recall_interval: Interval | None = None
+    f1_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,12 @@ class Metrics:
 
     Attributes:
         n: Items scored.
-        score_name: What `score` is: accuracy for a single choice, micro-F1 for a multiple choice.
+        score_name: What `score` is: accuracy, micro-F1 or macro-F1.
         score: In [0, 1]; None while there is nothing to score on.
-        low, high: The 95 % interval of `score`: Wilson's for accuracy, BCa bootstrap over items for micro-F1.
+        low, high: The 95 % interval of `score`: Wilson's for accuracy, the bootstrap's for an F1.
+        intervals: Every 95 % interval of `score` there is: `wilson` and `exact` (Clopper and Pearson), for accuracy,
+            and `bootstrap` (BCa over items).
+        independent: How many items that are no near duplicates of each other the n are worth; intervals count these.
         accuracy: Share of items with exactly the right labels (subset accuracy for a multiple choice).
         micro_f1: Over all decisions; the accuracy, for a single choice.
         macro_f1: Mean F1 of the labels that occur in the targets or the answers.
@@ -68,6 +77,8 @@ class Metrics:
     score: float | None = None
     low: float | None = None
     high: float | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    independent: float = 0.0
     accuracy: float | None = None
     micro_f1: float | None = None
     macro_f1: float | None = None
@@ -78,30 +89,23 @@ class Metrics:
     confusion: Sequence[Sequence[int]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a challenger is worse than the champion, and why we think so.
-
-    Attributes:
-        p: Of the paired test against "no worse"; small speaks against the challenger. 1 without a difference.
-    """
-
-    worse: bool
-    reason: str
-    p: float
-
-
-def nothing(labels: Sequence[str], *, multiple: bool = False) -> Metrics:
+def nothing(labels: Sequence[str], *, multiple: bool = False, metric: Metric = "auto") -> Metrics:
     """No score yet: nobody has labelled a held-out item."""
     return Metrics(
         n=0,
-        score_name=_score_name(multiple),
+        score_name=score_name(metric, multiple),
         per_label={label: PerLabel(None, None, None, 0) for label in labels},
     )
 
 
 def evaluate(
-    probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], *, multiple: bool = False
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    *,
+    multiple: bool = False,
+    metric: Metric = "auto",
+    groups: np.ndarray | None = None,
 ) -> Metrics:
     """Score a model. The same arguments give the same interval: resampling is seeded.
 
@@ -110,31 +114,41 @@ def evaluate(
         targets: (n, k) bool, exactly one per row for a single choice.
         labels: The k names of the columns.
         multiple: Whether a row may have several labels; a label is given at a probability of one half or more.
+        groups: (n,) near duplicates have the same one, and count for less; None where every item stands for itself.
 
     Raises:
         ConfigError: The shapes do not fit, a probability is not a number, or a single choice has not one target.
     """
-    _check(probabilities, targets, len(labels), multiple)
+    check(probabilities, targets, len(labels), multiple)
     if len(targets) == 0:
-        return nothing(labels, multiple=multiple)
+        return nothing(labels, multiple=multiple, metric=metric)
     likely = np.asarray(probabilities, np.float64)
     wanted = np.asarray(targets, np.bool_)
     given = decide(likely, multiple)
     right = (given == wanted).all(axis=1)
-    per_label = {label: _per_label(given[:, i], wanted[:, i]) for i, label in enumerate(labels)}
+    worth = effective(right.astype(np.float64), groups)
+    resampled = _resampled(given, wanted, _measured(metric, multiple), groups)
+    per_label = _per_labels(given, wanted, labels, resampled[1:], worth / len(right))
     reliability = _reliability(likely, wanted, multiple)
-    micro = _f1(_counts(given, wanted).sum(axis=0))
-    score = micro if multiple else float(right.mean())
-    low, high = f1_interval(given, wanted) if multiple else wilson(int(right.sum()), len(right))
+    intervals = _intervals(right, resampled[0], worth, shares=_measured(metric, multiple) == "accuracy")
+    scores = {
+        "accuracy": float(right.mean()),
+        "micro-F1": _f1(_counts(given, wanted).sum(axis=0)),
+        "macro-F1": _macro(list(per_label.values())),
+    }
+    name = score_name(metric, multiple)
+    low, high = intervals["wilson" if "wilson" in intervals else "bootstrap"]
     return Metrics(
         n=len(right),
-        score_name=_score_name(multiple),
-        score=score,
+        score_name=name,
+        score=scores[name],
         low=low,
         high=high,
-        accuracy=float(right.mean()),
-        micro_f1=micro,
-        macro_f1=_macro(list(per_label.values())),
+        intervals=intervals,
+        independent=worth,
+        accuracy=scores["accuracy"],
+        micro_f1=scores["micro-F1"],
+        macro_f1=scores["macro-F1"],
         log_loss=_log_loss(likely, wanted, multiple),
         ece=sum(one.count * abs(one.confidence - one.accuracy) for one in reliability)
         / max(1, sum(one.count for one in reliability)),
@@ -144,126 +158,34 @@ def evaluate(
     )
 
 
-def wilson(k: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval of a proportion of k in n; (0, 1) for n = 0.
-
-    Wilson 1927, which Brown, Cai and DasGupta 2001 (Statistical Science 16) recommend for small n.
-
-    Raises:
-        ConfigError: k is not between 0 and n.
-    """
-    if not 0 <= k <= n:
-        raise ConfigError(f"{k} of {n} is not a proportion", "count the successes among the trials")
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, spread = k / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)
+def score_name(metric: Metric, multiple: bool) -> str:
+    """What people call the score."""
+    return {"accuracy": "accuracy", "micro": "micro-F1", "macro": "macro-F1"}[_measured(metric, multiple)]
 
 
-def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    counts: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-) -> tuple[float, float]:
-    """BCa bootstrap interval of a statistic of summed counts (Efron 1987).
+Statistic = Callable[[np.ndarray], np.ndarray]
 
-    Args:
-        statistic: (b, c) sums of counts -> (b,) values; must give a number for every sum of n or n - 1 rows.
-        counts: (n, c), a row per item; items are resampled.
 
-    Returns:
-        (low, high); both the value itself where every resample has the same.
+def summed(given: np.ndarray, wanted: np.ndarray, metric: Metric, multiple: bool) -> tuple[np.ndarray, Statistic]:
+    """The score as a statistic of sums over items: (n, c) counts, and (b, c) sums -> (b,) scores."""
+    return _summed(given, wanted, _measured(metric, multiple))
+
+
+def decide(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
+    """(n, k) bool: the labels that (n, k) probabilities give."""
+    if multiple:
+        return np.asarray(probabilities >= 0.5)
+    given = np.zeros(probabilities.shape, np.bool_)
+    given[np.arange(len(given)), probabilities.argmax(axis=1)] = True
+    return given
+
+
+def check(probabilities: np.ndarray, targets: np.ndarray, k: int, multiple: bool) -> None:
+    """Refuse what cannot be scored.
 
     Raises:
-        ConfigError: There are no rows.
+        ConfigError: The shapes do not fit, a probability is not a number, or a single choice has not one target.
     """
-    n = len(counts)
-    if n == 0:
-        raise ConfigError("there is nothing to resample", "score at least one item")
-    values = np.sort(np.concatenate([statistic(sums) for sums in _resampled(counts, rng, resamples)]))
-    value = float(statistic(counts.sum(axis=0, keepdims=True))[0])
-    if values[0] == values[-1]:
-        return min(value, float(values[0])), max(value, float(values[0]))
-    normal = NormalDist()
-    below = (np.sum(values < value) + 0.5 * np.sum(values == value)) / resamples
-    bias = normal.inv_cdf(float(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1))))
-    skew = _acceleration(statistic(counts.sum(axis=0) - counts)) if n > 1 else 0.0
-    edges = []
-    for z in (normal.inv_cdf(0.5 - confidence / 2), normal.inv_cdf(0.5 + confidence / 2)):
-        shifted = bias + (bias + z) / (1 - skew * (bias + z))
-        edges.append(float(np.quantile(values, normal.cdf(shifted))))
-    return edges[0], edges[1]
-
-
-def f1_interval(given: np.ndarray, wanted: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval of the micro-F1 of (n, k) bool answers, at least as wide as the data can tell.
-
-    The BCa bootstrap over items, seeded. Where the answers are all right or all wrong, resampling sees no variation;
-    then Wilson's interval over items, which is wider.
-    """
-    counts = _counts(given, wanted)
-    perfect = bool((given == wanted).all())
-    if perfect or not counts[:, 0].any():
-        return wilson(len(counts) if perfect else 0, len(counts), confidence)
-    return bootstrap(_f1_of_sums, counts, np.random.default_rng(_SEED), confidence=confidence)
-
-
-def mcnemar(champion_correct: np.ndarray, challenger_correct: np.ndarray) -> float:
-    """Exact two-sided p-value that two models are right equally often on the same n items (McNemar 1947).
-
-    Args:
-        champion_correct: (n,) bool.
-        challenger_correct: (n,) bool, for the same items.
-
-    Returns:
-        In (0, 1]; 1 where they never differ.
-
-    Raises:
-        ConfigError: They are not about the same items.
-    """
-    lost, won = _differences(champion_correct, challenger_correct)
-    return min(1.0, 2.0 * _tail(max(lost, won), lost + won))
-
-
-def is_worse(champion: np.ndarray, challenger: np.ndarray, targets: np.ndarray, *, multiple: bool = False) -> Verdict:
-    """Whether the challenger is surely worse than the champion on the same held-out items.
-
-    A paired, exact, one-sided test at 5 %: McNemar's on the items (single choice), or the sign test on the items
-    where one makes fewer wrong decisions than the other (multiple choice). No evidence is no reason to refuse.
-
-    Args:
-        champion: (n, k) probabilities of the model in use.
-        challenger: (n, k) probabilities of the new one.
-        targets: (n, k) bool.
-
-    Raises:
-        ConfigError: The shapes do not fit, or a probability is not a number.
-    """
-    wanted = np.asarray(targets, np.bool_)
-    for probabilities in (champion, challenger):
-        _check(probabilities, wanted, wanted.shape[1], multiple)
-    if len(wanted) == 0:
-        return Verdict(False, "promoted: no held-out answers to judge it by yet", 1.0)
-    old, new = (_wrong(np.asarray(one), wanted, multiple) for one in (champion, challenger))
-    lost, won = int((new > old).sum()), int((new < old).sum())
-    p = _tail(lost, lost + won)
-    seen = f"better on {won} and worse on {lost} of {len(wanted)} held-out items (p = {p:.2g})"
-    if p < _SURE:
-        return Verdict(True, f"kept the model in use: the new one is {seen}", p)
-    return Verdict(False, f"promoted: not worse; {seen}", p)
-
-
-def _score_name(multiple: bool) -> str:
-    return "micro-F1" if multiple else "accuracy"
-
-
-def _check(probabilities: np.ndarray, targets: np.ndarray, k: int, multiple: bool) -> None:
     if np.shape(probabilities) != np.shape(targets) or np.ndim(targets) != 2 or np.shape(targets)[1] != k:
         raise ConfigError(
             f"probabilities of the shape {np.shape(probabilities)} do not fit targets of the shape "
@@ -281,19 +203,47 @@ def _check(probabilities: np.ndarray, targets: np.ndarray, k: int, multiple: boo
         )
 
 
-def decide(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
-    """(n, k) bool: the labels that (n, k) probabilities give."""
-    if multiple:
-        return np.asarray(probabilities >= 0.5)
-    given = np.zeros(probabilities.shape, np.bool_)
-    given[np.arange(len(given)), probabilities.argmax(axis=1)] = True
-    return given
+Measured = Literal["accuracy", "micro", "macro"]
 
 
-def _wrong(probabilities: np.ndarray, wanted: np.ndarray, multiple: bool) -> np.ndarray:
-    """(n,) wrong decisions per item."""
-    wrong: np.ndarray = (decide(probabilities, multiple) != wanted).sum(axis=1)
-    return wrong
+def _measured(metric: Metric, multiple: bool) -> Measured:
+    if metric == "auto":
+        return "micro" if multiple else "accuracy"
+    return "macro" if metric == "macro-f1" else "accuracy"
+
+
+def _summed(given: np.ndarray, wanted: np.ndarray, what: Measured) -> tuple[np.ndarray, Statistic]:
+    if what == "accuracy":
+        right = (given == wanted).all(axis=1).astype(np.float64)
+        return np.stack([right, np.ones_like(right)], axis=1), lambda sums: sums[:, 0] / sums[:, 1]
+    if what == "micro":
+        return _counts(given, wanted), _f1_of_sums
+    return _counts_by_label(given, wanted), lambda sums: np.nanmean(_f1s_of_sums(sums), axis=1)
+
+
+def _resampled(given: np.ndarray, wanted: np.ndarray, what: Measured, groups: np.ndarray | None) -> list[Interval]:
+    """The bootstrap interval of the score, and of each label's F1; NaN for a label that does not occur."""
+    counts, statistic = _summed(given, wanted, what)
+    width, by_label = counts.shape[1], _counts_by_label(given, wanted)
+
+    def everything(sums: np.ndarray) -> np.ndarray:
+        return np.column_stack([statistic(sums[:, :width]), _f1s_of_sums(sums[:, width:])])
+
+    rng = np.random.default_rng(SEED)
+    return bootstrap_each(everything, np.concatenate([counts, by_label], axis=1), rng, groups=groups)
+
+
+def _intervals(right: np.ndarray, resampled: Interval, worth: float, *, shares: bool) -> dict[str, Interval]:
+    """Every interval of the score.
+
+    Args:
+        shares: Whether the score is a share of items. Where resampling sees no variation, the bootstrap's interval is
+            Wilson's, which is wider.
+    """
+    k = float(right.mean()) * worth
+    if resampled[0] == resampled[1]:
+        resampled = wilson(k, worth)
+    return {**({"wilson": wilson(k, worth), "exact": exact(k, worth)} if shares else {}), "bootstrap": resampled}
 
 
 def _counts(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -312,13 +262,44 @@ def _f1(sums: np.ndarray) -> float:
     return float(_f1_of_sums(sums[np.newaxis])[0])
 
 
-def _per_label(given: np.ndarray, wanted: np.ndarray) -> PerLabel:
+def _counts_by_label(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(n, 3 k) labels rightly given, wrongly given, and missed, per item and label."""
+    return np.concatenate([given & wanted, given & ~wanted, ~given & wanted], axis=1).astype(np.float64)
+
+
+def _f1s_of_sums(sums: np.ndarray) -> np.ndarray:
+    """(b, k) F1 of (b, 3 k) summed counts; NaN where a label occurs neither in the targets nor in the answers."""
+    right, wrong, missed = np.split(sums, 3, axis=1)
+    all_ = 2 * right + wrong + missed
+    f1: np.ndarray = np.divide(2 * right, all_, out=np.full(all_.shape, np.nan), where=all_ > 0)
+    return f1
+
+
+def _per_labels(
+    given: np.ndarray, wanted: np.ndarray, labels: Sequence[str], resampled: Sequence[Interval], worth: float
+) -> dict[str, PerLabel]:
+    """How well each label is recognised.
+
+    Args:
+        worth: The share of its count that an item is worth, where near duplicates are among them.
+    """
+    return {label: _per_label(given[:, i], wanted[:, i], resampled[i], worth) for i, label in enumerate(labels)}
+
+
+def _per_label(given: np.ndarray, wanted: np.ndarray, resampled: Interval, worth: float) -> PerLabel:
     right, all_given, all_wanted = int((given & wanted).sum()), int(given.sum()), int(wanted.sum())
+    f1 = 2 * right / (all_given + all_wanted) if all_given + all_wanted else None
+    if f1 in (0.0, 1.0):
+        seen = max(all_given, all_wanted) * worth
+        resampled = wilson(seen * (f1 or 0.0), seen)
     return PerLabel(
         precision=right / all_given if all_given else None,
         recall=right / all_wanted if all_wanted else None,
-        f1=2 * right / (all_given + all_wanted) if all_given + all_wanted else None,
+        f1=f1,
         support=all_wanted,
+        precision_interval=wilson(right * worth, all_given * worth) if all_given else None,
+        recall_interval=wilson(right * worth, all_wanted * worth) if all_wanted else None,
+        f1_interval=None if f1 is None else resampled,
     )
 
 
@@ -347,35 +328,3 @@ def _reliability(likely: np.ndarray, wanted: np.ndarray, multiple: bool) -> list
         Bin(float(confidence[place == i].mean()), float(right[place == i].mean()), int((place == i).sum()))
         for i in np.unique(place)
     ]
-
-
-def _resampled(counts: np.ndarray, rng: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
-    """Sums of counts over resampled items, in parts that keep memory small."""
-    n = len(counts)
-    part = max(1, _CELLS // n)
-    for start in range(0, resamples, part):
-        yield rng.multinomial(n, np.full(n, 1 / n), size=min(part, resamples - start)) @ counts
-
-
-def _acceleration(left_out: np.ndarray) -> float:
-    """BCa's acceleration, from the (n,) values with one item left out."""
-    off = left_out.mean() - left_out
-    spread = float(np.square(off).sum()) ** 1.5
-    return float((off**3).sum()) / (6.0 * spread) if spread else 0.0
-
-
-def _differences(champion_correct: np.ndarray, challenger_correct: np.ndarray) -> tuple[int, int]:
-    """(items only the champion has right, items only the challenger has right)."""
-    old, new = np.asarray(champion_correct, np.bool_), np.asarray(challenger_correct, np.bool_)
-    if old.shape != new.shape:
-        raise ConfigError(
-            f"{old.shape} and {new.shape} answers cannot be compared in pairs", "score both on the same items"
-        )
-    return int((old & ~new).sum()), int((new & ~old).sum())
-
-
-def _tail(k: int, n: int) -> float:
-    """Chance of at least k heads in n throws of a fair coin."""
-    if n > 4000:
-        return 1.0 - NormalDist(n / 2, math.sqrt(n) / 2).cdf(k - 0.5)
-    return float(sum(math.comb(n, i) for i in range(k, n + 1)) / (1 << n))

@@ -8,10 +8,10 @@ from typing import Any
 
 from labelloop import labels
 from labelloop.errors import ConfigError
+from labelloop.intervals import wilson
 from labelloop.label_errors import suspects
 from labelloop.ledger.opinions import Opinion
 from labelloop.loop import Loop
-from labelloop.metrics import wilson
 from labelloop.types import Annotation
 
 MARK = "~"

@@ -17,7 +17,7 @@ from labelloop.metrics import Metrics
 from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.runs import step
 from labelloop.selection import select
-from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Pool, Prediction
+from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Metric, Pool, Prediction
 
 MANY = 10
 """Items of which at least one should be readable: if none is, their source is away, not they."""
@@ -75,10 +75,17 @@ def predict(learner: Learner, model: Path, features: np.ndarray) -> np.ndarray:
     return learner.load(model).predict(Inputs(ids, features))
 
 
-@step
-def evaluate(probabilities: np.ndarray, examples: Examples) -> Metrics:
-    """The honest score of a model: on held-out examples only."""
-    return metrics.evaluate(probabilities, examples.targets, examples.labels, multiple=examples.multiple)
+@step(version="2")
+def evaluate(probabilities: np.ndarray, examples: Examples, groups: Sequence[str], metric: Metric) -> Metrics:
+    """The honest score of a model: on held-out examples only; near duplicates, of one group, count for less."""
+    return metrics.evaluate(
+        probabilities,
+        examples.targets,
+        examples.labels,
+        multiple=examples.multiple,
+        metric=metric,
+        groups=np.asarray(groups, np.str_),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Modality = Literal["image", "text"]
 Task = Literal["single-choice", "multiple-choice"]
+
+Metric = Literal["auto", "accuracy", "macro-f1"]
+"""What the score is; `auto` is accuracy for a single choice, micro-F1 for a multiple choice."""
+
+Gate = Literal["not-worse", "better", "always"]
+"""What a new model has to show: that it is not worse by more than the holdout can tell, that it is better, nothing."""
 Region = Mapping[str, Any]
 """One answer to one control, in Label Studio's own shape, kept lossless."""
 

@@ -35,6 +35,8 @@ class Round:
         stopped: Why there is nothing more to ask, if so.
         labels: The labels that the model in use speaks; empty where that was not written down.
         advice: Whether to stop asking, and why (`labelloop.stopping.Advice` as plain data); empty before a model.
+        barred: References of models that were rolled back, and do not come back by themselves.
+        rolled_back: Whether this round did nothing but bring an earlier model back.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Round:
     stopped: str = ""
     labels: tuple[str, ...] = ()
     advice: Mapping[str, Any] = field(default_factory=dict)
+    barred: tuple[str, ...] = ()
+    rolled_back: bool = False
 
     def speaks(self, labels: Sequence[str]) -> bool:
         """Whether there is a model in use, and it speaks these labels."""
@@ -253,4 +257,5 @@ def _guess(guess: Prediction) -> dict[str, Any]:
 
 
 def _round(row: Row[Any]) -> Round:
-    return Round(**{**row.record, "labels": tuple(row.record.get("labels", ()))})
+    lists = {name: tuple(row.record.get(name, ())) for name in ("labels", "barred")}
+    return Round(**{**row.record, **lists})

@@ -20,7 +20,7 @@ from steps.continue_training import continue_training
 
 
 def training(loop: Loop, *, rerun: bool) -> Judged | None:
-    """Learn from every annotation so far, and deploy the model unless the one in use is surely better.
+    """Learn from every annotation so far, and deploy the model if it passes the gate.
 
     Args:
         rerun: Continue from the model that was deployed before these annotations, instead of from nothing.
