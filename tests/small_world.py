@@ -45,6 +45,8 @@ flavor = "quick_learner:QuickLearner"
 
 _CLOCKED = {
     "seconds",
+    "planned_at",
+    "sent_at",
     "started_at",
     "heard_at",
     "created_at",
