@@ -85,6 +85,16 @@ def test_nothing_is_said_of_a_label_that_no_other_group_has() -> None:
     assert 5 not in suspects(targets, probabilities).rows
 
 
+def test_many_labels_with_few_answers_each_are_judged_too() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((30, 16)).astype(np.float32)
+    names = tuple(f"label {i}" for i in range(10))
+    targets = np.eye(10, dtype=np.bool_)[np.arange(30) % 10]
+    made = Examples(Inputs(np.arange(30).astype(np.str_), points), targets, names, False, np.zeros(30, np.bool_))
+
+    assert np.isfinite(out_of_sample(LEARNER, made, np.arange(30))).all()
+
+
 def test_of_a_multiple_choice_one_wrong_decision_is_enough() -> None:
     points, kinds = clusters(240)
     targets = np.eye(3, dtype=np.bool_)[kinds]

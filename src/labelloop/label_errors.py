@@ -133,6 +133,8 @@ def _parts(examples: Examples, groups: np.ndarray) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
     kinds = np.unique(examples.targets, axis=0, return_inverse=True)[1].reshape(-1)
+    if np.bincount(kinds).max() < FOLDS:  # then there is nothing to spread evenly
+        kinds = np.zeros(len(examples), np.intp)
     dealt = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     part = np.empty(len(examples), np.intp)
     with warnings.catch_warnings():

@@ -195,6 +195,11 @@ def disagreements(
     return found
 
 
+def votes(schema: LabelSchema, annotations: Sequence[Annotation]) -> Mapping[str, tuple[str, ...]]:
+    """Annotator -> her last word about one item, of the answers that count."""
+    return _votes(_readings(schema, annotations)[0])
+
+
 def _weighted(
     schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], majority: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:

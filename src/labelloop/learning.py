@@ -16,14 +16,18 @@ from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
 from labelloop.gate import Judging, Verdict
+from labelloop.label_errors import FEWEST
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
+from labelloop.ledger.opinions import Opinion
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
 from labelloop.protocols import Learner, Predictor, Progress
-from labelloop.rounds import Known, Taste
+from labelloop.rounds import Doubted, Known, Taste
 from labelloop.runs import Artifact, Run
+from labelloop.selection.names import selector_of
+from labelloop.selection.relabel import Relabelling, again
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Prediction
 
@@ -83,18 +87,6 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Doubted:
-    """Examples, with what models say about them that did not learn from them.
-
-    Attributes:
-        probabilities: (n, k) float32; a row of NaN where nothing can be said.
-    """
-
-    examples: Examples
-    probabilities: np.ndarray
-
-
-@dataclass(frozen=True)
 class Scored:
     """Every item, with what a model says about it.
 
@@ -111,10 +103,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to ask next, and the new guesses for questions that are still open."""
+    """What to ask next, anew and again, and the new guesses for questions that are still open."""
 
     batch: Sequence[Asking]
     refreshed: Sequence[Prediction]
+    opinions: Sequence[Opinion] = ()
 
     def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
         """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
@@ -179,10 +172,12 @@ class Learning:
             ConfigError: There are too few answers.
         """
         columns, features = self.embedded()
-        known = self.know(columns)
+        return self._doubt(self.know(columns), features)
+
+    def _doubt(self, known: Known, features: Features) -> Doubted:
         examples = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
-        rows = np.flatnonzero(np.isin(columns.ids, examples.inputs.ids))
-        groups = np.unique(columns.groups[rows], return_inverse=True)[1]
+        rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
+        groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
         return Doubted(examples, self._run(rounds.out_of_sample, self._learner, examples, groups).value)
 
     def champion(self) -> str:
@@ -284,20 +279,46 @@ class Learning:
             selector: Instead of the configured one.
         """
         rng = np.random.default_rng([self._config.loop.seed, number])
-        return Proposal(self._batch(scored, room, selector, rng), self._refreshed(scored))
+        loop, sizes = self._config.loop, self._sizes(room)
+        wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
+        opinions = self._again(scored, sizes[0], wanted)
+        taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
+        return Proposal(self._batch(scored, taste, sizes[1], rng), self._refreshed(scored), opinions)
 
-    def _batch(self, scored: Scored, room: int | None, selector: str, rng: np.random.Generator) -> list[Asking]:
-        useful, protected = self._sizes(room)
-        loop, known, probabilities = self._config.loop, scored.known, scored.probabilities
-        configured = loop.selector if probabilities is not None else loop.cold_start
-        taste = Taste(selector or configured, useful, loop.random_share)
+    def _batch(self, scored: Scored, taste: Taste, protected: int, rng: np.random.Generator) -> list[Asking]:
+        known, probabilities = scored.known, scored.probabilities
         held = rounds.choose_held_out(known, protected, self.salt)
         rows, why = rounds.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if probabilities is not None:
             guesses = rounds.predictions_of(known, rows, probabilities, self._schema, scored.version)
         mixed = rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
-        return rounds.partly_blind(mixed, loop.blind_share, rng)
+        return rounds.partly_blind(mixed, self._config.loop.blind_share, rng)
+
+    def _again(self, scored: Scored, n: int, selector: str) -> list[Opinion]:
+        """Second opinions that are worth more than new items, of a batch of n; none unless `relabel` is the selector.
+
+        Raises:
+            ConfigError: A second answer could not help: it would replace the first one, or there may be several labels.
+        """
+        form = selector_of(selector)
+        if not isinstance(form, Relabelling) or scored.probabilities is None or n < 1:
+            return []
+        rounds.refuse_relabelling(self._schema, self._config.loop.belief)
+        if np.count_nonzero(scored.known.believed & ~scored.known.held_out) < FEWEST:
+            return []
+        doubted = self._doubt(scored.known, scored.features)
+        known, columns = scored.known, scored.known.columns
+        said, asked = self._ledger.said(self._schema), self._ledger.opinions.all()
+        waiting = {one.item_id for one in asked if one.state in ("planned", "asked")}
+        votes, givers = rounds.votes_of(self._schema, doubted.examples.inputs.ids, said)
+        usable = ~np.isnan(doubted.probabilities).any(axis=1) & ~np.isin(doubted.examples.inputs.ids, list(waiting))
+        rows = np.flatnonzero(usable)
+        pool = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
+        new = scored.probabilities[pool]
+        chosen = rows[again(votes[rows], doubted.probabilities[rows], new, (n, form.share))] if len(rows) else rows
+        about = self._ledger.opinions.about()
+        return [rounds.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
 
     def _sizes(self, room: int | None) -> tuple[int, int]:
         """How many to ask to learn from, and how many for the holdout."""

@@ -362,11 +362,12 @@ class Loop:
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))
         self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed, self._clock())
+        self.ledger.opinions.plan(proposal.opinions, self._clock(), start.number)  # if cut off here, none are asked
         return learned.known.strange, notes
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
         return Round(
-            **self._now(proposal.batch, start.room, crowded=start.crowded),
+            **self._now(proposal.batch, start.room, crowded=start.crowded, again=len(proposal.opinions)),
             **judgement(learned.judged),
             number=start.number,
             reason=start.reason,
@@ -387,11 +388,14 @@ class Loop:
             return f"the budget is spent: {self.budget.in_words(spent)}"
         return planned.stopped
 
-    def _now(self, batch: Sequence[Asking], room: int | None, *, crowded: bool = False) -> dict[str, Any]:
-        """What a round that asks this batch records of the moment."""
+    def _now(
+        self, batch: Sequence[Asking], room: int | None, *, crowded: bool = False, again: int = 0
+    ) -> dict[str, Any]:
+        """What a round that asks this batch, and so many second opinions, records of the moment."""
         counts = self.ledger.answers.counts()
         return {
-            "asked": len(batch),
+            "asked": len(batch) + again,
+            "again": again,
             "held_out": sum(one.purpose == "holdout" for one in batch),
             "at_random": sum(one.why == RANDOM for one in batch),
             "answered": sum(n for (_, _, state), n in counts.items() if state == "answered"),
@@ -399,7 +403,7 @@ class Loop:
             "items": self.ledger.items.count(),
             "seed": self._config.loop.seed,
             "versions": {"labelloop": labelloop.__version__, "numpy": np.__version__},
-            "stopped": "" if batch or crowded else why_nothing(self.policy, room),
+            "stopped": "" if batch or again or crowded else why_nothing(self.policy, room),
         }
 
     def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Prediction] = (), **known: Any) -> Round:

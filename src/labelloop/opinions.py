@@ -10,12 +10,11 @@ from labelloop import labels
 from labelloop.errors import ConfigError
 from labelloop.intervals import wilson
 from labelloop.label_errors import suspects
-from labelloop.ledger.opinions import Opinion
+from labelloop.ledger.opinions import Opinion, named
 from labelloop.loop import Loop
 from labelloop.types import Annotation
 
-MARK = "~"
-"""Between the id of an item and the number of a further question about it."""
+OPEN = ("planned", "asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,8 @@ def find(loop: Loop) -> list[Suspect]:
     examples, schema = doubted.examples, loop.schema
     found = suspects(examples.targets, doubted.probabilities, multiple=schema.multiple)
     said = loop.ledger.said(schema)
-    states = {one.item_id: one.state for one in loop.ledger.opinions.all() if one.why == "label error"}
+    asked = [one for one in loop.ledger.opinions.all() if one.why == "label error" or one.state in OPEN]
+    states = {one.item_id: one.state for one in asked}
     guesses = labels.guesses(schema, doubted.probabilities[found.rows])
     made = []
     for row, score, (suggested, _) in zip(found.rows, found.scores, guesses, strict=True):
@@ -189,7 +189,7 @@ def ask(loop: Loop, n: int) -> Asked:
         sent = loop.ask_opinions()
         fresh = [one for one in find(loop) if not one.opinion or one.opinion == "gone"]
         room = max(0, n - _open(loop))
-        loop.ledger.opinions.plan(list(_questions(loop, fresh[:room])))
+        loop.ledger.opinions.plan(list(_questions(loop, fresh[:room])), loop.now())
         sent += loop.ask_opinions()
         everybody = {one.annotator for said in loop.ledger.answers.current().values() for one in said}
         return Asked(sent, _open(loop), max(0, len(fresh) - room), tuple(sorted(everybody)))
@@ -226,10 +226,10 @@ def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> Verdict 
 
 
 def _questions(loop: Loop, chosen: Sequence[Suspect]) -> Iterator[Opinion]:
-    there = list(loop.ledger.opinions.about().values())
+    about = loop.ledger.opinions.about()
     for one in chosen:
         yield Opinion(
-            f"{one.item_id}{MARK}{there.count(one.item_id) + 2}",
+            named(one.item_id, about),
             one.item_id,
             "label error",
             f"second opinion: {one.why}",
@@ -237,12 +237,11 @@ def _questions(loop: Loop, chosen: Sequence[Suspect]) -> Iterator[Opinion]:
             labels.regions_of(loop.schema, one.suggested),
             one.probability,
             one.by,
-            loop.now(),
         )
 
 
 def _open(loop: Loop) -> int:
-    return sum(one.state in ("planned", "asked") for one in loop.ledger.opinions.all() if one.why == "label error")
+    return sum(one.state in OPEN for one in loop.ledger.opinions.all() if one.why == "label error")
 
 
 def _told(names: Sequence[str]) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 
 from labelloop import holdout, label_errors, labels, metrics
 from labelloop.embedding import embed_items
-from labelloop.errors import BackendError, LabelLoopError
+from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
+from labelloop.ledger.opinions import Opinion, named
 from labelloop.metrics import Metrics
 from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.runs import step
@@ -107,6 +108,18 @@ class Known:
     asked: np.ndarray
     held_out: np.ndarray
     strange: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """Examples, with what models say about them that did not learn from them.
+
+    Attributes:
+        probabilities: (n, k) float32; a row of NaN where nothing can be said.
+    """
+
+    examples: Examples
+    probabilities: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +234,58 @@ def partly_blind(batch: Sequence[Asking], share: float, rng: np.random.Generator
         else one
         for one in batch
     ]
+
+
+def refuse_relabelling(schema: LabelSchema, policy: labels.Policy) -> None:
+    """Second opinions help only where several answers make a belief.
+
+    Raises:
+        ConfigError: A second answer would replace the first one, or veto it; or there may be several labels.
+    """
+    if schema.multiple:
+        raise ConfigError(
+            "relabel(...) takes one label per item, and this dataset takes several", "loop.selector = auto"
+        )
+    if policy not in ("majority", "weighted"):
+        raise ConfigError(
+            f"relabel(...) asks items again, and loop.belief = {policy!r} does not weigh answers against each other",
+            'set belief = "weighted" or "majority" under [loop]',
+        )
+
+
+def votes_of(
+    schema: LabelSchema, ids: np.ndarray, said: Mapping[str, Sequence[Annotation]]
+) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    """(m, p) float, the class each of p people gives each of these items, NaN for none; and who they are, by item."""
+    each = [labels.votes(schema, said.get(str(item_id), ())) for item_id in ids]
+    people = {name: column for column, name in enumerate(sorted({name for one in each for name in one}))}
+    votes = np.full((len(each), len(people)), np.nan)
+    for row, one in enumerate(each):
+        for name, answer in one.items():
+            votes[row, people[name]] = schema.labels.index(answer[0])
+    return votes, [tuple(sorted(one)) for one in each]
+
+
+def opinion(
+    schema: LabelSchema, doubted: Doubted, row: int, givers: Sequence[tuple[str, ...]], about: Mapping[str, str]
+) -> Opinion:
+    """One more question about an answered item.
+
+    Args:
+        about: Question -> item, of the second opinions there are.
+    """
+    item_id, likely = str(doubted.examples.inputs.ids[row]), doubted.probabilities[row]
+    given = int(doubted.examples.targets[row].argmax())
+    return Opinion(
+        named(item_id, about),
+        item_id,
+        "noisy people",
+        f"second opinion: people and model are less sure of {schema.labels[given]} here than of new items",
+        labels.regions_of(schema, [schema.labels[given]]),
+        labels.regions_of(schema, [schema.labels[int(likely.argmax())]]),
+        float(likely[given]),
+        givers[row],
+    )
 
 
 def mixed(useful: Sequence[Asking], blind: Sequence[Asking], rng: np.random.Generator) -> list[Asking]:

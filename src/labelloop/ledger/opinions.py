@@ -13,6 +13,9 @@ from labelloop.ledger import _sql
 from labelloop.ledger.tables import opinions, questions
 from labelloop.types import Annotation, Region
 
+MARK = "~"
+"""Between the id of an item and the number of a further question about it."""
+
 Why = Literal["label error", "noisy people"]
 
 
@@ -38,7 +41,6 @@ class Opinion:
     suggested: tuple[Region, ...]
     score: float
     givers: tuple[str, ...]
-    asked_at: datetime
     state: str = "planned"
 
 
@@ -67,10 +69,10 @@ class OpinionBook:
         with _sql.reading(self._engine) as connection:
             return {row.question: row.item_id for row in connection.execute(query)}
 
-    def plan(self, new: Sequence[Opinion], round: int = 0) -> None:
-        """Write questions down before anything is sent; those that are known are left alone."""
+    def plan(self, new: Sequence[Opinion], now: datetime, round: int = 0) -> None:
+        """Write questions down before anything is sent, as part of a round or of none; known ones are left alone."""
         with self._engine.begin() as connection:
-            _sql.upsert(connection, opinions, [self._row(one) for one in new])
+            _sql.upsert(connection, opinions, [self._row(one, now) for one in new])
             asked = [self._question(one, rank, round) for rank, one in enumerate(new)]
             _sql.upsert(connection, questions, asked)
 
@@ -82,7 +84,7 @@ class OpinionBook:
                 planned = questions.c.state == "planned"
                 connection.execute(update(questions).where(*where, planned).values(state="asked", task_id=task_id))
 
-    def _row(self, one: Opinion) -> dict[str, Any]:
+    def _row(self, one: Opinion, now: datetime) -> dict[str, Any]:
         record = {
             "why": one.why,
             "given": [dict(region) for region in one.given],
@@ -94,7 +96,7 @@ class OpinionBook:
             "dataset": self._dataset,
             "question": one.question,
             "item_id": one.item_id,
-            "asked_at": _sql.stamp(one.asked_at),
+            "asked_at": _sql.stamp(now),
             "record": record,
         }
 
@@ -110,6 +112,15 @@ class OpinionBook:
             "task_id": None,
             "prediction": None,
         }
+
+
+def named(item_id: str, about: Mapping[str, str]) -> str:
+    """The id of one more question about an item.
+
+    Args:
+        about: Question -> item, of the second opinions there are.
+    """
+    return f"{item_id}{MARK}{sum(one == item_id for one in about.values()) + 2}"
 
 
 def joined(said: Mapping[str, Iterable[Annotation]], about: Mapping[str, str]) -> dict[str, list[Annotation]]:
@@ -139,6 +150,5 @@ def _opinion(row: Row[Any]) -> Opinion:
         suggested=tuple(record["suggested"]),
         score=record["score"],
         givers=tuple(record["givers"]),
-        asked_at=_sql.moment(row.asked_at),
         state=row.state,
     )

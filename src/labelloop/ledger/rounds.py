@@ -22,6 +22,7 @@ class Round:
 
     Attributes:
         reason: Why the round was started.
+        again: Of the questions asked, those about items that had an answer.
         answered: Answers heard when the round began, the holdout's included.
         learned_from: Answers the model of this round was trained on.
         room: How many it was allowed to ask; None is as many as a round asks.
@@ -45,6 +46,7 @@ class Round:
     asked: int = 0
     held_out: int = 0
     at_random: int = 0
+    again: int = 0
     answered: int = 0
     learned_from: int = 0
     room: int | None = None

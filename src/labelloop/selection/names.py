@@ -16,6 +16,7 @@ from labelloop.selection.clusters import centroids, typiclust
 from labelloop.selection.compose import balanced, diverse, mix, subsample
 from labelloop.selection.coverage import coreset, probcover, uherding
 from labelloop.selection.gradients import badge
+from labelloop.selection.relabel import relabel
 from labelloop.selection.uncertainty import entropy, least_confident, margin
 from labelloop.selection.votes import dropquery
 
@@ -58,6 +59,7 @@ FORMS: Mapping[str, Form] = {
     "subsample": Form(subsample, 1, True, "subsample(badge, 50000)"),
     "balanced": Form(balanced, 1, False, "balanced(uherding)"),
     "diverse": Form(diverse, 1, True, "diverse(margin, 10)"),
+    "relabel": Form(relabel, 1, True, "relabel(auto, 0.5)"),
 }
 """The ways to put selectors together."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from labelloop.errors import ConfigError
 from labelloop.protocols import Learner
 from labelloop.selection import select, selector_of
+from labelloop.selection.relabel import Relabelling
 from labelloop.types import Examples, Inputs, Pool
 
 Measure = Literal["accuracy", "macro-f1"]
@@ -214,8 +215,8 @@ def world(labelled: Labelled, plan: Plan, seed: int) -> World:
 
 def full_score(made: World, learner: Learner, measure: Measure) -> float:
     """The score when everything in the pool is answered."""
-    predict = _learned(made, made.pool, learner)
-    return _score(made, predict, measure) if predict else 0.0
+    predict = learned(made, made.pool, learner)
+    return score(made, predict, measure) if predict else 0.0
 
 
 @dataclass(frozen=True)
@@ -245,22 +246,28 @@ def replay(made: World, plan: Plan, player: Player, learner: Learner, choose: Ch
 def turns(
     made: World, plan: Plan, player: Player, learner: Learner, choose: Choose | None = None
 ) -> Iterator[tuple[int, float, float]]:
-    """The rounds of a replay, as they are played: (items asked so far, score, seconds of choosing)."""
+    """The rounds of a replay, as they are played: (answers so far, score, seconds of choosing)."""
+    if choose is None and isinstance(form := selector_of(player.selector), Relabelling):
+        from labelloop.simulate import relabelled
+
+        played = relabelled.turns(made, plan, player.seed, learner, (ours(plan, player.selector), form.share))
+        yield from played
+        return
     rng = np.random.default_rng([player.seed, 2])
     choose = choose or ours(plan, player.selector)
     asked = np.empty(0, np.intp)
     predict: Predict | None = None
-    for size in _sizes(len(made.pool), plan):
+    for size in sizes(len(made.pool), plan):
         now = Standing(made, asked, np.setdiff1d(made.pool, asked), predict)
         began = time.perf_counter()
         chosen = now.left[choose(now, size, rng)]
         took = time.perf_counter() - began
         asked = np.concatenate([asked, chosen])
-        predict = _learned(made, asked, learner)
-        yield len(asked), _score(made, predict, plan.measure) if predict else 0.0, took
+        predict = learned(made, asked, learner)
+        yield len(asked), score(made, predict, plan.measure) if predict else 0.0, took
 
 
-def _sizes(pool: int, plan: Plan) -> Iterator[int]:
+def sizes(pool: int, plan: Plan) -> Iterator[int]:
     budget = min(plan.budget, pool)
     for start in range(0, budget, plan.batch):
         yield min(plan.batch, budget - start)
@@ -278,22 +285,26 @@ def ours(plan: Plan, name: str) -> Choose:
     return choose
 
 
-def _learned(made: World, rows: np.ndarray, learner: Learner) -> Predict | None:
+def learned(made: World, rows: np.ndarray, learner: Learner) -> Predict | None:
     """A model of what people said about these items; None where they skipped them all."""
     rows = np.sort(rows[made.answerable[rows]])
     if not len(rows):
         return None
-    inputs = Inputs(rows.astype(np.str_), made.labelled.embeddings[rows])
-    examples = Examples(inputs, made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_))
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder, warnings.catch_warnings():
         # Every other answer being a new label is no surprise in a first round.
         warnings.filterwarnings("ignore", module="sklearn")
-        learner.train(examples, Path(folder))
+        learner.train(examples_of(made, rows), Path(folder))
         predictor = learner.load(Path(folder))
     return lambda features: predictor.predict(Inputs(np.arange(len(features)).astype(np.str_), features))
 
 
-def _score(made: World, predict: Predict, measure: Measure) -> float:
+def examples_of(made: World, rows: np.ndarray) -> Examples:
+    """What people said about these items."""
+    inputs = Inputs(rows.astype(np.str_), made.labelled.embeddings[rows])
+    return Examples(inputs, made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_))
+
+
+def score(made: World, predict: Predict, measure: Measure) -> float:
     wanted = made.labelled.targets[made.test].argmax(axis=1)
     given = predict(made.labelled.embeddings[made.test]).argmax(axis=1)
     if measure == "accuracy":

@@ -1,0 +1,86 @@
+"""A loop whose people err asks some items again, in its rounds, where that helps; elsewhere it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labelloop.decide import Wait
+from labelloop.errors import ConfigError
+from labelloop.labels import regions_of
+
+from small_world import LABELS, NAME, World
+
+RELABEL = {"loop__selector": "relabel(margin, 0.5)", "loop__belief": "weighted", "loop__batch": 12}
+ANN, BOB = "ann@example.com", "bob@example.com"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two rounds, a third of Ann's answers to the first are wrong."""
+    made = World(tmp_path / "world")
+    made.add(90)
+    made.tick(**{**RELABEL, "loop__batch": 30})
+    truth = made.truth()
+    for number, item_id in enumerate(made.dataset.open_items()):
+        wrong = LABELS[(LABELS.index(truth[item_id]) + 1) % 3]
+        say(made, item_id, wrong if number % 3 == 0 else truth[item_id], ANN)
+    made.tick(**RELABEL)
+    return made
+
+
+def say(world: World, question: str, label: str, who: str) -> None:
+    world.people.answer(NAME, question, regions_of(world.schema, [label]), who)
+
+
+def test_part_of_the_batch_asks_again_blind(world: World) -> None:
+    second = [one for one in world.questions() if one.round == 2]
+    again = [one for one in second if one.purpose == "opinion"]
+
+    assert 0 < len(again) <= 6
+    assert len(again) + sum(one.purpose == "train" for one in second) == 12
+    assert (world.last().again, world.last().asked) == (len(again), len(second))
+    assert all(world.dataset.prediction(one.item_id) is None for one in again)
+    held_out = {one.item_id for one in world.questions() if one.purpose == "holdout"}
+    assert not {one.about for one in again} & held_out
+    assert "less sure" in again[0].why
+
+
+def test_the_round_waits_for_them_and_learns_what_both_say(world: World) -> None:
+    assert isinstance(world.tick(**RELABEL).action, Wait)
+    truth, again = world.truth(), {one.item_id: one.about for one in world.questions() if one.about}
+    for question in world.dataset.open_items():
+        say(world, question, truth[again.get(question, question)], BOB)
+
+    outcome = world.tick(**RELABEL)
+
+    assert outcome.round is not None
+    assert outcome.round.number == 3
+    said = world.ledger().said(world.schema)
+    assert all({one.annotator for one in said[item_id]} == {ANN, BOB} for item_id in again.values())
+    assert outcome.round.learned_from == sum(one.purpose == "train" and one.round < 3 for one in world.questions())
+
+
+def test_an_open_second_opinion_is_not_asked_for_again(world: World) -> None:
+    truth, again = world.truth(), {one.item_id: one.about for one in world.questions() if one.about}
+    for question in world.dataset.open_items():
+        if question not in again:
+            say(world, question, truth[question], BOB)
+
+    world.tick(**RELABEL, loop__enough=0.5)
+
+    about = [one.about for one in world.questions() if one.about]
+    assert len(about) == len(set(about))
+
+
+@pytest.mark.parametrize("belief", ["newest", "unanimous"])
+def test_where_a_second_answer_could_not_help_it_refuses(tmp_path: Path, belief: str) -> None:
+    made = World(tmp_path / "world")
+    made.add(40)
+    made.play(1)
+
+    with pytest.raises(ConfigError, match=f"loop.belief = '{belief}'") as refused:
+        made.tick(**{**RELABEL, "loop__belief": belief})
+
+    assert 'belief = "weighted"' in refused.value.hint
