@@ -53,6 +53,14 @@ def exact(k: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, fl
     return low, 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
 
 
+def fisher(a: int, m: int, b: int, n: int) -> float:
+    """Fisher's exact test, two-sided: the p-value that a of m and b of n are shares of the same thing."""
+    total = a + b
+    chances = [math.comb(m, i) * math.comb(n, total - i) for i in range(max(0, total - n), min(m, total) + 1)]
+    seen = math.comb(m, a) * math.comb(n, b)
+    return sum(one for one in chances if one <= seen) / math.comb(m + n, total)
+
+
 def effective(values: np.ndarray, groups: np.ndarray | None) -> float:
     """How many independent items (n,) values are worth for their mean: less than n where near duplicates agree.
 

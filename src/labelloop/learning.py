@@ -26,10 +26,12 @@ from labelloop.places import ALONE, Access
 from labelloop.protocols import Learner, Predictor, Progress
 from labelloop.rounds import Doubted, Known, Taste
 from labelloop.runs import Artifact, Run
+from labelloop.savings import Savings, is_enough, savings
+from labelloop.selection import RANDOM
 from labelloop.selection.names import selector_of
 from labelloop.selection.relabel import Relabelling, again
 from labelloop.sources import read_content
-from labelloop.types import Examples, Item, LabelSchema, Prediction
+from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,23 @@ class Learned:
     judged: Judged
     learned_from: int
     watch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model before everything that is known about items drawn at random.
+
+    Attributes:
+        judging: The held-out answers.
+        drawn: Answers to learn from whose items were drawn at random.
+        right: (n,) bool, whether the model is right about each held-out answer; `right_drawn` about the others.
+    """
+
+    model: Artifact[Any]
+    judging: Examples
+    drawn: Examples
+    right: np.ndarray
+    right_drawn: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,45 @@ class Learning:
         """Reference of the model in use; empty while there is none, or when it is gone from the store."""
         last = self._ledger.rounds.last()
         return last.model if last and self.is_stored(last.model) else ""
+
+    @property
+    def metric(self) -> Metric:
+        """What the score is."""
+        return self._config.holdout.metric
+
+    def at_random(self) -> set[str]:
+        """The items that were asked at random, to learn from."""
+        return {one.item_id for one in self._ledger.answers.questions() if one.why == RANDOM}
+
+    def standing(self, model: str) -> Standing:
+        """A model before what people said about the holdout, and about items drawn at random."""
+        columns, features = self.embedded()
+        known = self.know(columns)
+        handle = self._run.artifact(Ref.parse(model))
+        judging, training = (
+            rounds.examples_of(known, features.matrix, self._schema, held_out=side) for side in (True, False)
+        )
+        drawn = rounds.only(training, np.isin(training.inputs.ids, sorted(self.at_random())))
+        return Standing(handle, judging, drawn, *(self._right(handle, one) for one in (judging, drawn)))
+
+    def savings(self, now: Standing, learned_from: int) -> Savings:
+        """How many random answers a model like this one would have needed; trains small models, once per answers."""
+        together, right = rounds.both(now.judging, now.drawn), np.concatenate([now.right, now.right_drawn])
+        alone = np.sort(np.unique(self._groups(together), return_index=True)[1])
+        judged = alone < len(now.judging)
+        together, right = rounds.only(together, alone), right[alone]
+        if not is_enough(judged):
+            return Savings(learned_from, len(together))
+        curve = self._run(rounds.random_curve, self._learner, together, judged).value
+        return savings(curve, right, learned_from)
+
+    def _right(self, model: Artifact[Any], examples: Examples) -> np.ndarray:
+        """(n,) bool: whether all labels a model gives to each example are those people gave."""
+        if not len(examples):
+            return np.empty(0, np.bool_)
+        likely = self._run(rounds.predict, self._learner, model, examples.inputs.features).value
+        right: np.ndarray = (metrics.decide(likely, examples.multiple) == examples.targets).all(axis=1)
+        return right
 
     def barred(self) -> tuple[str, ...]:
         """References of models that were rolled back: they come back only when somebody says so."""

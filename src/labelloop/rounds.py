@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelloop import holdout, label_errors, labels, metrics
+from labelloop import holdout, label_errors, labels, metrics, savings
 from labelloop.embedding import embed_items
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.ledger.answers import Asking
@@ -61,6 +61,35 @@ def train(learner: Learner, examples: Examples, out: Path) -> Path:
         )
     learner.train(examples, out)
     return out
+
+
+@step
+def random_curve(learner: Learner, examples: Examples, judged: np.ndarray) -> np.ndarray:
+    """How models of random samples do: see `labelloop.savings.random_curve`."""
+    return savings.random_curve(learner, examples, judged)
+
+
+def only(examples: Examples, rows: np.ndarray) -> Examples:
+    """Some of the examples. Pure."""
+    features = examples.inputs.features
+    inputs = Inputs(examples.inputs.ids[rows], None if features is None else features[rows])
+    return replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])
+
+
+def both(first: Examples, second: Examples) -> Examples:
+    """The examples of the first, then those of the second. Pure."""
+    assert first.inputs.features is not None
+    assert second.inputs.features is not None
+    inputs = Inputs(
+        np.concatenate([first.inputs.ids, second.inputs.ids]),
+        np.concatenate([first.inputs.features, second.inputs.features]),
+    )
+    return replace(
+        first,
+        inputs=inputs,
+        targets=np.concatenate([first.targets, second.targets]),
+        held_out=np.concatenate([first.held_out, second.held_out]),
+    )
 
 
 @step

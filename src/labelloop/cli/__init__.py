@@ -30,6 +30,7 @@ COMMANDS = {
     "infer": ("loop", "Write what the current model says about every item."),
     "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
+    "score": ("score", "Show how good the model in use is, and how sure that is."),
     "rollback": ("score", "Put an earlier model back to use."),
     "simulate": ("simulate", "Replay labelled data: how many labels would each selector need?"),
     "label-errors": ("label_errors", "Find labels that are likely wrong, have others look, count who was right."),

@@ -8,6 +8,27 @@ from labelloop.cli.app import App, pass_app
 
 
 @click.command()
+@pass_app
+def score(app: App) -> None:
+    """Show how good the model in use is: with every interval, label by label, and how sure it may be of itself.
+
+    Beside it: the naive estimate that people without a holdout report, whether older and newer held-out answers differ,
+    and how many answers drawn at random a model like this would have needed. Asks and records nothing; the first call
+    after new answers trains some fifty small models, which are thrown away.
+    """
+    from labelloop.cli.output import show, working
+    from labelloop.cli.render import table
+    from labelloop.scorecard import bin_rows, in_words, label_rows, scorecard
+
+    with working(as_json=app.as_json) as progress:
+        card = scorecard(app.loop(progress))
+    show(card.as_dict(), in_words(card), as_json=app.as_json)
+    if not app.as_json:
+        table(label_rows(card.metrics), ["label", "F1", "precision", "recall", "held out"])
+        table(bin_rows(card.metrics), ["confidence", "right", "answers"])
+
+
+@click.command()
 @click.option("--to", default="", metavar="ROUND|VERSION", help="The model of this round, or version [the one before].")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and what else could; change nothing.")
 @pass_app
