@@ -30,6 +30,8 @@ MEANINGS: Mapping[str, str] = {
     "dataset.task": "One label per item, or several.",
     "dataset.labels": "The labels, at least two, in the order people see them. Comma-separated in the environment.",
     "dataset.instruction": "The line above each item in Label Studio; empty is a line that fits the task.",
+    "dataset.people_per_item": "How many people each item is shown to. A question is closed once as many have answered "
+    "or skipped it, or one answer is marked as ground truth.",
     "loop.batch": "Items asked per round to learn from. Blind questions of the holdout come on top.",
     "loop.rounds": "Rounds that ask; 0 is no limit.",
     "loop.budget": "Questions in total, those of the holdout included; 0 is no limit.",

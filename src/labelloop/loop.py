@@ -147,7 +147,7 @@ class Loop:
             fresh = all(state == "planned" for _, _, state in self.ledger.answers.counts())
             name = self._config.dataset.name
             try:
-                self._dataset = self.stack.annotator.open(name, self.schema, create=fresh)
+                self._dataset = self._shared(self.stack.annotator.open(name, self.schema, create=fresh))
             except NotFoundError as error:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
@@ -155,6 +155,19 @@ class Loop:
                     "restore the annotator's data, or begin anew: another dataset.name, then labelloop add",
                 ) from error
         return self._dataset
+
+    def _shared(self, dataset: Dataset) -> Dataset:
+        """Tell annotator and ledger how many people a question needs; the annotator's own number stays if never set."""
+        people = self._config.dataset.people_per_item
+        if (people, self.ledger.answers.people()) != (1, 1):
+            if not hasattr(dataset, "share"):
+                raise ConfigError(
+                    f"dataset.people_per_item is {people}, but this annotator cannot show an item to several people",
+                    "set people_per_item = 1 under [dataset]",
+                )
+            dataset.share(people)
+            self.ledger.answers.share(people)
+        return dataset
 
     def reconnect(self) -> None:
         """Forget the connection to the annotator, which may be elsewhere after an outage."""

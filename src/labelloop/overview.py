@@ -10,9 +10,9 @@ from typing import Any
 from labelloop import labels
 from labelloop.anchoring import Bias, bias
 from labelloop.decide import Finish, Start, decide
-from labelloop.errors import BadItemError, LabelLoopError
+from labelloop.errors import BadItemError, LabelLoopError, NotFoundError
 from labelloop.learning import Learned
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.answers import Asking, Said
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome, Repair
 from labelloop.places import Access
@@ -194,6 +194,40 @@ def disagreements_as_dict(loop: Loop) -> list[Mapping[str, Any]]:
     """Where people differ, for scripts."""
     found = labels.disagreements(loop.schema, loop.ledger.said(loop.schema), loop.belief)
     return [asdict(one) for one in found]
+
+
+def history_as_dict(loop: Loop, item_id: str) -> list[Mapping[str, Any]]:
+    """Who said what about an item, when, and what that annotation said before; oldest first.
+
+    Raises:
+        NotFoundError: There is no such item.
+    """
+    past = loop.ledger.answers.past(item_id)
+    if not past and loop.ledger.items.unknown([item_id]):
+        raise NotFoundError(f"item {item_id!r} is not in the ledger", "labelloop export lists items with their ids")
+    lines: list[Mapping[str, Any]] = []
+    before: dict[str, str | None] = {}
+    for one in past:
+        says = None if one.change == "removed" else _said(one)
+        lines.append(
+            {
+                "heard_at": one.heard_at.isoformat(timespec="seconds"),
+                "annotator": one.annotator,
+                "change": one.change,
+                "says": says,
+                "before": before.get(one.annotation_id),
+                "ground_truth": one.ground_truth,
+                "annotation_id": one.annotation_id,
+            }
+        )
+        before[one.annotation_id] = says
+    return lines
+
+
+def _said(one: Said) -> str:
+    """What an annotation says, in the labels that there were at the time."""
+    names = [name for region in one.regions for name in region.get("value", {}).get("choices", ())]
+    return "skipped" if one.skipped else ", ".join(map(str, names)) or "none of them"
 
 
 def report_view(loop: Loop) -> ReportView:

@@ -126,6 +126,7 @@ NESTED = (
     ("annotator", "dataset", "stats"),
     ("annotator", "open"),
     ("annotator", "disagreements"),
+    ("annotator", "history"),
     *(("stack", verb) for verb in ("list", "describe", "get", "register", "copy", "set", "update", "rename", "delete")),
     *(("stack", verb) for verb in ("export", "import", "up", "down")),
     *((kind, verb) for kind in KINDS for verb in ("register", "list", "update", "rename", "delete", "flavor")),
@@ -503,6 +504,53 @@ def test_disagreements_are_listed_with_who_says_what(shell: Shell) -> None:
     assert (one["item_id"], one["believed"]) == (item_id, None)
     assert one["votes"]["bob@example.com"] == ["owl"]
     assert "bob@example.com: owl; cy@example.com: dog" in said
+
+
+def test_the_history_of_an_item_says_who_said_what_and_what_it_was_before(shell: Shell) -> None:
+    shell("tick")
+    item_id = shell.annotator.open("farm", SCHEMA, create=False).present().pop()
+    first = shell.annotator.answer("farm", item_id, regions_of(SCHEMA, ["owl"]), annotator="ann@example.com")
+    shell("tick")
+    shell.annotator.edit("farm", first, regions_of(SCHEMA, ["dog"]))
+    shell.annotator.skip("farm", item_id, annotator="bob@example.com")
+    shell("tick")
+    shell.annotator.retract("farm", first)
+    shell("tick")
+
+    told = shell("--json", "annotator", "history", item_id).json
+    said = shell("annotator", "history", item_id).out
+
+    assert [(one["annotator"], one["change"], one["says"], one["before"]) for one in told] == [
+        ("ann@example.com", "created", "owl", None),
+        ("ann@example.com", "edited", "dog", "owl"),
+        ("bob@example.com", "created", "skipped", None),
+        ("ann@example.com", "removed", None, "dog"),
+    ]
+    assert all("T" in one["heard_at"] and one["annotation_id"] for one in told)
+    assert "bob@example.com" in said
+    assert "removed" in said
+
+
+def test_an_item_that_nobody_has_answered_has_no_history_and_an_unknown_one_is_refused(shell: Shell) -> None:
+    shell("tick")
+    item_id = shell.annotator.open("farm", SCHEMA, create=False).present().pop()
+
+    quiet = shell("--json", "annotator", "history", item_id)
+    unknown = shell("annotator", "history", "nobody")
+
+    assert quiet.json == []
+    assert unknown.code == 2
+    assert "item 'nobody' is not in the ledger" in unknown.err
+    assert "labelloop export" in unknown.err
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are listed on Linux only")
+def test_a_command_leaves_no_ledger_open(shell: Shell) -> None:
+    for command in (["status"], ["tick"], ["annotator", "disagreements"], ["add", "nowhere.csv"], ["labels", "show"]):
+        shell(*command)
+
+    open_files = [str(one.resolve()) for one in Path("/proc/self/fd").iterdir()]
+    assert [one for one in open_files if one.startswith(str(shell.root)) and "ledger.db" in one] == []
 
 
 def test_watch_until_done_records_each_round_for_scripts(shell: Shell) -> None:

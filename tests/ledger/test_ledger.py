@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -26,10 +27,12 @@ def new(*ids: str, group: str = "") -> list[NewItem]:
     return [NewItem(Item(i, "text", text=f"text of {i}", group=group, meta={"row": 1}), i.encode()) for i in ids]
 
 
-def said(annotation: str, item: str, label: str = "cat", minute: int = 0, skipped: bool = False) -> Annotation:
+def said(
+    annotation: str, item: str, label: str = "cat", minute: int = 0, skipped: bool = False, by: str = "ann"
+) -> Annotation:
     region = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": [label]}}
     at = NOW + timedelta(minutes=minute)
-    return Annotation(annotation, item, () if skipped else (region,), "ann@example.com", NOW, at, skipped=skipped)
+    return Annotation(annotation, item, () if skipped else (region,), f"{by}@example.com", NOW, at, skipped=skipped)
 
 
 def page(*heard: Heard, cursor: str = "c1") -> Answers:
@@ -125,6 +128,47 @@ def test_edits_deletions_and_skips_are_heard(
     assert heard == changes
     assert ledger.answers.current().get("a", []) == list(then)
     assert [question.state for question in ledger.answers.questions()] == [state]
+
+
+@pytest.mark.parametrize(
+    ("heard", "state"),
+    [
+        ((), "asked"),
+        ((said("1", "a"),), "asked"),
+        ((said("1", "a"), said("2", "a", "dog")), "asked"),  # one person, twice
+        ((said("1", "a"), said("2", "a", "dog", by="bob")), "answered"),
+        ((said("1", "a"), said("2", "a", skipped=True, by="bob")), "answered"),
+        ((said("1", "a", skipped=True), said("2", "a", skipped=True, by="bob")), "skipped"),
+        ((said("1", "a", skipped=True),), "asked"),
+        ((replace(said("1", "a"), ground_truth=True),), "answered"),
+        ((replace(said("1", "a", skipped=True), ground_truth=True),), "asked"),
+    ],
+)
+def test_a_question_for_two_people_is_closed_by_two_or_by_ground_truth(
+    ledger: Ledger, heard: tuple[Annotation, ...], state: str
+) -> None:
+    asked(ledger, "a")
+    ledger.answers.share(2)
+
+    ledger.answers.hear(page(Heard("a", "7", heard)), NOW)
+
+    assert [question.state for question in ledger.answers.questions()] == [state]
+
+
+def test_another_number_of_people_opens_and_closes_what_was_asked(ledger: Ledger) -> None:
+    asked(ledger, "a", "b", "c")
+    ledger.rounds.plan(Round(2, "because"), [Asking("d", "train", "not sent yet")])
+    one, two = Heard("a", "7", (said("1", "a"),)), Heard("b", "8", (said("2", "b"), said("3", "b", by="bob")))
+    ledger.answers.hear(page(one, two), NOW)
+
+    opened = ledger.answers.share(2)
+    states = [question.state for question in ledger.answers.questions()]
+    again = ledger.answers.share(2)
+    closed = ledger.answers.share(1)
+
+    assert (opened, again, closed) == (1, 0, 1)
+    assert states == ["asked", "answered", "asked", "planned"]
+    assert ledger.answers.people() == 1
 
 
 def test_a_removed_annotation_that_comes_back_is_restored(ledger: Ledger) -> None:

@@ -173,6 +173,34 @@ def bias(app: App) -> None:
     show(found.as_dict(), found.in_words(), as_json=app.as_json)
 
 
+@annotator.command()
+@click.argument("item")
+@pass_app
+def history(app: App, item: str) -> None:
+    """Show who said what about one ITEM, when that was heard, and what it was before.
+
+    Removed annotations are shown, too. Reads the ledger only. `labelloop export` lists the items with their ids.
+    """
+    from labelloop.cli.render import show_json, table
+    from labelloop.overview import history_as_dict
+
+    found = history_as_dict(app.loop(), item)
+    if app.as_json:
+        show_json(found)
+        return
+    rows = [
+        [
+            one["heard_at"],
+            one["annotator"],
+            one["change"],
+            (one["says"] or "") + (" (ground truth)" if one["ground_truth"] else ""),
+            one["before"] or "",
+        ]
+        for one in found
+    ]
+    table(rows, ["heard", "who", "change", "says", "before"])
+
+
 @annotator.command(name="open")
 @click.argument("item", default="")
 @click.option("--print", "print_only", is_flag=True, help="Print the address, open no browser.")

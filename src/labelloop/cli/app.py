@@ -65,11 +65,13 @@ class App:
             return Config()
 
     def loop(self, progress: Progress | None = None) -> Loop:
-        """The loop of the workspace."""
+        """The loop of the workspace; its connections are given back when the command ends."""
         from labelloop.loop import Loop
         from labelloop.protocols import silent
 
-        return Loop(self.workspace, self.stack, progress or silent)
+        made = Loop(self.workspace, self.stack, progress or silent)
+        context = click.get_current_context(silent=True)  # a thread has none
+        return context.with_resource(made) if context else made
 
     def _flags(self) -> Mapping[str, Any]:
         from labelloop.errors import ConfigError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,10 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
     from labelloop.sources import Columns
 
     dataset = app.workspace.config.dataset
-    ledger = open_ledger(app.workspace.ledger_url, dataset.name)
-    with working(as_json=app.as_json) as progress:
+    with (
+        closing(open_ledger(app.workspace.ledger_url, dataset.name)) as ledger,
+        working(as_json=app.as_json) as progress,
+    ):
         taken = take_in(
             ledger,
             places,

@@ -18,6 +18,7 @@ from labelloop.types import Annotation, Answers, Heard, Prediction, Region
 Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
 CURSOR = "answers_cursor"
+PEOPLE = "answers_people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,26 @@ class AnswerBook:
         with self._engine.begin() as connection:
             _sql.upsert(connection, facts, [row], update=["value"])
 
+    def people(self) -> int:
+        """How many people must answer or skip a question to close it."""
+        return int(self.recall(PEOPLE) or 1)
+
+    def share(self, people: int) -> int:
+        """Have so many people close a question from now on; how many questions that opened or closed."""
+        row = {"dataset": self._dataset, "name": PEOPLE, "value": people}
+        with self._engine.begin() as connection:
+            _sql.upsert(connection, facts, [row], update=["value"])
+            said = self._current(connection)
+            query = select(questions.c.item_id, questions.c.state).where(
+                questions.c.dataset == self._dataset, questions.c.state.in_(["asked", "answered", "skipped"])
+            )
+            states = {row.item_id: row.state for row in connection.execute(query)}
+            now = {item_id: _state(said.get(item_id, ()), people) for item_id in states}
+            different = [item_id for item_id, state in now.items() if state != states[item_id]]
+            for item_id in different:
+                self._set_state(connection, item_id, now[item_id], None)
+        return len(different)
+
     def past(self, item_id: str) -> list[Said]:
         """Everything people ever said about an item, second opinions included, as it was heard, oldest first."""
         again = select(opinions.c.question).where(opinions.c.dataset == self._dataset, opinions.c.item_id == item_id)
@@ -133,6 +154,7 @@ class AnswerBook:
     def hear(self, page: Answers, now: datetime) -> Changes:
         """Take in one page and move the cursor, in one transaction. Hearing a page again changes nothing."""
         changes = Changes()
+        people = self.people()
         with self._engine.begin() as connection:
             ours = self._ours(connection, [heard.item_id for heard in page.heard])
             before = self._rows(connection, list(ours))
@@ -141,6 +163,7 @@ class AnswerBook:
                     changes += Changes(strangers=1)
                     continue
                 changes += self._take(connection, heard, before.get(heard.item_id, {}), now)
+                self._set_state(connection, heard.item_id, _state(heard.annotations, people), heard.task_id)
             row = {"dataset": self._dataset, "name": CURSOR, "value": page.cursor}
             _sql.upsert(connection, facts, [row], update=["value"])
         return changes
@@ -161,16 +184,8 @@ class AnswerBook:
 
     def current(self) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by question, oldest first; a second opinion is a question of its own."""
-        query = (
-            select(annotated)
-            .where(annotated.c.dataset == self._dataset, annotated.c.removed_at.is_(None))
-            .order_by(annotated.c.updated_at, annotated.c.id)
-        )
-        found: dict[str, list[Annotation]] = defaultdict(list)
         with _sql.reading(self._engine) as connection:
-            for row in connection.execute(query):
-                found[row.item_id].append(_annotation(row))
-        return dict(found)
+            return self._current(connection)
 
     def taken_back(self, ids: Sequence[str]) -> list[Annotation]:
         """What annotations of these ids said before they were removed."""
@@ -244,6 +259,17 @@ class AnswerBook:
             newest = connection.scalar(query.order_by(history.c.number.desc()).limit(1))
         return (_sql.moment(first), _sql.moment(newest)) if first and newest else None
 
+    def _current(self, connection: Connection) -> dict[str, list[Annotation]]:
+        query = (
+            select(annotated)
+            .where(annotated.c.dataset == self._dataset, annotated.c.removed_at.is_(None))
+            .order_by(annotated.c.updated_at, annotated.c.id)
+        )
+        found: dict[str, list[Annotation]] = defaultdict(list)
+        for row in connection.execute(query):
+            found[row.item_id].append(_annotation(row))
+        return dict(found)
+
     def _take(self, connection: Connection, heard: Heard, before: Mapping[str, Row[Any]], now: datetime) -> Changes:
         created = edited = 0
         for annotation in heard.annotations:
@@ -263,7 +289,6 @@ class AnswerBook:
             connection.execute(update(annotated).where(*where).values(removed_at=_sql.stamp(now)))
             last = {name: old._mapping[name] for name in ("annotator", "regions", "skipped", "ground_truth")}
             self._note(connection, (old.id, heard.item_id), "removed", last, now)
-        self._set_state(connection, heard.item_id, _state(heard), heard.task_id)
         return Changes(created, edited, len(gone))
 
     def _note(
@@ -319,10 +344,13 @@ class AnswerBook:
         }
 
 
-def _state(heard: Heard) -> State:
-    if any(not annotation.skipped for annotation in heard.annotations):
-        return "answered"
-    return "skipped" if heard.annotations else "asked"
+def _state(said: Sequence[Annotation], people: int) -> State:
+    """Open until so many people have answered or skipped, or one answer is ground truth; skipped where all did."""
+    answers = [one for one in said if not one.skipped]
+    settled = any(one.ground_truth for one in answers)
+    if not settled and len({one.annotator for one in said}) < people:
+        return "asked"
+    return "answered" if answers else "skipped"
 
 
 def _annotation(row: Row[Any]) -> Annotation:

@@ -359,11 +359,13 @@ class FakeDataset:
     Attributes:
         schema: What people are asked.
         gone: Whether it was deleted; every call says so.
+        people: How many people each question is shown to.
     """
 
     def __init__(self, name: str, schema: LabelSchema, numbers: Iterator[int]) -> None:
         self.schema = schema
         self.gone = False
+        self.people = 1
         self._name = name
         self._numbers = numbers
         self._now = 0
@@ -450,8 +452,13 @@ class FakeDataset:
         return None
 
     def open_items(self) -> list[str]:
-        """The items nobody answered or skipped, in the order they were asked."""
-        return [item for item, task in self._tasks.items() if not task.said]
+        """The items that more people may answer, in the order they were asked."""
+        return [item for item, task in self._tasks.items() if len({one.annotator for one in task.said}) < self.people]
+
+    def share(self, people: int) -> None:
+        """Show every question to so many people."""
+        self._present()
+        self.people = people
 
     def relabel(self, schema: LabelSchema) -> None:
         """Ask for other labels; every guess is out of date."""

@@ -36,7 +36,7 @@ from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
-_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version"
+_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations"
 OLDEST = (1, 18)
 """The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
@@ -201,7 +201,8 @@ class LabelStudioAnnotator:
         media_root, access = None if self.url else self._media_root, access_of(self._store)
         where = Place(self.client(), number, name, media_root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
-        return LabelStudioDataset(where, schema, doubts, model_version=str(project["model_version"] or ""))
+        shown, people = str(project["model_version"] or ""), int(project["maximum_annotations"])
+        return LabelStudioDataset(where, schema, doubts, model_version=shown, people=people)
 
     def stats(self, name: str) -> DatasetStats:
         """Counts of the project of exactly this title, without downloading its tasks.

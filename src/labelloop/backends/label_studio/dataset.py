@@ -102,11 +102,19 @@ class LabelStudioDataset:
         schema: What people are asked.
         doubts: Remembers imports whose outcome is unknown.
         model_version: The version whose predictions annotators see now.
+        people: How many people each task is shown to now.
         page_size: The most tasks per page of answers.
     """
 
     def __init__(
-        self, place: Place, schema: LabelSchema, doubts: Doubts, *, model_version: str = "", page_size: int = 500
+        self,
+        place: Place,
+        schema: LabelSchema,
+        doubts: Doubts,
+        *,
+        model_version: str = "",
+        people: int = 1,
+        page_size: int = 500,
     ) -> None:
         self._place = place
         self._client = place.client
@@ -115,6 +123,7 @@ class LabelStudioDataset:
         self._doubts = doubts
         self._page_size = page_size
         self._shown = model_version
+        self._people_wanted = people
         self._people: dict[int, str] = {}
         self._recent = Recent()
         self._size: int | None = None
@@ -191,6 +200,15 @@ class LabelStudioDataset:
             return self._size
         except NotFoundError as error:
             raise self._gone() from error
+
+    def share(self, people: int) -> None:
+        """Show every task, also those that were asked before, to so many people; repeating changes nothing."""
+        if people == self._people_wanted:
+            return
+        path, body = f"/api/projects/{self._project}", {"maximum_annotations": people}
+        with self._place.writing():
+            self._client.call("PATCH", path, query={"include": "id"}, body=body, timeout=WRITE_TIMEOUT)
+        self._people_wanted = people
 
     def stats(self) -> DatasetStats:
         """Counts from Label Studio's own counters and filters."""

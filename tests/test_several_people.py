@@ -1,0 +1,73 @@
+"""An item that several people answer is waited for until they have."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelloop.decide import Start, Wait
+from labelloop.errors import ConfigError
+from labelloop.labels import regions_of
+from labelloop.testing.annotator import FakeDataset
+
+from small_world import NAME, SCHEMA, World
+
+
+def answer_as(world: World, who: str) -> None:
+    truth = world.truth()
+    for item_id in world.dataset.open_items():
+        world.people.answer(NAME, item_id, regions_of(SCHEMA, [truth[item_id]]), annotator=who)
+
+
+def test_a_round_for_two_people_waits_for_both(animals: World) -> None:
+    animals.tick(dataset__people_per_item=2)
+    answer_as(animals, "ann@example.com")
+    half = animals.tick(dataset__people_per_item=2)
+    answer_as(animals, "bob@example.com")
+    whole = animals.tick(dataset__people_per_item=2)
+
+    assert animals.dataset.people == 2
+    assert isinstance(half.action, Wait)
+    assert half.changes.created > 0
+    assert isinstance(whole.action, Start)
+
+
+def test_fewer_people_close_what_has_their_answers(animals: World) -> None:
+    animals.tick(dataset__people_per_item=2)
+    answer_as(animals, "ann@example.com")
+    animals.tick(dataset__people_per_item=2)
+
+    outcome = animals.tick()
+
+    assert isinstance(outcome.action, Start)
+    assert animals.dataset.people == 1
+
+
+def test_more_people_open_what_one_has_answered(animals: World) -> None:
+    animals.tick()
+    animals.answer_all()
+    asked = animals.tick(loop__rounds=1).round
+
+    outcome = animals.tick(dataset__people_per_item=2, loop__rounds=1)
+
+    assert asked is not None
+    assert {one.state for one in animals.questions()} == {"asked"}
+    assert sorted(animals.dataset.open_items()) == sorted(animals.dataset.present())
+    assert outcome.changes.total == 0
+
+
+def test_the_annotators_own_number_stays_where_none_was_ever_set(animals: World) -> None:
+    animals.tick()
+    animals.dataset.share(3)
+
+    animals.tick()
+
+    assert animals.dataset.people == 3
+
+
+def test_an_annotator_that_cannot_is_refused_by_the_setting(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(FakeDataset, "share")
+
+    with pytest.raises(ConfigError, match="people_per_item is 2") as refused:
+        animals.tick(dataset__people_per_item=2)
+
+    assert "people_per_item = 1" in refused.value.hint
