@@ -22,6 +22,7 @@ class Situation:
         closed: Of those, answered or skipped.
         asking: The number of that round.
         asked: Questions of all rounds that exist.
+        there: Of those, the ones that the annotator has: all but those that were planned and not sent.
         asking_rounds: Rounds that asked something.
         changes: Changes of annotations ever heard.
         open: Questions of any round that nobody has answered or skipped.
@@ -38,6 +39,7 @@ class Situation:
     closed: int = 0
     asking: int = 1
     asked: int = 0
+    there: int = 0
     asking_rounds: int = 0
     changes: int = 0
     open: int = 0

@@ -188,10 +188,12 @@ class Loop:
             self.refuse_other_labels()
             if self.ledger.items.count() == 0:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
-            changes, lost = self.hear()
+            changes = self._take_in()
+            now = self.look()
+            lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
             notes = self.judge_audits()
-            action = decide(self.look(), self.policy)
+            action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):
                 set_aside, more = self._plan(action)
@@ -204,14 +206,18 @@ class Loop:
 
     def hear(self) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
+        changes = self._take_in()
+        return changes, self._notice_lost(self.look())
+
+    def _take_in(self) -> Changes:
         changes = Changes()
         if self.ledger.rounds.last() is None:
-            return changes, 0
+            return changes
         for page in self.dataset.answers(self.ledger.answers.cursor()):
             changes += self.ledger.answers.hear(page, self._clock())
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
-        return changes, self._notice_lost()
+        return changes
 
     def reconcile(self) -> Repair:
         """Compare every question and every answer with the annotator, and repair the ledger; slow, under the lease.
@@ -275,6 +281,7 @@ class Loop:
             closed=sum(n for key, n in newest.items() if key[2] in ("answered", "skipped")),
             asking=asking,
             asked=sum(there.values()),
+            there=sum(n for key, n in there.items() if key[2] != "planned"),
             asking_rounds=len({key[0] for key in counts if key[0]}),
             changes=changes,
             open=open_ones,
@@ -473,14 +480,15 @@ class Loop:
         items = self.ledger.items.get([one.item for one in due])
         return [Question(replace(items[one.item], id=one.item_id), one.prediction) for one in due]
 
-    def _notice_lost(self) -> int:
-        expected = sum(n for key, n in self.ledger.answers.counts().items() if key[2] not in ("gone", "planned"))
-        counted = (self.dataset.size(), expected)
-        self._agreed = counted[0] == expected and not self.ledger.rounds.fact(STRANGERS)
-        if counted[0] == expected or list(counted) == self.ledger.answers.recall(SCANNED):
+    def _notice_lost(self, now: Situation) -> int:
+        if now.last is None:
+            return 0
+        counted = (self.dataset.size(), now.there)
+        self._agreed = counted[0] == now.there and not self.ledger.rounds.fact(STRANGERS)
+        if counted[0] == now.there or list(counted) == self.ledger.answers.recall(SCANNED):
             return 0
         lost = len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
-        left = [self.dataset.size(), expected - lost]
+        left = [self.dataset.size(), now.there - lost]
         if left[0] != left[1]:  # tasks that people added by hand are no reason to scan at every tick
             self.ledger.answers.remember(SCANNED, left)
         return lost
