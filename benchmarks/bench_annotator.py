@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
@@ -18,6 +19,9 @@ TASKS = 10_000
 ASKING = 1.2
 HEARING = 1 / 50
 COUNTING = 1 / 20
+IMPORTING = 0.9
+IMPORTED = 5000
+SIZES = (250, 1000, 2500, 5000)
 
 
 def figures(quick: bool) -> Iterator[Figure]:
@@ -30,6 +34,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         for size, repeats in ((1000, 6), (500, 8), (100, 16)):
             for new_model in (False, True):
                 yield asking(client, dataset, size, new_model=new_model, repeats=repeats // 2 if quick else repeats)
+        yield importing(client, annotator, 2 if quick else 4)
         yield counting(client, annotator, dataset, 3 if quick else 5)
         yield hearing(client, dataset, 1 if quick else 2)
         yield people(client, dataset, 1 if quick else 3)
@@ -62,6 +67,41 @@ def asking(client: Client, dataset: LabelStudioDataset, size: int, *, new_model:
     model = "a new model" if new_model else "the same model"
     taken = pairs(ask, bare, repeats)
     return ratio(f"asking {size} tasks of {model} / one bulk import of them", taken, at_most=ASKING)
+
+
+def importing(client: Client, annotator: LabelStudioAnnotator, repeats: int) -> Figure:
+    """Tasks with predictions per second: `ask` over the best bulk import of the same payload, of several sizes."""
+    dataset = annotator.open("bench import", SCHEMA)
+    assert isinstance(dataset, LabelStudioDataset)
+
+    def raw(size: int, turn: int) -> float:
+        tasks = [task_of(one) for one in questions(f"raw-{size}-{turn}", IMPORTED, "m")]
+        made: list[int] = []
+
+        def send() -> None:
+            for start in range(0, IMPORTED, size):
+                made.extend(bulk_import(client, dataset.project, tasks[start : start + size]))
+
+        took = seconds(send)
+        delete(client, dataset.project, made)
+        return took
+
+    def ask(turn: int) -> float:
+        batch = questions(f"ask-{turn}", IMPORTED, "m")
+        made: list[int] = []
+        dataset.size()
+        took = seconds(lambda: made.extend(int(task) for task in dataset.ask(batch, unasked=True).tasks.values()))
+        delete(client, dataset.project, made)
+        return took
+
+    rates = {size: IMPORTED / min(raw(size, turn) for turn in range(2)) for size in SIZES}
+    best = max(rates, key=lambda size: rates[size])
+    taken = pairs(lambda turn: raw(best, turn), ask, repeats)
+    measured = ", ".join(f"{rate:.0f}/s by {size:,}" for size, rate in rates.items())
+    ours, theirs = (IMPORTED / median(side) for side in reversed(list(zip(*taken, strict=True))))
+    what = f"importing {IMPORTED:,} tasks with predictions, per second / the best raw bulk import ({best:,} a request)"
+    detail = f"{ours:.0f}/s / {theirs:.0f}/s; raw {measured}"
+    return Figure(what, [theirs / ours for theirs, ours in taken], at_least=IMPORTING, detail=detail)
 
 
 def hearing(client: Client, dataset: LabelStudioDataset, repeats: int) -> Figure:

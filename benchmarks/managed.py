@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +14,11 @@ from typing import Any
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import NotFoundError
-from labelloop.labels import regions_of
-from labelloop.types import Item, LabelSchema, Prediction, Question
+from labelloop.labels import prediction_of, regions_of
+from labelloop.types import Item, LabelSchema, Prediction, Question, Turn
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
-PORT = 8593
+PORT = int(os.environ.get("LABELLOOP_BENCH_PORT", "8593"))
 
 
 class Secrets:
@@ -75,8 +76,9 @@ def questions(prefix: str, count: int, version: str) -> list[Question]:
         Question(
             Item(name, "text", text=f"the text of {name}"),
             Prediction(name, regions_of(SCHEMA, ["dog"]), 0.5, version) if version else None,
+            Turn((number + 0.5) / count, version) if version else None,
         )
-        for name in ids
+        for number, name in enumerate(ids)
     ]
 
 
@@ -84,10 +86,8 @@ def task_of(question: Question) -> dict[str, Any]:
     """The payload `ask` sends for a question."""
     uid = {"labelloop_id": question.item.id}
     task: dict[str, Any] = {"data": {"text": question.item.text, **uid}, "meta": uid}
-    if question.prediction:
-        regions = [dict(region) for region in question.prediction.regions]
-        guess = {"result": regions, "score": question.prediction.score}
-        task["predictions"] = [{**guess, "model_version": question.prediction.model_version}]
+    if question.version:
+        task["predictions"] = [prediction_of(question.prediction, question.turn)]
     return task
 
 

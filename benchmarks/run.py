@@ -30,6 +30,7 @@ SUITES = {
     "annotator": "bench_annotator",
     "tick": "bench_tick",
     "scale": "bench_scale",
+    "queue": "bench_queue",
     "selection": "bench_selection",
     "stores": "bench_stores",
     "intake": "bench_intake",
@@ -37,7 +38,7 @@ SUITES = {
 }
 """Name -> module, each with `figures(quick) -> Iterator[Figure]`."""
 
-ON_REQUEST = ("demo", "scale")
+ON_REQUEST = ("demo", "scale", "queue")
 """Minutes each: only with --only."""
 
 

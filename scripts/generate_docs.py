@@ -42,6 +42,10 @@ MEANINGS: Mapping[str, str] = {
     "loop.random_share": "Share of each batch drawn at random from everything that is left.",
     "loop.blind_share": "Share of the questions to learn from that are asked without the model's guess, drawn by "
     "chance: what `annotator bias` compares with. 0.1 is a good share to begin with.",
+    "loop.queue": "In which order people get the open questions: as the selector ranks them with the newest model, "
+    "those drawn at random or asked blind among them; or as they were asked. A change counts from the next model on.",
+    "loop.old_predictions": "Whether Label Studio keeps the predictions of models that were replaced, or they are "
+    "deleted a day later, one model per tick.",
     "loop.retrain_after": "New, edited or removed answers after which to learn although questions are still open, "
     "refresh the guesses of these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.",
     "loop.retrain_every": "Seconds after which to do so if there is any new answer; 0 is never.",

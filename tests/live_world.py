@@ -170,6 +170,9 @@ class LiveWorld:
 
 
 def _shown(task: Mapping[str, Any]) -> tuple[Any, ...]:
-    guesses = [(one["model_version"], one["score"], one["result"][0]["value"]) for one in task["predictions"]]
+    guesses = [
+        (one["model_version"], one["score"], [region["value"] for region in one["result"]])
+        for one in task["predictions"]
+    ]
     said = [one["result"][0]["value"] for one in task["annotations"]]
     return task["data"]["labelloop_id"], sorted(guesses, key=str), said

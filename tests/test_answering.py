@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from labelloop import label_changes, relabelling
 from labelloop.answering import Answering
 from labelloop.errors import BadItemError, ConfigError, OtherLabelsError
 from labelloop.labels import names_of
-from labelloop.types import Item, Prediction
+from labelloop.types import Item, Prediction, Question
 
 import quick_learner
 from small_world import SCHEMA, World
@@ -19,9 +21,14 @@ def answering(world: World) -> Answering:
     return Answering(world.loop, lambda item: item.text.encode())
 
 
-def names(answers: list[Prediction | None]) -> list[tuple[str, ...]]:
+def guessed(answers: Sequence[Question | None]) -> list[Prediction]:
+    """The predictions among the answers."""
+    return [one.prediction for one in answers if one and one.prediction]
+
+
+def names(answers: Sequence[Question | None]) -> list[tuple[str, ...]]:
     """What was answered."""
-    return [names_of(SCHEMA, one.regions) if one else () for one in answers]
+    return [names_of(SCHEMA, one.prediction.regions) if one and one.prediction else () for one in answers]
 
 
 def ours(world: World, *, held_out: bool) -> list[Item]:
@@ -52,7 +59,7 @@ def test_items_of_ours_are_answered_from_what_is_stored(learned: World) -> None:
     answers = answering(learned).answer([Item(item.id, "text", text="anything") for item in items])
 
     assert names(answers) == [(item.text.split()[0],) for item in items]
-    assert {one.model_version for one in answers if one} == {learned.last().version}
+    assert {one.model_version for one in guessed(answers)} == {learned.last().version}
     assert len(quick_learner.embedded) == before
 
 
@@ -62,8 +69,26 @@ def test_they_are_what_the_loop_itself_says(learned: World) -> None:
 
     answers = answering(learned).answer(items)
 
-    assert [one.regions for one in answers if one] == [asked[item.id].regions for item in items]
-    assert [one.score for one in answers if one] == pytest.approx([asked[item.id].score for item in items])
+    assert [one.regions for one in guessed(answers)] == [asked[item.id].regions for item in items]
+    assert [one.score for one in guessed(answers)] == pytest.approx([asked[item.id].score for item in items])
+
+
+def test_they_come_where_the_loop_has_put_them_and_all_others_after_them(learned: World) -> None:
+    turns = {one.item_id: one.turn for one in learned.questions() if one.round == 2 and one.purpose == "train"}
+    items = [*ours(learned, held_out=False), Item("", "text", text="owl of somebody else")]
+
+    answers = answering(learned).answer(items)
+
+    at = {item.id: one.turn for item, one in zip(items, answers, strict=True) if one}
+    assert len(turns) == 6
+    assert {item: at[item] for item in turns} == turns
+    assert {one.at for item, one in at.items() if one and item not in turns} == {1.0}
+
+
+def test_without_a_queue_of_its_own_the_loop_says_nothing_about_turns(learned: World) -> None:
+    model = Answering(lambda: learned.loop(loop__queue="asked"), lambda item: item.text.encode())
+
+    assert [one.turn for one in model.answer(ours(learned, held_out=False)) if one] == [None] * 12
 
 
 def test_the_holdout_stays_blind_even_by_its_content(learned: World) -> None:
@@ -121,7 +146,7 @@ def test_it_follows_the_loop_to_a_new_model(learned: World) -> None:
     (answer,) = model.answer([Item("", "text", text="owl again")])
 
     assert answer is not None
-    assert answer.model_version == model.version() == learned.last().version
+    assert answer.version == model.version() == learned.last().version
     assert model.versions() == [model.version(), first]
 
 
@@ -142,8 +167,8 @@ def test_after_a_change_of_the_labels_it_says_nothing_until_a_model_has_learned_
     learned.tick()
     (answer,) = model.answer([owl])
     assert answer is not None
-    assert answer.regions[0]["value"]["choices"] == ["eagle owl"]
-    assert answer.model_version == model.version() != before
+    assert guessed([answer])[0].regions[0]["value"]["choices"] == ["eagle owl"]
+    assert answer.version == model.version() != before
     assert model.schema.labels == ("cat", "dog", "eagle owl")
 
 

@@ -17,7 +17,7 @@ from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Predictor
 from labelloop.sources import content_id
-from labelloop.types import Inputs, Item, LabelSchema, Prediction
+from labelloop.types import Inputs, Item, LabelSchema, Prediction, Question, Turn
 
 CHUNKS_KEPT = 32
 ROWS_KEPT = 4096
@@ -68,8 +68,10 @@ class Answering:
         if last := self._in_use():
             self._predictor(last.model)
 
-    def answer(self, items: Sequence[Item]) -> list[Prediction | None]:
-        """A prediction per item; None before there is a model, for an unreadable item, and for one that is asked blind.
+    def answer(self, items: Sequence[Item]) -> list[Question | None]:
+        """Each item with its prediction; None before there is a model, for an unreadable item, and for one asked blind.
+
+        A question of the loop has the turn that the loop gave it; all others come after those.
 
         Args:
             items: With the ids of the ledger where they have one, else with an empty id and their content.
@@ -80,7 +82,7 @@ class Answering:
         with self._one_at_a_time:
             return self._answer(items)
 
-    def _answer(self, items: Sequence[Item]) -> list[Prediction | None]:
+    def _answer(self, items: Sequence[Item]) -> list[Question | None]:
         last = self._in_use()
         if last is None or not items:
             return [None] * len(items)
@@ -90,15 +92,25 @@ class Answering:
         blind = self._held_out(list(known.values())) | self._loop.ledger.answers.blind(asked)
         features[[item.id in blind for item in items]] = np.nan
         rows = [int(row) for row in np.flatnonzero(~np.isnan(features[:, 0]))]
-        answers: list[Prediction | None] = [None] * len(items)
+        answers: list[Question | None] = [None] * len(items)
         if not rows:
             return answers
         ids = np.array([str(row) for row in rows], dtype=np.str_)
         probabilities = self._predictor(last.model).predict(Inputs(ids, np.ascontiguousarray(features[rows])))
-        for row, (names, score) in zip(rows, labels.guesses(self._loop.schema, probabilities), strict=True):
+        turns = self._turns([items[row].id for row in rows], last.version)
+        guesses = labels.guesses(self._loop.schema, probabilities)
+        for row, turn, (names, score) in zip(rows, turns, guesses, strict=True):
             regions = labels.regions_of(self._loop.schema, names)
-            answers[row] = Prediction(items[row].id or str(row), regions, score, last.version)
+            guess = Prediction(items[row].id or str(row), regions, score, last.version)
+            answers[row] = Question(items[row], guess, turn)
         return answers
+
+    def _turns(self, ids: Sequence[str], version: str) -> list[Turn | None]:
+        if self._loop.workspace.config.loop.queue == "asked":
+            return [None] * len(ids)
+        known = self._loop.ledger.answers.turns([item for item in ids if item])
+        last = Turn(1.0, version)
+        return [known[item] if item in known and known[item].version == version else last for item in ids]
 
     def _in_use(self) -> Round | None:
         """The round whose model is in use; None where there is none that speaks the labels of now."""

@@ -60,6 +60,8 @@ class LoopConfig(_Section):
     cold_start: str = "centroids"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     blind_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    queue: Literal["selector", "asked"] = "selector"
+    old_predictions: Literal["keep", "prune"] = "keep"
     retrain_after: Annotated[int, Field(ge=0)] = 0
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
     debounce: Annotated[float, Field(ge=0)] = 0.0

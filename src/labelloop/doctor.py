@@ -236,15 +236,6 @@ def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
 
 def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     last, known = loop.ledger.rounds.last(), {one.version for one in loop.ledger.rounds.all()}
-    unknown = {version: count for version, count in survey.versions.items() if version not in known}
-    if unknown:
-        words = ", ".join(f"{count} of {version or 'no version'}" for version, count in unknown.items())
-        yield Fault(
-            "predictions",
-            f"predictions of models that this loop never had: {words}",
-            "delete them, some 150 a second",
-            lambda: dataset.prune(list(unknown)),
-        )
     usable = last is not None and last.speaks(loop.schema.labels)
     wanted = last.version if last is not None and usable and last.version in survey.versions else ""
     if survey.shown != wanted:
@@ -253,6 +244,15 @@ def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
             f"people see the guesses of {survey.shown or 'no model'}, and not those of {wanted or 'no model'}",
             "show those",
             lambda: dataset.show(wanted),
+        )
+    unknown = {version: count for version, count in survey.versions.items() if version not in known}
+    if unknown:  # after the repair above, as those that people see are left alone
+        words = ", ".join(f"{count} of {version or 'no version'}" for version, count in unknown.items())
+        yield Fault(
+            "predictions",
+            f"predictions of models that this loop never had: {words}",
+            "delete them, some 150 a second",
+            lambda: dataset.prune(list(unknown)),
         )
 
 

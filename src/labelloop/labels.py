@@ -10,7 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from labelloop.errors import ConfigError
-from labelloop.types import Annotation, LabelSchema, Region
+from labelloop.types import Annotation, LabelSchema, Prediction, Region, Turn, version_behind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -295,6 +295,21 @@ def guesses(schema: LabelSchema, probabilities: np.ndarray) -> list[tuple[tuple[
         ((), math.nan) if absent else (names, float(score))
         for names, score, absent in zip(chosen, np.clip(scores, 0.0, 1.0), missing, strict=True)
     ]
+
+
+def prediction_of(guess: Prediction | None, turn: Turn | None) -> dict[str, Any]:
+    """A guess, or its absence, as a prediction in Label Studio's shape.
+
+    Label Studio's queue goes by a prediction's score. So the score is the turn, where there is one, and the model's
+    confidence stands with each region.
+    """
+    confidence = float(guess.score) if guess else None
+    regions = [dict(region) for region in guess.regions] if guess else []
+    version = version_behind(guess, turn)
+    if turn is None:
+        return {"result": regions, "score": confidence, "model_version": version}
+    scored = [{**region, "score": confidence} for region in regions]
+    return {"result": scored, "score": float(turn.at), "model_version": version}
 
 
 def _known(schema: LabelSchema, name: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import gate, holdout, metrics, rounds
+from labelloop import gate, holdout, metrics, rounds, turns
 from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
@@ -31,7 +31,7 @@ from labelloop.selection import RANDOM
 from labelloop.selection.names import selector_of
 from labelloop.selection.relabel import Relabelling, again
 from labelloop.sources import read_content
-from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction
+from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction, Turn
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to ask next, anew and again, and the new guesses for questions that are still open."""
+    """What to ask next, anew and again, and the questions that are still open, where they get new guesses and turns.
+
+    Attributes:
+        version: Of the model behind guesses and turns; empty before there is one.
+    """
 
     batch: Sequence[Asking]
-    refreshed: Sequence[Prediction]
+    refreshed: Sequence[Asking]
     opinions: Sequence[Opinion] = ()
+    version: str = ""
 
     def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
         """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
@@ -248,11 +253,23 @@ class Learning:
         last = self._ledger.rounds.last()
         return last.barred if last else ()
 
-    def refreshed(self, model: str) -> list[Prediction]:
-        """What a model says about the open questions that show another one's guess."""
+    def refreshed(self, model: str, number: int) -> Sequence[Asking]:
+        """The open questions with what a model says about them, and with their turns from round `number` on."""
         columns, features = self.embedded()
         said = self.probabilities(model, features)
-        return self._refreshed(Scored(self.know(columns), features, said, version_of(Ref.parse(model))))
+        scored = Scored(self.know(columns), features, said, version_of(Ref.parse(model)))
+        return self._queued(scored, number, []).refreshed
+
+    def by_chance(self, asked: Sequence[Asking], version: str) -> list[Asking]:
+        """Blind questions with turns that the selector has no say in; without any where people get none.
+
+        Args:
+            version: Of the model in use; empty while there is none.
+        """
+        if not version or self._config.loop.queue == "asked":
+            return list(asked)
+        at = turns.by_chance({one.item_id: 0 for one in asked}, self.salt)
+        return [replace(one, turn=Turn(at[one.item_id], version)) for one in asked]
 
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
@@ -330,7 +347,7 @@ class Learning:
             )
 
     def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
-        """Choose the batch of round `number`, and the new guesses for what is open.
+        """Choose the batch of round `number`, the new guesses for what is open, and when people get which.
 
         Args:
             room: The most questions to ask; None is as many as a round asks.
@@ -341,7 +358,21 @@ class Learning:
         wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
         opinions = self._again(scored, sizes[0], wanted)
         taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
-        return Proposal(self._batch(scored, taste, sizes[1], rng), self._refreshed(scored), opinions)
+        proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
+        return replace(proposal, opinions=opinions)
+
+    def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:
+        """A batch beside the open questions: new guesses for these, and a turn for each where people go by turns."""
+        waiting = self._ledger.answers.questions(["asked"])
+        refreshed = self._refreshed(scored, [one for one in waiting if one.version != scored.version])
+        if scored.probabilities is None or self._config.loop.queue == "asked":
+            return Proposal(batch, [one for one in refreshed if one.prediction or one.hidden], version=scored.version)
+        staying = [one for one in waiting if one.version == scored.version]
+        at = self._turns(scored, [*refreshed, *batch], staying, number, selector)
+        batch, refreshed = (
+            [replace(one, turn=Turn(at[one.item_id], scored.version)) for one in some] for some in (batch, refreshed)
+        )
+        return Proposal(batch, refreshed, version=scored.version)
 
     def _batch(self, scored: Scored, taste: Taste, protected: int, rng: np.random.Generator) -> list[Asking]:
         known, probabilities = scored.known, scored.probabilities
@@ -392,15 +423,49 @@ class Learning:
             useful = min(useful, room - protected)
         return useful, protected
 
-    def _refreshed(self, scored: Scored) -> list[Prediction]:
-        """New guesses for the open questions that show another model's, or none; those asked blind do not show them."""
+    def _refreshed(self, scored: Scored, old: Sequence[Asking]) -> list[Asking]:
+        """Open questions with a new guess, shown or hidden; with none where one must not be, or they cannot be read."""
         if scored.probabilities is None:
             return []
-        open_ones = [one for one in self._ledger.answers.questions(["asked"]) if one.purpose in ("train", "blind")]
-        waiting = [one.item_id for one in open_ones if _guesser(one) != scored.version]
-        columns = scored.known.columns
-        rows = np.flatnonzero(np.isin(columns.ids, waiting) & columns.readable)
-        return rounds.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
+        columns, seen = scored.known.columns, [one.item_id for one in old if one.purpose in ("train", "blind")]
+        rows = np.flatnonzero(np.isin(columns.ids, seen) & columns.readable)
+        made = rounds.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
+        guesses = {guess.item_id: guess for guess in made}
+        shown = [replace(one, prediction=guesses.get(one.item_id)) for one in old]
+        return [
+            replace(one, prediction=None, hidden=one.prediction) if one.purpose == "blind" else one for one in shown
+        ]
+
+    def _turns(
+        self, scored: Scored, moved: Sequence[Asking], staying: Sequence[Asking], number: int, selector: str
+    ) -> dict[str, float]:
+        """Item id -> when people get the question, of `moved` ones: by the selector among all that are open.
+
+        Those for the honest score, those asked at random, and those nobody has a guess about, come by chance.
+
+        Args:
+            staying: Open questions whose turns hold, as they were found with the same model.
+        """
+        useful = [one for one in moved if (one.prediction or one.hidden) and not _is_by_chance(one)]
+        order = [one.item_id for one in useful]
+        fixed = {one.item_id: one.turn.at for one in staying if one.turn and not _is_by_chance(one)}
+        if fixed or any(one.state == "asked" for one in useful):  # else the batch alone, which is in order
+            rng = np.random.default_rng([self._config.loop.seed, number, 1])
+            order = self._ranked(scored, [*sorted(fixed, key=lambda item: fixed[item]), *order], selector, rng)
+        places = turns.placed(order, fixed)
+        waited = {one.item_id: _waited(one, number) for one in moved if one.item_id not in places}
+        return {**places, **turns.by_chance(waited, self.salt)}
+
+    def _ranked(self, scored: Scored, items: Sequence[str], selector: str, rng: np.random.Generator) -> list[str]:
+        """The items that can be read, in the order in which the selector would ask them now."""
+        assert scored.probabilities is not None
+        known = scored.known
+        row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
+        rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
+        seen = (scored.features.matrix, scored.probabilities)
+        taste = Taste(selector or self._config.loop.selector, min(len(rows), rounds.RANKED), 0.0)
+        order = rounds.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, multiple=self._schema.multiple)
+        return [str(item) for item in known.columns.ids[order]]
 
     def judge(self, model: Artifact[Any], judging: Examples) -> Judged:
         """Promote the new model if it passes the gate against the one in use, on the same held-out items."""
@@ -515,9 +580,14 @@ def version_of(model: Ref) -> str:
     return model.digest[:12]
 
 
-def _guesser(one: Asking) -> str:
-    """The version of the model whose guess a question shows; empty for none."""
-    return one.prediction.model_version if one.prediction else ""
+def _waited(one: Asking, number: int) -> int:
+    """Rounds that a question has been open when round `number` begins; all of them for one that belongs to none."""
+    return 0 if one.state == "planned" else number - one.round
+
+
+def _is_by_chance(one: Asking) -> bool:
+    """Whether nothing but chance may decide when people get a question."""
+    return one.purpose not in ("train", "blind") or one.why == RANDOM
 
 
 def _within(progress: Progress, start: int, total: int) -> Progress:

@@ -29,7 +29,8 @@ from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.stack import Stack
-from labelloop.types import LabelSchema, Prediction, Question, Region
+from labelloop.turns import outdated
+from labelloop.types import LabelSchema, Question, Region
 
 AUDITED = "audits_judged"
 """The order and the number of changes at which the audit of taken labels was judged last."""
@@ -42,6 +43,10 @@ RECONCILED = "answers_reconciled"
 
 SCANNED = "answers_scanned"
 """The numbers of questions, there and in the ledger, that a scan of all ids has explained."""
+
+
+PRUNED = "predictions_pruned"
+"""The model versions whose predictions were deleted from the annotator, and when each had been replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Outcome:
         set_aside: Item id -> why its answer cannot be learned from; known when the tick learned.
         repair: What a reconciliation found; None where there was none.
         notes: What happened to labels taken from the model.
+        pruned: Predictions of an older model that were deleted from the annotator.
     """
 
     action: Action
@@ -87,6 +93,7 @@ class Outcome:
     set_aside: Mapping[str, str] = field(default_factory=dict)
     repair: Repair | None = None
     notes: Sequence[str] = ()
+    pruned: int = 0
 
 
 class Loop:
@@ -202,7 +209,8 @@ class Loop:
                 self._ask(sure=isinstance(action, Start) and self._agreed)
             elif isinstance(action, Stop) and (made := self.ask_audits("labels taken from the model are audited")):
                 action = Start(made.number, 0, made.reason)
-            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair, notes)
+            pruned = self._prune() if self._config.loop.old_predictions == "prune" else 0
+            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair, notes, pruned)
 
     def hear(self) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
@@ -342,7 +350,9 @@ class Loop:
         now = self.ledger.auto.active()
         if now is None or any(one.state in ("planned", "asked") for one in self.ledger.auto.audited(now.order)):
             return None
-        due = self._due_audits()
+        last = self.ledger.rounds.last()
+        version = last.version if last is not None and last.speaks(self.schema.labels) else ""
+        due = self.learning.by_chance(self._due_audits(), version)
         return self.record(reason, due) if due else None
 
     def _due_audits(self) -> list[Asking]:
@@ -376,7 +386,8 @@ class Loop:
             start = replace(start, room=0)
         proposal = self.learning.propose(learned, start.number, start.room)
         notes = self._take_labels(learned)
-        proposal = proposal.with_audits(self._due_audits(), [self._config.loop.seed, start.number, 1])
+        audits = self.learning.by_chance(self._due_audits(), proposal.version)
+        proposal = proposal.with_audits(audits, [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
@@ -426,10 +437,11 @@ class Loop:
             "stopped": "" if batch or again or crowded else why_nothing(self.policy, room),
         }
 
-    def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Prediction] = (), **known: Any) -> Round:
+    def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Asking] = (), **known: Any) -> Round:
         """Write a round down, send its questions and new guesses, confirm it; for pipelines, under the lease.
 
         Args:
+            refreshed: Open questions with the guesses and turns that they get.
             known: What the round knows anew, such as `judgement`; the rest is as in the round before.
         """
         before = self.ledger.rounds.last() or Round(0, "")
@@ -451,7 +463,7 @@ class Loop:
             self._ask(sure=False)
 
     def _ask(self, *, sure: bool) -> None:
-        """Send what is planned, and new guesses for open questions; then confirm the round.
+        """Send what is planned, and new guesses and turns of open questions; then confirm the round.
 
         Args:
             sure: The annotator has the questions of the ledger and no others.
@@ -478,7 +490,27 @@ class Loop:
     def _questions(self, due: Sequence[Asking]) -> list[Question]:
         """As the annotator is asked; what it takes for the item's id is that of the question."""
         items = self.ledger.items.get([one.item for one in due])
-        return [Question(replace(items[one.item], id=one.item_id), one.prediction) for one in due]
+        return [Question(replace(items[one.item], id=one.item_id), one.prediction, one.turn) for one in due]
+
+    def _prune(self) -> int:
+        """Delete the predictions of one model that people see no more, the oldest first; how many there were.
+
+        Raises:
+            ConfigError: The annotator keeps its predictions.
+        """
+        done = self.ledger.answers.recall(PRUNED) or {}
+        due = outdated(self.ledger.rounds.all(), self._clock())
+        version = next((one for one, replaced in due.items() if done.get(one) != replaced), "")
+        if not version:
+            return 0
+        if not hasattr(self.dataset, "prune"):
+            raise ConfigError(
+                f"{self.stack.annotator!r} cannot delete predictions, and loop.old_predictions is 'prune'",
+                'set old_predictions = "keep" under [loop] in labelloop.toml',
+            )
+        pruned: int = self.dataset.prune([version])
+        self.ledger.answers.remember(PRUNED, {**done, version: due[version]})
+        return pruned
 
     def _notice_lost(self, now: Situation) -> int:
         if now.last is None:
@@ -513,9 +545,9 @@ def _asking(last: Round | None, there: Mapping[tuple[int, Purpose, State], int])
 
 
 def _is_due(one: Asking, round_: Round) -> bool:
-    """Whether finishing a round sends this question: all of its own, and open ones with a guess of its model.
+    """Whether finishing a round sends this question: all of its own, and open ones with a guess or turn of its model.
 
     Questions of the round that were sent before a crash are sent again: asking is idempotent, and only a complete
     `ask` makes the predictions visible.
     """
-    return one.round == round_.number or (one.prediction is not None and one.prediction.model_version == round_.version)
+    return one.round == round_.number or (one.version != "" and one.version == round_.version)

@@ -69,6 +69,7 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
         "lost": outcome.lost,
         "notes": list(outcome.notes),
         "repair": asdict(outcome.repair) if outcome.repair else None,
+        "pruned": outcome.pruned,
         "set_aside": dict(outcome.set_aside),
         "round": asdict(outcome.round) if outcome.round else None,
     }
@@ -86,6 +87,8 @@ def outcome_in_words(outcome: Outcome) -> str:
     if outcome.lost:
         lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
     lines += [repair_in_words(outcome.repair)] if outcome.repair else []
+    if outcome.pruned:
+        lines.append(f"deleted {outcome.pruned} prediction(s) of an older model from the annotator")
     lines += set_aside_in_words(outcome.set_aside)
     lines += outcome.notes
     if isinstance(outcome.action, Start | Finish) and outcome.round:

@@ -157,13 +157,16 @@ class Dataset(Protocol):
     def ask(self, questions: Sequence[Question], *, unasked: bool = False) -> Asked:
         """Make these items questions. Declarative: asking twice changes nothing, whoever asked before.
 
+        Where questions have turns, people get the open ones by these, the lowest first, and those without one last.
+
         Args:
-            questions: The items, each with the guess to fill in, or blind.
+            questions: The items, each with the guess to fill in, or blind; with its turn, or without.
             unasked: The caller is sure that none of them is a question yet, because it has just compared `size` with
                 its own records: the dataset may spare itself a look, and must still end with each item once.
 
         Raises:
-            ConfigError: A prediction does not fit the label schema (names the field); nothing was sent.
+            ConfigError: A prediction does not fit the label schema, or a turn is none (names the field); nothing was
+                sent.
             BackendError: The service failed; `retryable` says whether asking again may help.
         """
         ...

@@ -106,7 +106,9 @@ def roll_back(loop: Loop, to: str = "") -> Done:
 
 def _record(loop: Loop, planned: Rollback) -> Done:
     to, before = planned.to, planned.before
-    refreshed = loop.learning.refreshed(to.model)
+    last = loop.ledger.rounds.last()
+    refreshed = loop.learning.refreshed(to.model, last.number + 1 if last else 1)
+    shown = sum(one.prediction is not None for one in refreshed)
     known = {
         "model": to.model,
         "version": to.version,
@@ -122,9 +124,9 @@ def _record(loop: Loop, planned: Rollback) -> Done:
     made = loop.record(f"rolled back to round {to.number}", [], refreshed, **known)
     words = (
         f"model {to.version} of round {to.number} is in use again, in place of {before.version}; "
-        f"{len(refreshed)} open question(s) show its guess"
+        f"{shown} open question(s) show its guess"
     )
-    return Done(to.version, made.number, to.number, len(refreshed), words)
+    return Done(to.version, made.number, to.number, shown, words)
 
 
 def in_words(history: Sequence[Round], planned: Rollback) -> str:

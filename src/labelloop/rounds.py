@@ -23,6 +23,9 @@ from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Met
 MANY = 10
 """Items of which at least one should be readable: if none is, their source is away, not they."""
 
+RANKED = 1024
+"""Open questions that a selector ranks after each promotion: more than people answer until the next one."""
+
 CHUNK = 1024
 """Items embedded, and scored, as one step: what a crash can cost, and what one artifact holds."""
 
@@ -219,6 +222,30 @@ def choose(
     )
     chosen = select(pool, taste.n, taste.selector, rng, random_share=taste.random_share, labels=schema.labels)
     return unasked[chosen.positions], chosen.why
+
+
+def ranked(
+    known: Known,
+    rows: np.ndarray,
+    seen: tuple[np.ndarray, np.ndarray],
+    taste: Taste,
+    rng: np.random.Generator,
+    *,
+    multiple: bool,
+) -> np.ndarray:
+    """The positions `rows` of open questions, in the order in which a selector would ask them now. Pure.
+
+    What was asked otherwise counts as covered. Beyond the first `taste.n` the questions follow as they are given.
+
+    Args:
+        seen: The embeddings (n, d) and the probabilities (n, k) of all items.
+    """
+    features, probabilities = seen
+    covered = np.setdiff1d(np.flatnonzero(known.asked & ~known.held_out & known.columns.readable), rows)
+    pool = Pool(features[rows], probabilities[rows], features[covered], multiple)
+    first = select(pool, taste.n, taste.selector, rng, random_share=taste.random_share).positions
+    order: np.ndarray = rows[np.concatenate([first, np.delete(np.arange(len(rows)), first)])]
+    return order
 
 
 def choose_held_out(known: Known, n: int, salt: str) -> np.ndarray:

@@ -326,10 +326,10 @@ def sync_new_data_to_label_studio(loop: Loop, proposal: Proposal) -> int:
         loop.settle()
         there = {one.item_id for one in loop.ledger.answers.questions()}
         batch = [one for one in proposal.batch if one.item_id not in there]
-        guesses = [*(one.prediction for one in batch if one.prediction), *proposal.refreshed]
-        line.words = f"{len(batch)} new tasks, {len(guesses)} predictions"
-        if batch or guesses:
-            known = {"version": guesses[0].model_version} if guesses else {}
+        guesses = sum(one.prediction is not None for one in [*batch, *proposal.refreshed])
+        line.words = f"{len(batch)} new tasks, {guesses} predictions"
+        if batch or proposal.refreshed:
+            known = {"version": proposal.version} if proposal.version else {}
             loop.record(f"{len(batch)} items were chosen to be asked", batch, proposal.refreshed, **known)
         return len(batch)
 

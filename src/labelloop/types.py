@@ -138,7 +138,7 @@ class Prediction:
     """What one model version says about one item.
 
     Attributes:
-        score: In [0, 1]; the model's confidence in `regions`. Queues that follow it serve the lowest first.
+        score: In [0, 1]; the model's confidence in `regions`.
     """
 
     item_id: str
@@ -148,11 +148,41 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """When people get a question, among those that are open.
+
+    Attributes:
+        at: In [0, 1]; the lowest comes first.
+        version: The model version it was found with. Only the turns of the version that people see count.
+    """
+
+    at: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """An item to be asked, with the model's guess filled in, or blind (`prediction` is None)."""
+    """An item to be asked, with the model's guess filled in, or blind (`prediction` is None).
+
+    Attributes:
+        turn: When people get it; None leaves it to the order of asking.
+    """
 
     item: Item
     prediction: Prediction | None = None
+    turn: Turn | None = None
+
+    @property
+    def version(self) -> str:
+        """The model version behind the guess or the turn; empty where there is neither."""
+        return version_behind(self.prediction, self.turn)
+
+
+def version_behind(guess: Prediction | None, turn: Turn | None) -> str:
+    """The model version of a question's guess, or of its turn; empty where there is neither."""
+    if guess is not None:
+        return guess.model_version
+    return turn.version if turn is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +192,7 @@ class Asked:
     Attributes:
         created: Questions that are new in the annotator.
         existing: Questions that were there before.
-        predictions: Predictions stored by this call.
+        predictions: Predictions stored by this call; a blind question's turn is kept as an empty one.
         tasks: Item id -> the annotator's own id of the question, for every question of the call.
     """
 
@@ -214,7 +244,11 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class DatasetStats:
-    """Counts of one dataset in the annotator, taken without downloading its questions."""
+    """Counts of one dataset in the annotator, taken without downloading its questions.
+
+    Attributes:
+        with_predictions: Questions in which some model's guess is filled in.
+    """
 
     total: int
     labeled: int

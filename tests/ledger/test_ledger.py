@@ -18,7 +18,7 @@ from labelloop.ledger import Ledger, connect, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.items import Chunk
 from labelloop.ledger.rounds import Round
-from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction, Seen
+from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction, Seen, Turn
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -233,11 +233,22 @@ def test_planning_a_round_again_is_refused(ledger: Ledger) -> None:
 
 def test_a_new_round_refreshes_the_guesses_of_open_questions(ledger: Ledger) -> None:
     asked(ledger, "a")
-    guess = Prediction("a", (), 0.9, "m2")
+    guess, turn = Prediction("a", (), 0.9, "m2"), Turn(0.25, "m2")
 
-    ledger.rounds.plan(Round(2, "more"), [], refreshed=[guess])
+    ledger.rounds.plan(Round(2, "more"), [], [Asking("a", "train", "useful", prediction=guess, turn=turn)])
 
-    assert ledger.answers.questions()[0].prediction == guess
+    kept = ledger.answers.questions()[0]
+    assert (kept.prediction, kept.turn, kept.version) == (guess, turn, "m2")
+    assert ledger.answers.turns(["a", "unknown"]) == {"a": turn}
+
+
+def test_a_blind_question_has_a_turn_and_no_guess(ledger: Ledger) -> None:
+    blind = Asking("a", "holdout", "drawn", turn=Turn(0.5, "m1"))
+
+    ledger.rounds.plan(Round(1, "first"), [blind, Asking("b", "holdout", "drawn")])
+
+    kept = ledger.answers.questions()
+    assert [(one.prediction, one.turn, one.version) for one in kept] == [(None, blind.turn, "m1"), (None, None, "")]
 
 
 def test_a_fact_is_fixed_once(ledger: Ledger) -> None:

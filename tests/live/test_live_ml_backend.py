@@ -121,8 +121,9 @@ def test_blind_questions_stay_blind_when_they_are_opened(connected: Connected) -
     ]
 
     assert blind
-    assert [connected.opened(task) for task in blind] == [[] for _ in blind]
-    assert [task["predictions"] for task in connected.world.tasks() if int(task["id"]) in blind] == [[] for _ in blind]
+    assert not any(one["result"] for task in blind for one in connected.opened(task))
+    shown = [task["predictions"] for task in connected.world.tasks() if int(task["id"]) in blind]
+    assert [[one["result"] for one in predictions] for predictions in shown] == [[[]] for _ in blind]
 
 
 def test_connecting_changes_nothing_else_and_repeating_it_nothing_at_all(connected: Connected) -> None:
@@ -138,8 +139,7 @@ def test_connecting_changes_nothing_else_and_repeating_it_nothing_at_all(connect
     assert connected.hooks() == []
 
 
-def test_the_queue_still_follows_uncertainty(connected: Connected) -> None:
-    connected.call("PATCH", f"/api/projects/{connected.world.project}", body={"sampling": "Uncertainty sampling"})
+def test_the_queue_still_follows_the_turns(connected: Connected) -> None:
     version = connected.project()["model_version"]
     waiting = {
         int(task["id"]): prediction["score"]
@@ -178,7 +178,7 @@ def test_many_tasks_are_answered_in_one_request(connected: Connected) -> None:
 
     assert all(guessed[task] for task in dropped)
     held_out = {int(one.task_id) for one in connected.world.questions() if one.purpose == "holdout"}
-    assert [guessed[task] for task in held_out] == [[] for _ in held_out]
+    assert not any(one["result"] for task in held_out for one in guessed[task])
 
 
 def test_a_change_of_the_labels_needs_no_restart(connected: Connected) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from labelloop.errors import BackendError
 from labelloop.labels import regions_of
-from labelloop.types import Item, LabelSchema, Prediction
+from labelloop.types import Item, LabelSchema, Prediction, Question
 from labelloop.web.batching import Batcher
 from labelloop.web.ml_backend import Model, ml_backend
 from labelloop.web.server import serving
@@ -30,13 +30,13 @@ class Oracle:
     may_answer: threading.Event = field(default_factory=threading.Event)
     failure: Exception | None = None
 
-    def __call__(self, items: Sequence[Item]) -> list[Prediction | None]:
+    def __call__(self, items: Sequence[Item]) -> list[Question | None]:
         assert self.may_answer.wait(30)
         if self.failure:
             raise self.failure
         self.asked.append([item.text for item in items])
         said = Prediction("x", regions_of(SCHEMA, ["cat"]), 0.75, "v1")
-        return [None if item.text == "blind" else said for item in items]
+        return [None if item.text == "blind" else Question(item, said) for item in items]
 
 
 def item_of(task: Mapping[str, Any]) -> Item:

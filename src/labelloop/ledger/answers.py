@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, case, func, or_, select, update
 from labelloop.budget import LONGEST, Spent
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, history, opinions, questions
-from labelloop.types import Annotation, Answers, Heard, Prediction, Region
+from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn, version_behind
 
 Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
@@ -33,6 +33,7 @@ class Asking:
         why: Why this item was chosen, in words.
         prediction: The model's guess that is filled in; None asks blind.
         hidden: The guess that is kept from people.
+        turn: When people get it; None before there is a model, and where people get questions as they are asked.
     """
 
     item_id: str
@@ -44,11 +45,17 @@ class Asking:
     round: int = 0
     about: str = ""
     hidden: Prediction | None = None
+    turn: Turn | None = None
 
     @property
     def item(self) -> str:
         """The id of the item that people see."""
         return self.about or self.item_id
+
+    @property
+    def version(self) -> str:
+        """The model version behind the guess or the turn; empty where there is neither."""
+        return version_behind(self.prediction, self.turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +230,16 @@ class AnswerBook:
                 found.update(connection.scalars(query))
         return found
 
+    def turns(self, ids: Sequence[str]) -> dict[str, Turn]:
+        """The turns of those of the items that have one."""
+        found: dict[str, Turn | None] = {}
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(ids):
+                mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
+                query = select(questions.c.item_id, questions.c.prediction).where(*mine)
+                found.update((row.item_id, _turn(row.prediction or {})) for row in connection.execute(query))
+        return {item: turn for item, turn in found.items() if turn}
+
     def counts(self) -> Mapping[tuple[int, Purpose, State], int]:
         """How many questions there are by (round, purpose, state)."""
         query = (
@@ -381,7 +398,12 @@ def _past(row: Row[Any]) -> Said:
 
 
 def _asking(row: Row[Any]) -> Asking:
-    guess = row.prediction
-    prediction = Prediction(row.item_id, tuple(guess["regions"]), guess["score"], guess["model"]) if guess else None
-    task_id, about = row.task_id or "", row.about or ""
-    return Asking(row.item_id, row.purpose, row.why, row.state, task_id, prediction, row.round, about)
+    shown, task_id, about = row.prediction or {}, row.task_id or "", row.about or ""
+    guess = None
+    if "regions" in shown:
+        guess = Prediction(row.item_id, tuple(shown["regions"]), shown["score"], shown["model"])
+    return Asking(row.item_id, row.purpose, row.why, row.state, task_id, guess, row.round, about, turn=_turn(shown))
+
+
+def _turn(shown: Mapping[str, Any]) -> Turn | None:
+    return Turn(shown["turn"], shown["model"]) if "turn" in shown else None

@@ -122,10 +122,10 @@ class RoundBook:
         self,
         one: Round,
         batch: Sequence[Asking],
-        refreshed: Sequence[Prediction] = (),
+        refreshed: Sequence[Asking] = (),
         now: datetime | None = None,
     ) -> None:
-        """Write a round, its questions, and new guesses for open questions, before anything is sent.
+        """Write a round, its questions, and new guesses and turns of open questions, before anything is sent.
 
         A guess about a blind question is noted, and not shown.
 
@@ -140,12 +140,11 @@ class RoundBook:
             self._refuse_again(connection, one.number)
             _sql.upsert(connection, rounds, [self._row(one)])
             _sql.upsert(connection, questions, rows)
-            for guess in refreshed:
-                where = (questions.c.dataset == self._dataset, questions.c.item_id == guess.item_id)
-                shown = questions.c.purpose == "train"
-                connection.execute(update(questions).where(*where, shown).values(prediction=_guess(guess)))
+            for asking in refreshed:
+                where = (questions.c.dataset == self._dataset, questions.c.item_id == asking.item_id)
+                connection.execute(update(questions).where(*where).values(prediction=_shown(asking)))
             if now is not None:
-                self._note_guesses(connection, one.number, batch, refreshed, now)
+                self._note_guesses(connection, one.number, [*refreshed, *batch], now)
 
     def guesses(self) -> dict[str, list[Guessed]]:
         """What a model said about each question while it was open, oldest first."""
@@ -201,20 +200,8 @@ class RoundBook:
             _sql.upsert(connection, facts, [{"dataset": self._dataset, "name": name, "value": value}])
         return self.fact(name)
 
-    def _note_guesses(
-        self,
-        connection: Connection,
-        number: int,
-        batch: Sequence[Asking],
-        refreshed: Sequence[Prediction],
-        now: datetime,
-    ) -> None:
-        open_ones = select(questions.c.item_id).where(
-            questions.c.dataset == self._dataset, questions.c.purpose == "blind"
-        )
-        blind = set(connection.scalars(open_ones)) if refreshed else set()
-        said = [(guess, guess.item_id not in blind) for guess in refreshed]
-        said += [(guess, guess is one.prediction) for one in batch if (guess := one.prediction or one.hidden)]
+    def _note_guesses(self, connection: Connection, number: int, asked: Sequence[Asking], now: datetime) -> None:
+        said = [(guess, guess is one.prediction) for one in asked if (guess := one.prediction or one.hidden)]
         rows = [
             {
                 "dataset": self._dataset,
@@ -250,8 +237,16 @@ class RoundBook:
             "why": asking.why,
             "state": "planned",
             "task_id": None,
-            "prediction": _guess(asking.prediction) if asking.prediction else None,
+            "prediction": _shown(asking),
         }
+
+
+def _shown(asking: Asking) -> dict[str, Any] | None:
+    """A question's guess and turn; None where there is neither."""
+    shown = _guess(asking.prediction) if asking.prediction else {}
+    if asking.turn is not None:
+        shown |= {"model": asking.turn.version, "turn": asking.turn.at}
+    return shown or None
 
 
 def _guess(guess: Prediction) -> dict[str, Any]:

@@ -229,7 +229,11 @@ def _auto(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto]
+def _turns(_: Connection) -> None:
+    """A question may have a turn without a guess from now on, which an older labelloop cannot read."""
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto, _turns]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

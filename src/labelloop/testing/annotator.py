@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count, islice
+from math import inf
 from typing import Any, Protocol
 
 from labelloop.backends.label_studio import tasks
@@ -31,6 +32,7 @@ from labelloop.types import (
     Question,
     Region,
     Survey,
+    Turn,
 )
 
 
@@ -51,6 +53,14 @@ class Person(Protocol):
 
     def retract(self, dataset: str, annotation_id: str) -> None:
         """Delete an answer."""
+        ...
+
+    def next_item(self, dataset: str) -> str:
+        """The item of the question that this person is given next."""
+        ...
+
+    def filled_in(self, dataset: str, item_id: str) -> tuple[str, ...]:
+        """The labels that are filled in when this person opens a question; none where it is blind."""
         ...
 
 
@@ -136,6 +146,56 @@ class AnnotatorContract:
         assert (asked.created, asked.existing, asked.predictions) == (0, 2, 2)
         stats = dataset.stats()
         assert (stats.model_version, stats.with_predictions) == ("m2", 2)
+
+    def test_without_turns_people_get_questions_as_they_were_asked(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("c", "cat"), self._question("a"), self._question("b", "dog")])
+        assert self._served(person, 3) == ["c", "a", "b"]
+
+    def test_people_get_questions_by_their_turns_blind_ones_among_them(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._turned("a", 0.9, "cat"), self._turned("b", 0.1), self._turned("c", 0.5, "dog")])
+        assert [person.filled_in(self.NAME, item) for item in "abc"] == [("cat",), (), ("dog",)]
+        assert self._served(person, 3) == ["b", "c", "a"]
+
+    def test_a_new_model_changes_the_turns_of_what_is_open(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._turned("a", 0.1, "cat"), self._turned("b", 0.5), self._turned("c", 0.9, "cat")])
+        assert self._served(person, 1) == ["a"]
+        again = [self._turned("b", 0.9, version="m2"), self._turned("c", 0.3, "dog", "m2")]
+        asked = dataset.ask([*again, self._turned("d", 0.5, "dog", "m2")])
+        assert (asked.created, asked.existing, asked.predictions) == (1, 2, 3)
+        assert dataset.ask(again).predictions == 0
+        assert person.filled_in(self.NAME, "c") == ("dog",)
+        assert self._served(person, 3) == ["c", "d", "b"]
+
+    def test_another_turn_of_the_same_model_moves_a_question(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._turned("a", 0.1, "cat"), self._turned("b", 0.5), self._turned("c", 0.9, "cat")])
+        asked = dataset.ask([self._turned("c", 0.25, "cat"), self._turned("a", 0.75, "cat")])
+        assert (asked.existing, asked.predictions) == (2, 0)
+        assert self._served(person, 3) == ["c", "b", "a"]
+
+    def test_a_turn_fills_nothing_in(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._turned("a", 0.9, "cat"), self._turned("b", 0.1)])
+        stats = dataset.stats()
+        assert (stats.total, stats.with_predictions, stats.model_version) == (2, 1, "m1")
+
+    def test_a_turn_that_is_none_is_refused_before_anything_is_sent(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        turns = [("turn.at", Turn(1.5, "m1")), ("turn.at", Turn(float("nan"), "m1")), ("turn.version", Turn(0.5, ""))]
+        for field, turn in turns:
+            bad = Question(Item("bad", "text", text="bad"), None, turn)
+            error = _refusal(lambda bad=bad: dataset.ask([self._question("good"), bad]))  # type: ignore[misc]
+            assert isinstance(error, ConfigError), field
+            assert field in error.message
+            assert "bad" in error.message
+        other = replace(self._turned("bad", 0.5, "cat", "m1"), turn=Turn(0.5, "m2"))
+        assert "turn.version is 'm2'" in _refusal(lambda: dataset.ask([other])).message
+        assert dataset.stats().total == 0
 
     def test_a_prediction_that_does_not_fit_is_refused_before_anything_is_sent(
         self, annotator: Annotator, person: Person
@@ -240,6 +300,17 @@ class AnnotatorContract:
         item = Item(name, "text", text=f"an animal called {name}")
         return Question(item, self._guess(name, guess, version) if guess else None)
 
+    def _turned(self, name: str, at: float, guess: str = "", version: str = "m1") -> Question:
+        return replace(self._question(name, guess, version), turn=Turn(at, version))
+
+    def _served(self, person: Person, count: int) -> list[str]:
+        """The items of the next questions that a person answers."""
+        served = []
+        for _ in range(count):
+            served.append(person.next_item(self.NAME))
+            person.answer(self.NAME, served[-1], regions_of(self.SCHEMA, ["cat"]))
+        return served
+
     def _guess(self, item: str, label: str, version: str = "m1", score: float = 0.5) -> Prediction:
         return Prediction(item, regions_of(self.SCHEMA, [label]), score, version)
 
@@ -339,6 +410,16 @@ class FakeAnnotator:
         """Delete an answer, as a person."""
         self._datasets[dataset].change(annotation_id, None)
 
+    def next_item(self, dataset: str) -> str:
+        """The item of the question that is first in the queue."""
+        return self._datasets[dataset].queue()[0]
+
+    def filled_in(self, dataset: str, item_id: str) -> tuple[str, ...]:
+        """The labels of the guess that is shown."""
+        kept = self._datasets[dataset]
+        guess = kept.prediction(item_id)
+        return names_of(kept.schema, guess.regions) if guess else ()
+
     def remove(self, dataset: str, item_id: str) -> None:
         """Delete a question with its answers, as a person; leaves no trace to hear."""
         self._datasets[dataset].forget(item_id)
@@ -349,7 +430,7 @@ class _Task:
     id: str
     question: Question
     said: tuple[Annotation, ...] = ()
-    predictions: tuple[Prediction, ...] = ()
+    versions: tuple[Question, ...] = ()
     changed: int = 0
 
 
@@ -371,6 +452,7 @@ class FakeDataset:
         self._now = 0
         self._tasks: dict[str, _Task] = {}
         self._model_version = ""
+        self._by_turn = False
         self._failure: tuple[BackendError, int] | None = None
         self._amiss = Survey({})
 
@@ -394,7 +476,8 @@ class FakeDataset:
         if failure:
             raise failure[0]
         stored = sum(self._predict(question) for question in wanted.values())
-        self._model_version = version or self._model_version
+        if version:
+            self._model_version, self._by_turn = version, any(question.turn for question in wanted.values())
         ids = {item: self._tasks[item].id for item in wanted}
         return Asked(len(new), len(wanted) - len(new), stored, ids)
 
@@ -429,7 +512,7 @@ class FakeDataset:
             total=len(kept),
             labeled=labeled,
             skipped=sum(bool(task.said) for task in kept) - labeled,
-            with_predictions=sum(bool(task.predictions) for task in kept),
+            with_predictions=sum(any(one.prediction for one in task.versions) for task in kept),
             annotations=len(answers),
             model_version=self._model_version,
             per_label=_counts(name for one in answers for name in said_names(self.schema, one.regions)),
@@ -446,10 +529,8 @@ class FakeDataset:
 
     def prediction(self, item_id: str) -> Prediction | None:
         """What a person sees filled in: the prediction of the newest model version, if the item has one."""
-        for guess in self._tasks[item_id].predictions:
-            if guess.model_version == self._model_version:
-                return guess
-        return None
+        shown = self._shown(item_id)
+        return shown.prediction if shown else None
 
     def open_items(self) -> list[str]:
         """The items that more people may answer, in the order they were asked."""
@@ -460,15 +541,23 @@ class FakeDataset:
         self._present()
         self.people = people
 
+    def queue(self) -> list[str]:
+        """The items nobody answered or skipped, in the order people get them."""
+        waiting = self.open_items()
+        if not self._by_turn:
+            return waiting
+        turns = {item: shown.turn.at for item in waiting if (shown := self._shown(item)) and shown.turn}
+        return sorted(waiting, key=lambda item: turns.get(item, inf))
+
     def relabel(self, schema: LabelSchema) -> None:
         """Ask for other labels; every guess is out of date."""
         self._present()
-        self.schema, self._model_version = schema, ""
+        self.schema, self._model_version, self._by_turn = schema, "", False
 
     def survey(self) -> Survey:
         """Everything in memory."""
         self._present()
-        guesses = (guess.model_version for task in self._tasks.values() for guess in task.predictions)
+        guesses = (one.version for task in self._tasks.values() for one in task.versions)
         heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
         return replace(self._amiss, heard=heard, versions=_counts(guesses), shown=self._model_version)
 
@@ -479,12 +568,12 @@ class FakeDataset:
         )
 
     def prune(self, versions: Sequence[str]) -> int:
-        """Forget the predictions of these versions."""
-        before = sum(len(task.predictions) for task in self._tasks.values())
+        """Forget the predictions of these versions, unless people see them."""
+        doomed, before = {*versions} - {self._model_version}, sum(len(task.versions) for task in self._tasks.values())
         for item, task in self._tasks.items():
-            kept = tuple(guess for guess in task.predictions if guess.model_version not in versions)
-            self._tasks[item] = replace(task, predictions=kept)
-        return before - sum(len(task.predictions) for task in self._tasks.values())
+            kept = tuple(one for one in task.versions if one.version not in doomed)
+            self._tasks[item] = replace(task, versions=kept)
+        return before - sum(len(task.versions) for task in self._tasks.values())
 
     def show(self, version: str) -> None:
         """Show the predictions of this version."""
@@ -533,12 +622,17 @@ class FakeDataset:
         del self._tasks[item_id]
 
     def _predict(self, question: Question) -> bool:
-        guess = question.prediction
         task = self._tasks[question.item.id]
-        if guess is None or any(kept.model_version == guess.model_version for kept in task.predictions):
+        if not question.version:
             return False
-        self._tasks[question.item.id] = replace(task, predictions=(*task.predictions, guess))
-        return True
+        others = tuple(kept for kept in task.versions if kept.version != question.version)
+        self._tasks[question.item.id] = replace(task, versions=(*others, question))
+        return len(others) == len(task.versions)
+
+    def _shown(self, item_id: str) -> Question | None:
+        """What the model version that people see says about an item."""
+        shown = (one for one in self._tasks[item_id].versions if one.version == self._model_version)
+        return next(shown, None)
 
     def _present(self) -> None:
         if self.gone:
@@ -576,6 +670,18 @@ class LabelStudioPerson:
         """Delete an annotation."""
         self._client.call("DELETE", f"/api/annotations/{annotation_id}/")
 
+    def next_item(self, dataset: str) -> str:
+        """The item of the task that the label stream shows next."""
+        return str(self.next_task(dataset)["data"][tasks.UID])
+
+    def filled_in(self, dataset: str, item_id: str) -> tuple[str, ...]:
+        """The labels in the shown version's prediction of a task."""
+        fields = {"include": "model_version"}
+        version = self._client.call("GET", f"/api/projects/{self.project(dataset)}", query=fields)["model_version"]
+        opened = self._client.call("GET", f"/api/tasks/{self._task(dataset, item_id)}")
+        shown = [one["result"] for one in opened["predictions"] if one["model_version"] == version]
+        return tuple(label for result in shown for region in result for label in region["value"]["choices"])
+
     def next_task(self, dataset: str) -> Mapping[str, Any]:
         """The task the label stream shows next, with the predictions shown on it."""
         shown: Mapping[str, Any] = self._client.call("GET", f"/api/projects/{self.project(dataset)}/next")
@@ -587,9 +693,13 @@ class LabelStudioPerson:
         return int(next(one["id"] for one in found["results"] if one["title"] == dataset))
 
     def _submit(self, dataset: str, item_id: str, body: Mapping[str, Any]) -> str:
+        path = f"/api/tasks/{self._task(dataset, item_id)}/annotations/"
+        return str(self._client.call("POST", path, body=dict(body))["id"])
+
+    def _task(self, dataset: str, item_id: str) -> int:
         wanted = [tasks.where(f"data.{tasks.UID}", "equal", item_id, "String")]
         rows, _ = tasks.page(self._client, self.project(dataset), wanted, "id", 1)
-        return str(self._client.call("POST", f"/api/tasks/{rows[0]['id']}/annotations/", body=dict(body))["id"])
+        return int(rows[0]["id"])
 
 
 class SimulatedAnnotator:

@@ -12,7 +12,8 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from labelloop.errors import BusyError, LabelLoopError
-from labelloop.types import Item, Prediction
+from labelloop.labels import prediction_of
+from labelloop.types import Item, Question
 from labelloop.web.batching import Batcher
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ class Model:
         version: The version in use now.
         versions: Every version there was.
         item_of: The item that a task's data shows.
-        batcher: Answers items, a prediction or None each.
+        batcher: Answers items, each with its prediction, or None.
     """
 
     version: Callable[[], str]
     versions: Callable[[], Sequence[str]]
     item_of: Callable[[Mapping[str, Any]], Item]
-    batcher: Batcher[Item, Prediction | None]
+    batcher: Batcher[Item, Question | None]
 
 
 def ml_backend(model: Model, user: tuple[str, str], patience: float) -> Starlette:
@@ -120,15 +121,9 @@ async def _tasks(request: Request) -> list[Mapping[str, Any]]:
         raise HTTPException(400, "expected {'tasks': [{'data': {...}}, ...]}") from None
 
 
-def _result(answer: Prediction | None) -> Mapping[str, Any] | list[Any]:
+def _result(answer: Question | None) -> Mapping[str, Any] | list[Any]:
     """A prediction as Label Studio takes it; an empty list, of which it stores nothing, where there is none."""
-    if answer is None:
-        return []
-    return {
-        "result": [dict(region) for region in answer.regions],
-        "score": float(answer.score),
-        "model_version": answer.model_version,
-    }
+    return prediction_of(answer.prediction, answer.turn) if answer else []
 
 
 def _is_allowed(authorization: str, user: tuple[str, str]) -> bool:

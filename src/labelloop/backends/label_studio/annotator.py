@@ -27,7 +27,7 @@ from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look, rehearse
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
-from labelloop.backends.label_studio.tasks import UID
+from labelloop.backends.label_studio.tasks import IN_ORDER, UID
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
@@ -36,7 +36,7 @@ from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
-_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations"
+_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations,sampling"
 OLDEST = (1, 18)
 """The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
@@ -201,8 +201,9 @@ class LabelStudioAnnotator:
         media_root, access = None if self.url else self._media_root, access_of(self._store)
         where = Place(self.client(), number, name, media_root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
-        shown, people = str(project["model_version"] or ""), int(project["maximum_annotations"])
-        return LabelStudioDataset(where, schema, doubts, model_version=shown, people=people)
+        version, sampling = str(project["model_version"] or ""), str(project["sampling"])
+        people = int(project["maximum_annotations"])
+        return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)
 
     def stats(self, name: str) -> DatasetStats:
         """Counts of the project of exactly this title, without downloading its tasks.
@@ -427,7 +428,7 @@ class LabelStudioAnnotator:
                 "title": name,
                 "description": schema.instruction,
                 "label_config": config_of(schema),
-                "sampling": "Sequential sampling",  # in the order asked, which mixes useful and blind questions
+                "sampling": IN_ORDER,  # until there is a model, in the order asked, which mixes useful and blind ones
                 "show_collab_predictions": True,
             },
         )

@@ -64,20 +64,23 @@ def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
 
 
 def checked_version(schema: LabelSchema, questions: Sequence[Question]) -> str:
-    """The one model version of the questions' predictions; empty when all are blind.
+    """The one model version of the questions' predictions and turns; empty when all are blind and have no turn.
 
     Raises:
-        ConfigError: A prediction does not fit its item or the schema (names the field), or there are two versions.
+        ConfigError: A prediction does not fit its item or the schema, or a turn is none (names the field), or there
+            are two versions.
     """
     versions: dict[str, str] = {}
     for question in questions:
         guess = question.prediction
-        if guess is None:
-            continue
-        if guess.item_id != question.item.id:
-            raise _misfit(question.item.id, f"item_id is {guess.item_id!r}, another item")
-        _check(schema, guess)
-        versions.setdefault(guess.model_version, guess.item_id)
+        if guess is not None:
+            if guess.item_id != question.item.id:
+                raise _misfit(question.item.id, f"item_id is {guess.item_id!r}, another item")
+            _check(schema, guess)
+        if fault := _turn_fault(question):
+            raise _misfit(question.item.id, fault)
+        if question.version:
+            versions.setdefault(question.version, question.item.id)
     if len(versions) > 1:
         first, second = list(versions)[:2]
         also = f"item {versions[first]!r} has {first!r} in the same call"
@@ -93,6 +96,20 @@ def _check(schema: LabelSchema, guess: Prediction) -> None:
         faults.append(f"model_version is {guess.model_version!r}, which is empty")
     if faults:
         raise _misfit(guess.item_id, "; ".join(faults))
+
+
+def _turn_fault(question: Question) -> str:
+    """What is wrong with a turn, naming its field; empty if nothing is, or there is none."""
+    turn = question.turn
+    if turn is None:
+        return ""
+    if not 0.0 <= turn.at <= 1.0:
+        return f"turn.at is {turn.at!r}, not between 0 and 1"
+    if not turn.version.strip():
+        return f"turn.version is {turn.version!r}, which is empty"
+    if turn.version != question.version:
+        return f"turn.version is {turn.version!r}, but model_version is {question.version!r}"
+    return ""
 
 
 def _misfit(item_id: str, why: str) -> ConfigError:

@@ -17,8 +17,9 @@ from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
-from labelloop.backends.label_studio.tasks import UID, Row, where
+from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, Row, where
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.labels import prediction_of
 from labelloop.places import ALONE, Access
 from labelloop.types import (
     Annotation,
@@ -28,7 +29,6 @@ from labelloop.types import (
     DatasetStats,
     Heard,
     LabelSchema,
-    Prediction,
     Question,
     Survey,
 )
@@ -102,6 +102,7 @@ class LabelStudioDataset:
         schema: What people are asked.
         doubts: Remembers imports whose outcome is unknown.
         model_version: The version whose predictions annotators see now.
+        sampling: What the label stream goes by now.
         people: How many people each task is shown to now.
         page_size: The most tasks per page of answers.
     """
@@ -113,6 +114,7 @@ class LabelStudioDataset:
         doubts: Doubts,
         *,
         model_version: str = "",
+        sampling: str = IN_ORDER,
         people: int = 1,
         page_size: int = 500,
     ) -> None:
@@ -122,7 +124,7 @@ class LabelStudioDataset:
         self._schema = schema
         self._doubts = doubts
         self._page_size = page_size
-        self._shown = model_version
+        self._shown = (model_version, sampling)
         self._people_wanted = people
         self._people: dict[int, str] = {}
         self._recent = Recent()
@@ -253,10 +255,17 @@ class LabelStudioDataset:
             self._lookup(items)
 
     def prune(self, versions: Sequence[str]) -> int:
-        """Delete the predictions of these model versions, some 150 a second; how many there were."""
+        """Delete the predictions of these model versions, some 150 a second; how many there were.
+
+        Those that people see are left alone. Label Studio refuses an answer that somebody began from a prediction
+        which is gone by then.
+        """
         path, deleted = f"/api/projects/{self._project}/model-versions", 0
         with self._place.writing():
+            shown = self._get("model_version")["model_version"]
             for version in versions:
+                if version == shown:
+                    continue
                 answer = self._client.call("DELETE", path, body={"model_version": version}, timeout=WRITE_TIMEOUT)
                 deleted += int(answer["deleted_predictions"])
         return deleted
@@ -265,7 +274,7 @@ class LabelStudioDataset:
         """Have annotators see the predictions of this version, which must have one; of none if it is empty."""
         with self._place.writing():
             self._client.call("PATCH", f"/api/projects/{self._project}", body={"model_version": version})
-        self._shown = version
+        self._shown = (version, self._shown[1])
 
     def _survey(self) -> Survey:
         rows = [row for page in self._everything() for row in page]
@@ -309,36 +318,42 @@ class LabelStudioDataset:
     def _ask(self, wanted: Mapping[str, Question], version: str, size: int | None) -> Asked:
         if size is not None and not self._doubts.ids() & wanted.keys():
             return self._ask_new(wanted, version, size)
-        there = self._lookup(list(wanted), with_predictions=bool(version))
+        there = self._lookup(list(wanted))
         self._doubts.found(there.keys())
         missing = [question for item, question in wanted.items() if item not in there]
-        stale = {
-            int(there[item]["id"]): question.prediction
+        known = self._predicted(list(there), version)
+        moved = {
+            int(known[item]["id"]): question.turn.at
             for item, question in wanted.items()
-            if item in there and question.prediction and version not in _versions(there[item])
+            if question.turn and item in known and known[item]["score"] != question.turn.at
+        }
+        stale = {
+            int(there[item]["id"]): question
+            for item, question in wanted.items()
+            if question.version and item in there and item not in known
         }
         created, stored = self._import(missing)
         stored += self._predict(stale)
-        self._show(version)
+        self._move(moved)
+        self._show(version, list(wanted.values()))
         ids = {item: str(row["id"]) for item, row in there.items()} | created
         return Asked(len(created), len(there), stored, {item: ids[item] for item in wanted})
 
     def _ask_new(self, wanted: Mapping[str, Question], version: str, size: int) -> Asked:
         """Import what nobody has asked yet; the count afterwards tells whether that was so."""
         created, stored = self._import(list(wanted.values()))
-        shown = self._show(version)
+        shown = self._show(version, list(wanted.values()))
         self._size = self.size() if shown is None else shown
         if self._size != size + len(created):
             self._lookup(list(wanted))  # which deletes what is double
             return self._ask(wanted, version, None)
         return Asked(len(created), 0, stored, created)
 
-    def _lookup(self, items: Sequence[str], *, with_predictions: bool = False) -> dict[str, Row]:
+    def _lookup(self, items: Sequence[str]) -> dict[str, Row]:
         """The task of each item that has one; of several, the unanswered newer ones are deleted."""
-        fields = f"{_TASK_FIELDS},predictions,model_version" if with_predictions else _TASK_FIELDS
         kept: dict[str, Row] = {}
         twins = []
-        for row in tasks.with_uids(self._client, self._project, items, fields, everything=with_predictions):
+        for row in tasks.with_uids(self._client, self._project, items, _TASK_FIELDS):
             item = str(row["data"][UID])
             first = kept.get(item, row)
             better, worse = (row, first) if _is_answered(row) and not _is_answered(first) else (first, row)
@@ -349,6 +364,24 @@ class LabelStudioDataset:
             self._delete(twins)
         return kept
 
+    def _predicted(self, items: Sequence[str], version: str) -> dict[str, Row]:
+        """The prediction of this version, for those of the items that have one.
+
+        Label Studio narrows it down to versions with the name in theirs, so that tasks with many older predictions
+        need not be read after a promotion.
+        """
+        if not version:
+            return {}
+        similar = where("predictions_model_versions", "contains", [version], "List")
+        fields = "id,data,predictions,model_version,score"
+        rows = tasks.with_uids(self._client, self._project, items, fields, [similar], everything=True)
+        return {
+            str(row["data"][UID]): guess
+            for row in rows
+            for guess in row["predictions"]
+            if guess["model_version"] == version
+        }
+
     def _import(self, questions: Sequence[Question]) -> tuple[dict[str, str], int]:
         """Import in chunks: (item id -> task id, predictions stored)."""
         created: dict[str, str] = {}
@@ -357,7 +390,7 @@ class LabelStudioDataset:
         for start in range(0, len(questions), CHUNK):
             chunk = questions[start : start + CHUNK]
             answer = self._send(self._payload(chunk), [question.item.id for question in chunk], doubted)
-            sent = sum(question.prediction is not None for question in chunk)
+            sent = sum(bool(question.version) for question in chunk)
             self._compare("tasks", len(chunk), answer["task_count"])
             self._compare("predictions", sent, answer["prediction_count"])
             created |= {q.item.id: str(task) for q, task in zip(chunk, answer["task_ids"], strict=True)}
@@ -389,9 +422,9 @@ class LabelStudioDataset:
         name = object_name(self._schema)
         return [_task(question, name, values[question.item.id]) for question in questions]
 
-    def _predict(self, stale: Mapping[int, Prediction]) -> int:
+    def _predict(self, stale: Mapping[int, Question]) -> int:
         """Add predictions to tasks that lack the ones of this model version."""
-        bodies = [{"task": task, **_prediction(guess)} for task, guess in stale.items()]
+        bodies = [{"task": task, **prediction_of(one.prediction, one.turn)} for task, one in stale.items()]
         for start in range(0, len(bodies), CHUNK):
             chunk = bodies[start : start + CHUNK]
             path = f"/api/projects/{self._project}/import/predictions"
@@ -399,17 +432,25 @@ class LabelStudioDataset:
             self._compare("predictions", len(chunk), answer["created"])
         return len(bodies)
 
-    def _show(self, version: str) -> int | None:
-        """Have annotators see the predictions of this version: Label Studio shows one version, or none.
+    def _move(self, moved: Mapping[int, float]) -> None:
+        """Give predictions another place, one by one: of a model that came back, which had been asked about them."""
+        for guess, place in moved.items():
+            self._client.call("PATCH", f"/api/predictions/{guess}/", body={"score": place})
+
+    def _show(self, version: str, questions: Sequence[Question]) -> int | None:
+        """Have annotators see the predictions of this version, and get the questions by their turns if they have some.
+
+        Label Studio shows one version, or none.
 
         Returns:
             How many tasks there are, where that had to be said.
         """
-        if version in ("", self._shown):
+        shown = (version, BY_SCORE if any(question.turn for question in questions) else IN_ORDER)
+        if not version or shown == self._shown:
             return None
-        path, body = f"/api/projects/{self._project}", {"model_version": version}
+        path, body = f"/api/projects/{self._project}", {"model_version": version, "sampling": shown[1]}
         answer = self._client.call("PATCH", path, query={"include": "id,task_number"}, body=body)
-        self._shown = version
+        self._shown = shown
         return int(answer["task_number"]) if "task_number" in answer else None
 
     def _compare(self, what: str, sent: int, stored: int) -> None:
@@ -544,7 +585,9 @@ def counted(client: Client, project: int) -> DatasetStats:
         total=int(found["task_number"]),
         labeled=tasks.count(client, project, [where("total_annotations", "greater", 0, "Number")]),
         skipped=tasks.count(client, project, [skipped, unanswered]),
-        with_predictions=tasks.count(client, project, [where("total_predictions", "greater", 0, "Number")]),
+        with_predictions=tasks.count(
+            client, project, [where("predictions_results", "contains", "from_name", "String")]
+        ),
         annotations=int(found["total_annotations_number"]),
         model_version=str(found["model_version"] or ""),
         per_label={label: n for labels in summary.get("created_labels", {}).values() for label, n in labels.items()},
@@ -571,27 +614,15 @@ def _task(question: Question, name: str, value: str) -> dict[str, Any]:
         "data": {name: value, UID: question.item.id},
         "meta": {**_plain(question.item.meta), UID: question.item.id},
     }
-    if question.prediction:
-        task["predictions"] = [_prediction(question.prediction)]
+    if question.version:
+        task["predictions"] = [prediction_of(question.prediction, question.turn)]
     return task
-
-
-def _prediction(guess: Prediction) -> dict[str, Any]:
-    return {
-        "result": [dict(region) for region in guess.regions],
-        "score": float(guess.score),
-        "model_version": guess.model_version,
-    }
 
 
 def _plain(meta: Mapping[str, Any]) -> Any:
     """What JSON can say of what came with an item; NaN, which no database takes, becomes null."""
     text = json.dumps({str(key): value for key, value in meta.items()}, default=str)
     return json.loads(text, parse_constant=lambda _: None)
-
-
-def _versions(row: Row) -> set[str]:
-    return {str(prediction["model_version"]) for prediction in row["predictions"]}
 
 
 def _is_answered(row: Row) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.tasks import IN_ORDER
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.label_changes import said_names
 from labelloop.types import Annotation, LabelSchema
@@ -31,7 +32,7 @@ def relabel(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> 
     config = config_with(before, schema)
     _check(client, config)
     if config != before or project.get("model_version"):
-        body = {"label_config": config, "model_version": ""}
+        body = {"label_config": config, "model_version": "", "sampling": IN_ORDER}
         client.call("PATCH", f"/api/projects/{project['id']}", body=body)
 
 

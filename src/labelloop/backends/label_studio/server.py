@@ -300,6 +300,8 @@ class Server:
                 "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
                 "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self._media_root),
                 "fflag_feat_utc_210_prediction_validation_15082025": "true",
+                # predictions for open tasks without a recount of the whole project; ours are checked before
+                "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true",
             }
         )
 

@@ -11,6 +11,12 @@ from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, 
 UID = "labelloop_id"
 """The key of a task's data that holds our item id. Never trust Label Studio's own ids alone: SQLite re-uses them."""
 
+IN_ORDER, BY_SCORE = "Sequential sampling", "Uncertainty sampling"
+"""What Label Studio calls a label stream by task id, and one by the score of the shown predictions, lowest first.
+
+The second goes on at random where no open task has a prediction of the version that is shown.
+"""
+
 Filter = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -83,10 +89,18 @@ def scan(
             return
 
 
-def with_uids(client: Client, project: int, uids: Sequence[str], include: str, *, everything: bool) -> Iterator[Row]:
-    """The tasks of these items, by growing task id within each thousand."""
+def with_uids(
+    client: Client,
+    project: int,
+    uids: Sequence[str],
+    include: str,
+    filters: Sequence[Filter] = (),
+    *,
+    everything: bool = False,
+) -> Iterator[Row]:
+    """The tasks of these items that meet every filter, by growing task id within each thousand."""
     for start in range(0, len(uids), _CHUNK):
-        wanted = [where(f"data.{UID}", "in_list", list(uids[start : start + _CHUNK]), "List")]
+        wanted = [where(f"data.{UID}", "in_list", list(uids[start : start + _CHUNK]), "List"), *filters]
         for rows in scan(client, project, wanted, include, everything=everything):
             yield from rows
 
