@@ -255,6 +255,11 @@ def test_a_lease_of_another_machine_is_no_fault_whether_it_is_expired_or_not(
     assert faults(world) == []
 
 
+def test_an_answer_that_the_next_tick_will_hear_is_no_fault(world: World) -> None:
+    world.answer_all()
+    assert faults(world) == []
+
+
 def test_tasks_that_people_added_by_hand_are_no_fault(world: World) -> None:
     world.dataset.go_wrong(Survey({}, strangers=2))
     assert faults(world) == []

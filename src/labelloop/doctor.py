@@ -174,7 +174,7 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         return
     if not hasattr(dataset, "survey"):
         return
-    survey: Survey = dataset.survey()
+    survey: Survey = dataset.survey(loop.ledger.answers.cursor())
     yield from _questions(loop, dataset, survey)
     yield from _answers(loop, survey)
     yield from _predictions(loop, dataset, survey)
@@ -215,8 +215,10 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
 
 
 def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
+    """Answers that differ, and that no hearing from the cursor on would bring."""
     said = loop.ledger.answers.current()
     asked = {one.item_id for one in loop.ledger.answers.questions() if one.state not in ("planned", "gone")}
+    asked -= survey.fresh
     differing = [
         item_id
         for item_id, heard in survey.heard.items()

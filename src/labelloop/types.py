@@ -231,6 +231,7 @@ class Survey:
         shown: The version whose predictions people see; empty for none.
         stale: What is out of date about showing pictures, in words; empty if nothing is.
         doubts: Questions that were sent without an answer.
+        fresh: Items that have changed since the cursor, which the next hearing brings.
     """
 
     heard: Mapping[str, Heard]
@@ -240,6 +241,7 @@ class Survey:
     shown: str = ""
     stale: str = ""
     doubts: int = 0
+    fresh: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

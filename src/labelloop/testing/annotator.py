@@ -554,12 +554,14 @@ class FakeDataset:
         self._present()
         self.schema, self._model_version, self._by_turn = schema, "", False
 
-    def survey(self) -> Survey:
+    def survey(self, since: str | None = None) -> Survey:
         """Everything in memory."""
         self._present()
         guesses = (one.version for task in self._tasks.values() for one in task.versions)
         heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
-        return replace(self._amiss, heard=heard, versions=_counts(guesses), shown=self._model_version)
+        fresh = frozenset(item for item, task in self._tasks.items() if task.changed > int(since or 0))
+        survey = replace(self._amiss, heard=heard, fresh=fresh, shown=self._model_version)
+        return replace(survey, versions=_counts(guesses))
 
     def tidy(self, items: Sequence[str]) -> None:
         """Have each of these items once."""

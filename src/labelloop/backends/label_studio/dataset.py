@@ -242,10 +242,14 @@ class LabelStudioDataset:
             rows = tasks.with_uids(self._client, self._project, list(wanted), _ANSWER_FIELDS, everything=True)
             return sum(relabelling.restore(self._client, row, wanted[str(row["data"][UID])], people) for row in rows)
 
-    def survey(self) -> Survey:
-        """Everything there is, read once; changes nothing."""
+    def survey(self, since: str | None = None) -> Survey:
+        """Everything there is, read once; changes nothing.
+
+        Args:
+            since: The cursor of the last hearing.
+        """
         try:
-            return self._survey()
+            return self._survey(_moment_of(since) or _LONG_AGO)
         except NotFoundError as error:
             raise self._gone() from error
 
@@ -276,7 +280,7 @@ class LabelStudioDataset:
             self._client.call("PATCH", f"/api/projects/{self._project}", body={"model_version": version})
         self._shown = (version, self._shown[1])
 
-    def _survey(self) -> Survey:
+    def _survey(self, since: datetime) -> Survey:
         rows = [row for page in self._everything() for row in page]
         ours = [row for row in rows if UID in row["data"]]
         ids: dict[str, list[str]] = {}
@@ -294,6 +298,7 @@ class LabelStudioDataset:
             shown=str(self._get("model_version")["model_version"] or ""),
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
+            fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
         )
 
     def _everything(self) -> Iterator[list[Row]]:
