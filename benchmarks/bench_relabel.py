@@ -1,7 +1,6 @@
 """Whether asking again pays where people err: replays with second opinions by ActiveLab, beside those without.
 
 Run: python benchmarks/bench_relabel.py                     news with a fifth of the answers wrong, five seeds
-     python benchmarks/bench_relabel.py --share 0.2
      python benchmarks/bench_relabel.py --noise 0.4 --items 900 --budget 900       few items, many errors
 
 Both spend the same number of answers. With second opinions, part of a batch asks about items that have an answer,
@@ -40,9 +39,13 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=50)
     options.add_argument("--budget", type=int, default=600)
     options.add_argument("--items", type=int, default=0, help="of the task only so many [all]")
-    options.add_argument("--share", type=float, default=0.5, help="the largest part of a batch that may ask again")
+    options.add_argument("--share", type=float, default=0.2, help="the largest part of a batch that may ask again")
     options.add_argument("--output", type=Path, default=Path("relabel.csv"))
+    options.add_argument("--read", type=Path, help="replay nothing, print the table of these curves")
     given = options.parse_args()
+    if given.read:
+        report(read(given.read))
+        return
     curves = []
     with given.output.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -76,21 +79,36 @@ def played(given: argparse.Namespace) -> Iterator[Curve]:
             yield curve
 
 
+def read(path: Path) -> list[Curve]:
+    """The curves of a file."""
+    found: dict[tuple[str, int], list[dict[str, str]]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault((row["selector"], int(row["seed"])), []).append(row)
+    return [
+        Curve(*key, tuple(int(one["answers"]) for one in rows), tuple(float(one["score"]) for one in rows), 0.0)
+        for key, rows in found.items()
+    ]
+
+
 def report(curves: list[Curve]) -> None:
-    """Print the score at the end and the mean over the budget, and the differences seed by seed."""
-    print("| selector | score at the end | mean over the budget | difference of the means to the one without |")
-    print("|---|---|---|---|")
+    """Print the score at the end and the mean over the budget, and both less those without, seed by seed."""
+    print("| selector | score at the end | without | mean over the budget | without |\n|---|---|---|---|---|")
+    ends = {(one.selector, one.seed): one.scores[-1] for one in curves}
     means = {(one.selector, one.seed): float(np.mean(one.scores)) for one in curves}
     for name in dict.fromkeys(one.selector for one in curves):
-        mine = [one for one in curves if one.selector == name]
-        cells = [_spread([one.scores[-1] for one in mine]), _spread([means[name, one.seed] for one in mine])]
+        seeds = [one.seed for one in curves if one.selector == name]
         plain = name.removeprefix("relabel(").split(",")[0]
-        cells.append("" if plain == name else _spread([means[name, one.seed] - means[plain, one.seed] for one in mine]))
+        cells = []
+        for values in (ends, means):
+            cells.append(_spread([values[name, seed] for seed in seeds]))
+            cells.append("" if plain == name else _spread([values[name, s] - values[plain, s] for s in seeds], "+"))
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def _spread(values: list[float]) -> str:
-    return f"{np.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+def _spread(values: list[float], sign: str = "") -> str:
+    low, middle, high = (format(one, f"{sign}.3f") for one in (min(values), np.median(values), max(values)))
+    return f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.decide import Wait
-from labelloop.errors import ConfigError
+from labelloop.decide import Finish, Wait
+from labelloop.errors import BackendError, ConfigError
 from labelloop.labels import regions_of
 
 from small_world import LABELS, NAME, World
@@ -24,10 +24,13 @@ def world(tmp_path: Path) -> World:
     made.tick(**{**RELABEL, "loop__batch": 30})
     truth = made.truth()
     for number, item_id in enumerate(made.dataset.open_items()):
-        wrong = LABELS[(LABELS.index(truth[item_id]) + 1) % 3]
-        say(made, item_id, wrong if number % 3 == 0 else truth[item_id], ANN)
+        say(made, item_id, other(truth[item_id]) if number % 3 == 0 else truth[item_id], ANN)
     made.tick(**RELABEL)
     return made
+
+
+def other(label: str) -> str:
+    return LABELS[(LABELS.index(label) + 1) % len(LABELS)]
 
 
 def say(world: World, question: str, label: str, who: str) -> None:
@@ -84,3 +87,20 @@ def test_where_a_second_answer_could_not_help_it_refuses(tmp_path: Path, belief:
         made.tick(**{**RELABEL, "loop__belief": belief})
 
     assert 'belief = "weighted"' in refused.value.hint
+
+
+def test_a_round_cut_off_while_asking_is_completed_with_its_second_opinions(world: World) -> None:
+    truth, again = world.truth(), {one.item_id: one.about for one in world.questions() if one.about}
+    for question in world.dataset.open_items():
+        item_id = again.get(question, question)
+        say(world, question, other(truth[item_id]) if question == item_id else truth[item_id], BOB)
+    world.dataset.fail_next_ask(BackendError("cut off", retryable=True), after=1)
+    with pytest.raises(BackendError):
+        world.tick(**RELABEL)
+    planned = {one.item_id for one in world.questions() if one.state == "planned"}
+
+    outcome = world.tick(**RELABEL)
+
+    assert isinstance(outcome.action, Finish)
+    assert planned == set(world.dataset.open_items())
+    assert not [one for one in world.questions() if one.state == "planned"]

@@ -130,3 +130,13 @@ def test_disagreements_say_who_says_what_and_which_are_ties() -> None:
     assert (found["tie"].tied, found["most"].tied) == (True, False)
     assert found["most"].believed is None
     assert disagreements(SINGLE, by_item, "majority")[1].believed == ("cat",)
+
+
+def test_the_only_answers_to_items_are_believed_however_many_classes_there_are() -> None:
+    rng = np.random.default_rng(1)
+    said = rng.integers(0, 20, 100)
+    votes = [Vote(item, int(rng.integers(5)), int(label)) for item, label in enumerate(said)]
+    again = [Vote(item, (votes[item].annotator + 1) % 5, int(rng.integers(20))) for item in range(20)]
+
+    assert list(probable(votes, 100, 20).argmax(axis=1)) == list(said)
+    assert list(probable([*votes, *again], 100, 20).argmax(axis=1)[20:]) == list(said[20:])

@@ -16,7 +16,7 @@ from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
 from labelloop.gate import Judging, Verdict
-from labelloop.label_errors import FEWEST
+from labelloop.label_errors import FEWEST, suspects
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
@@ -29,7 +29,7 @@ from labelloop.runs import Artifact, Run
 from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.selection.names import selector_of
-from labelloop.selection.relabel import Relabelling, again
+from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction, Turn
 
@@ -405,7 +405,11 @@ class Learning:
         rows = np.flatnonzero(usable)
         pool = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
         new = scored.probabilities[pool]
-        chosen = rows[again(votes[rows], doubted.probabilities[rows], new, (n, form.share))] if len(rows) else rows
+        if not len(rows):
+            return []
+        found = suspects(doubted.examples.targets, doubted.probabilities).rows
+        answered = Answered(votes[rows], doubted.probabilities[rows], np.isin(rows, found))
+        chosen = rows[again(answered, new, n, form.share)]
         about = self._ledger.opinions.about()
         return [rounds.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
 

@@ -30,6 +30,9 @@ def probable(votes: Sequence[Vote], items: int, classes: int, known: dict[int, i
     A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm", 1979,
     with a prior on the error rates (`RIGHT`), so that it is the maximum a posteriori.
 
+    The only answer to an item is believed, and teaches nothing about its annotator: nothing contradicts or confirms it.
+    With many classes and few answers the search would otherwise explain most of them away as errors.
+
     Args:
         known: Item -> its true class, where that is known; it also teaches how reliable its annotators are.
     """
@@ -37,16 +40,22 @@ def probable(votes: Sequence[Vote], items: int, classes: int, known: dict[int, i
     annotator = np.array([vote.annotator for vote in votes], np.intp)
     said = np.array([vote.said for vote in votes], np.intp)
     believed = _shares(item, said, items, classes, known or {})
+    alone = np.bincount(item, minlength=items) == 1
+    alone[list(known or {})] = False
+    only, told = believed[alone], ~alone[item]
+    item, annotator, said = item[told], annotator[told], said[told]
     prior = np.full((classes, classes), 1.0 / max(1, classes - 1))
     np.fill_diagonal(prior, RIGHT)
-    people = int(annotator.max()) + 1 if len(votes) else 0
+    people = int(annotator.max()) + 1 if len(annotator) else 0
     for _ in range(ROUNDS):
         counts = np.tile(prior, (people, 1, 1))  # of each annotator: true class x class said
         np.add.at(counts.transpose(0, 2, 1), (annotator, said), believed[item])
         errors = np.log(counts / counts.sum(axis=2, keepdims=True))
-        logs = np.tile(np.log((believed.sum(axis=0) + 1.0) / (items + classes)), (items, 1))
+        shares = (believed[~alone].sum(axis=0) + 1.0) / (np.count_nonzero(~alone) + classes)
+        logs = np.tile(np.log(shares), (items, 1))
         np.add.at(logs, item, errors[annotator, :, said])
         before, believed = believed, _fixed(_normed(logs), known or {})
+        believed[alone] = only
         if np.abs(before - believed).max(initial=0.0) < CLOSE:
             break
     return believed

@@ -59,7 +59,7 @@ FORMS: Mapping[str, Form] = {
     "subsample": Form(subsample, 1, True, "subsample(badge, 50000)"),
     "balanced": Form(balanced, 1, False, "balanced(uherding)"),
     "diverse": Form(diverse, 1, True, "diverse(margin, 10)"),
-    "relabel": Form(relabel, 1, True, "relabel(auto, 0.5)"),
+    "relabel": Form(relabel, 1, True, "relabel(auto, 0.2)"),
 }
 """The ways to put selectors together."""
 

@@ -25,10 +25,10 @@ class Relabelling(Composed):
         share: The largest part of a batch that may be.
     """
 
-    share: float = 0.5
+    share: float = 0.2
 
 
-def relabel(selector: Selector, share: float = 0.5) -> Relabelling:
+def relabel(selector: Selector, share: float = 0.2) -> Relabelling:
     """A selector that gives up to this share of its batches to second opinions, as far as ActiveLab finds them useful.
 
     Goh and Mueller 2023 (arXiv 2301.11856): see `again`. New items are those the selector chooses.
@@ -37,36 +37,48 @@ def relabel(selector: Selector, share: float = 0.5) -> Relabelling:
         ConfigError: The share is not in [0, 1].
     """
     if not 0.0 <= share <= 1.0:
-        raise ConfigError(f"relabel takes a share of {share:g}, not between 0 and 1", "relabel(auto, 0.5)")
+        raise ConfigError(f"relabel takes a share of {share:g}, not between 0 and 1", "relabel(auto, 0.2)")
     return Relabelling(partial(traced, selector), share)
 
 
-def again(votes: np.ndarray, answered: np.ndarray, pool: np.ndarray, most: tuple[int, float]) -> np.ndarray:
+@dataclass(frozen=True)
+class Answered:
+    """Items that have an answer.
+
+    Attributes:
+        votes: (m, p) float, the class that each of p people gives each of them; NaN where she has not answered.
+        probabilities: (m, k) out of sample.
+        suspect: (m,) bool, where what is believed is likely wrong.
+    """
+
+    votes: np.ndarray
+    probabilities: np.ndarray
+    suspect: np.ndarray
+
+
+def again(answered: Answered, pool: np.ndarray, n: int, share: float) -> np.ndarray:
     """Positions of the answered items to ask again, most useful first.
 
     Every item, answered or new, has an ActiveLab score: how sure model and people together are of its label, less sure
-    the fewer people have answered. Of the n items with the lowest scores, the answered ones are asked again.
+    the fewer people have answered. Of the n items with the lowest scores, the answered ones are asked again; while
+    there are new items, only those whose label is likely wrong, and at most this share of n. ActiveLab alone asks for
+    more while the model is weak, which cost more than it brought in our replays.
 
     Args:
-        votes: (m, p) float, the class that each of p people gives each of m items; NaN where she has not answered.
-        answered: (m, k) probabilities of these items, out of sample.
         pool: (u, k) probabilities of items without an answer.
-        most: n, the size of the batch, and the largest share of it that may be second opinions; without new items, all.
+        n: The size of the batch.
 
     Raises:
         ConfigError: cleanlab is not installed.
     """
-    n, share = most if len(pool) else (most[0], 1.0)
-    kept = ~np.isnan(votes).all(axis=0)
-    with (
-        warnings.catch_warnings(),
-        redirect_stdout(StringIO()),
-    ):  # it also prints
+    votes = answered.votes[:, ~np.isnan(answered.votes).all(axis=0)]
+    new = _shares(pool) if len(pool) else None
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # it also prints
         warnings.simplefilter("ignore")
-        scores, new = _active_learning_scores()(votes[:, kept], _shares(answered), _shares(pool) if len(pool) else None)
-    lowest = np.argsort(np.concatenate([scores, new]), kind="stable")[:n]
-    chosen: np.ndarray = lowest[lowest < len(scores)][: int(n * share)]
-    return chosen
+        scores = np.concatenate(_active_learning_scores()(votes, _shares(answered.probabilities), new))
+    lowest = np.argsort(scores, kind="stable")[:n]
+    chosen: np.ndarray = lowest[lowest < len(votes)]
+    return chosen if new is None else chosen[answered.suspect[chosen]][: int(n * share)]
 
 
 def _shares(probabilities: np.ndarray) -> np.ndarray:

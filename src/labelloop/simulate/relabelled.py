@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelloop.label_errors import FEWEST, out_of_sample
+from labelloop.label_errors import FEWEST, out_of_sample, suspects
 from labelloop.protocols import Learner
 from labelloop.reliability import Vote, probable
-from labelloop.selection.relabel import again
+from labelloop.selection.relabel import Answered, again
 from labelloop.simulate.replay import (
     Choose,
     Plan,
@@ -39,7 +39,7 @@ def turns(
         how: What chooses the new items, and the largest part of a batch that may be second opinions.
     """
     choose, share = how
-    rng, said = np.random.default_rng([seed, 2]), Answers(made, plan.noise, seed)
+    rng, said = np.random.default_rng([seed, 2]), Votes(made, plan.noise, seed)
     asked, predict = np.empty(0, np.intp), None
     for size in sizes(plan.budget, plan):
         began = time.perf_counter()
@@ -57,7 +57,7 @@ def turns(
         yield said.count, score(made, predict, plan.measure) if predict else 0.0, took
 
 
-class Answers:
+class Votes:
     """What people have said so far.
 
     Attributes:
@@ -97,16 +97,17 @@ class Answers:
         self.believed[known] = np.eye(self.believed.shape[1], dtype=np.bool_)[likely.argmax(axis=1)]
 
 
-def _again(said: Answers, now: Standing, learner: Learner, most: tuple[int, float]) -> np.ndarray:
+def _again(said: Votes, now: Standing, learner: Learner, most: tuple[int, float]) -> np.ndarray:
     """The items to ask again."""
     assert now.predict is not None
     rows: np.ndarray = np.sort(now.asked)
     groups = np.unique(now.made.labelled.groups[rows], return_inverse=True)[1]
     likely = out_of_sample(learner, examples_of(now.made, rows), groups)
+    suspect = np.isin(np.arange(len(rows)), suspects(now.made.said[rows], likely).rows)
     usable = ~np.isnan(likely).any(axis=1) & np.isnan(said.votes[rows]).any(axis=1)
-    rows, likely = rows[usable], likely[usable]
-    if not len(rows):
-        return rows
-    new = now.predict(now.made.labelled.embeddings[now.left])
-    chosen: np.ndarray = rows[again(said.votes[rows], likely, new, most)]
+    if not usable.any():
+        return rows[:0]
+    answered = Answered(said.votes[rows[usable]], likely[usable], suspect[usable])
+    left = now.made.labelled.embeddings[now.left]
+    chosen: np.ndarray = rows[usable][again(answered, now.predict(left), *most)]
     return chosen
