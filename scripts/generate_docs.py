@@ -67,6 +67,8 @@ MEANINGS: Mapping[str, str] = {
     "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",
+    "holdout.growth": "Share of the questions drawn at random that go to the holdout once it has its size; the others "
+    "are learned from.",
     "holdout.metric": "What the score is, and the gate looks at: `auto` is accuracy for one label per item, micro-F1 "
     "for several; `accuracy`; `macro-f1`, where rare labels count as much as frequent ones.",
     "auto_label.error": "The most of the labels taken from the model that may be wrong. "

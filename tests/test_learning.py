@@ -117,6 +117,32 @@ def test_without_a_holdout_every_new_model_is_used_and_no_score_is_claimed(anima
     assert outcome.round.gate == "no held-out answers to judge it by yet"
 
 
+def test_a_holdout_that_has_its_size_grows_with_the_random_share(world: World) -> None:
+    world.add(120)
+    settings = {"holdout__size": 4, "loop__random_share": 0.5, "holdout__growth": 0.6}
+    world.play(6, **settings)
+
+    asked = world.questions()
+    held_out = [one for one in asked if one.purpose == "holdout"]
+    known = world.loop(**settings).learning.learn().known
+    protected = set(map(str, known.columns.ids[known.held_out]))
+    assert 4 + 5 <= len(held_out) <= 4 + 10
+    assert {one.item_id for one in held_out} <= protected
+    assert all(one.prediction is None for one in held_out)
+    assert {one.round for one in asked if one.purpose == "train"} == {1, 2, 3, 4, 5, 6}
+    assert [sum(one.round == number for one in asked) for number in range(2, 7)] == [6] * 5
+
+
+@pytest.mark.parametrize("settings", [{"holdout__growth": 0}, {"holdout__size": 0}])
+def test_a_holdout_grows_only_where_it_should(world: World, settings: dict[str, float]) -> None:
+    world.add(120)
+    wanted = {"holdout__size": 4, "loop__random_share": 1.0, **settings}
+    world.play(4, **wanted)
+
+    held_out = [one for one in world.questions() if one.purpose == "holdout"]
+    assert len(held_out) == wanted["holdout__size"]
+
+
 def test_one_class_only_is_learned_and_the_loop_goes_on(world: World) -> None:
     world.add(30, labels=["cat"])
     settings = {"learner__flavor": "frozen", "learner__backbone": "labelloop.testing.learner:FakeBackbone"}

@@ -9,6 +9,8 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.intervals import fisher
+from labelloop.overview import report_view
+from labelloop.report.page import render
 from labelloop.scorecard import Drift, bin_rows, in_words, label_rows, scorecard
 
 from small_world import LABELS, World
@@ -41,9 +43,10 @@ def test_a_small_loop_says_what_it_knows_and_what_it_does_not(animals: World) ->
     assert card.drift is None
     assert not card.savings.known
     words = in_words(card)
-    assert words.startswith(f"model     {animals.last().version}, learned from {animals.last().learned_from} answers")
-    assert "drift     not yet known" in words
-    assert "saved     not yet known" in words
+    last = animals.last()
+    assert words.startswith(f"model                 {last.version}, learned from {last.learned_from} answers")
+    assert "drift                 not yet known" in words
+    assert "saved against random  not yet known" in words
     assert sorted(row[0] for row in label_rows(card.metrics)) == sorted(LABELS)
     assert sum(int(row[2]) for row in bin_rows(card.metrics)) == card.metrics.n
     after = animals.dump()
@@ -66,6 +69,15 @@ def test_with_more_answers_everything_is_known(world: World) -> None:
     assert card.drift is not None
     assert card.drift.n_older + card.drift.n_newer == card.metrics.n
     assert card.savings.known
+
+
+def test_the_report_shows_what_stands_behind_the_score(animals: World) -> None:
+    animals.play(5)
+
+    page = render(report_view(animals.loop()))
+
+    assert "Behind the score" in page
+    assert "saved against random" in page
 
 
 def test_drift_is_said_when_the_halves_differ() -> None:

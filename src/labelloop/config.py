@@ -88,6 +88,7 @@ class HoldoutConfig(_Section):
     share: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     size: Annotated[int, Field(ge=0)] = 200
     per_round: Annotated[int, Field(ge=1)] = 50
+    growth: Annotated[float, Field(ge=0, le=1)] = 0.5
     metric: Metric = "auto"
 
 

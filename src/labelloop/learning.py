@@ -354,7 +354,7 @@ class Learning:
             selector: Instead of the configured one.
         """
         rng = np.random.default_rng([self._config.loop.seed, number])
-        loop, sizes = self._config.loop, self._sizes(room)
+        loop, sizes = self._config.loop, self._grown(scored.known, self._sizes(room), rng)
         wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
         opinions = self._again(scored, sizes[0], wanted)
         taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
@@ -412,6 +412,16 @@ class Learning:
         chosen = rows[again(answered, new, n, form.share)]
         about = self._ledger.opinions.about()
         return [rounds.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
+
+    def _grown(self, known: Known, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+        """The sizes, with a share of the random questions for the holdout once it has the size that was wished."""
+        useful, protected = sizes
+        left = int(np.count_nonzero(known.held_out & ~known.asked & known.columns.readable))
+        if protected or not self._config.holdout.size:
+            return sizes
+        wanted = useful * self._config.loop.random_share * self._config.holdout.growth
+        grown = min(left, useful, int(wanted + rng.random()))
+        return useful - grown, grown
 
     def _sizes(self, room: int | None) -> tuple[int, int]:
         """How many to ask to learn from, and how many for the holdout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,12 +27,15 @@ from labelloop.report.views import (
     Sample,
     Totals,
 )
+from labelloop.scorecard import Scorecard, notes, scorecard
 from labelloop.sources import read_content
 from labelloop.types import Item
 
 SHOWN = 12
 THUMBNAIL = 128
 SET_ASIDE = 5
+PATIENCE = 5.0
+"""Seconds of training above which a report does without what needs many models; `labelloop score` computes it."""
 
 
 def round_view(one: Round) -> RoundView:
@@ -238,6 +241,7 @@ def report_view(loop: Loop) -> ReportView:
     history = loop.ledger.rounds.all()
     asked = loop.ledger.answers.questions()
     found = bias(loop)
+    card = _card(loop, history)
     return ReportView(
         dataset=loop.ledger.dataset,
         modality=loop.schema.modality,
@@ -245,10 +249,11 @@ def report_view(loop: Loop) -> ReportView:
         task=loop.schema.task,
         totals=_totals(loop, asked),
         annotator_url=_address(loop),
-        rounds=[round_view(one) for one in history],
+        rounds=_rounds(history, card),
         per_label=_per_label(history),
         confusion=_confusion(history, loop.schema.labels),
         reliability=_reliability(history),
+        notes=notes(card) if card else (),
         batch=_last_batch(loop, history, asked),
         arms=_arms(found),
         anchoring=found.anchoring_in_words(),
@@ -302,8 +307,35 @@ def _metrics(history: Sequence[Round]) -> Mapping[str, Any]:
 def _per_label(history: Sequence[Round]) -> list[LabelScore]:
     scores = _metrics(history).get("per_label", {})
     return [
-        LabelScore(label, one["precision"], one["recall"], one["f1"], one["support"]) for label, one in scores.items()
+        LabelScore(
+            label,
+            one["precision"],
+            one["recall"],
+            one["f1"],
+            one["support"],
+            *(one.get("f1_interval") or (None, None)),
+        )
+        for label, one in scores.items()
     ]
+
+
+def _card(loop: Loop, history: Sequence[Round]) -> Scorecard | None:
+    """The scorecard, where there is a score and training is quick: it trains some fifty models."""
+    slowest = max((one.seconds.get("train", 0.0) for one in history), default=0.0)
+    if slowest > PATIENCE:
+        return None
+    try:
+        return scorecard(loop)
+    except LabelLoopError:
+        return None
+
+
+def _rounds(history: Sequence[Round], card: Scorecard | None) -> list[RoundView]:
+    """The rounds; the newest one with the naive estimate of now."""
+    views = [round_view(one) for one in history]
+    if card is not None:
+        views[-1] = replace(views[-1], naive_score=card.naive.score)
+    return views
 
 
 def _confusion(history: Sequence[Round], names: Sequence[str]) -> Confusion | None:

@@ -147,21 +147,31 @@ def _drift(loop: Loop, now: Standing) -> Drift | None:
     return Drift(a / m, b / n, m, n, fisher(a, m, b, n))
 
 
+def notes(card: Scorecard) -> list[tuple[str, str]]:
+    """What stands behind the score: what about, and what is known."""
+    score = card.metrics
+    intervals = ", ".join(f"{low:.3f} to {high:.3f} ({name})" for name, (low, high) in score.intervals.items())
+    drift = card.drift.in_words() if card.drift else "not yet known: too few answers of two times"
+    return [
+        ("95 % interval", intervals),
+        ("naive estimate", _naive_in_words(card.naive)),
+        ("gate", f"a new model may risk {100 * card.allowed:.1f} points with this holdout"),
+        ("drift", drift),
+        ("saved against random", card.savings.in_words()),
+    ]
+
+
 def in_words(card: Scorecard) -> str:
     """The whole card, for people."""
     score = card.metrics
+    worth = f", worth {score.independent:.0f} without near duplicates" if score.independent < score.n - 0.5 else ""
     lines = [
-        f"model     {card.version}, learned from {card.learned_from} answers",
-        f"score     {score.score_name} {score.score:.3f} on {score.n} held-out items"
-        + (f", worth {score.independent:.0f} that are no near duplicates" if score.independent < score.n - 0.5 else ""),
-        *(f"          {low:.3f} to {high:.3f}, 95 %, {name}" for name, (low, high) in score.intervals.items()),
-        f"naive     {_naive_in_words(card.naive)}",
-        f"gate      a new model may risk {100 * card.allowed:.1f} points with this holdout",
-        f"drift     {card.drift.in_words() if card.drift else 'not yet known: too few answers of two times'}",
-        f"saved     {card.savings.in_words()}",
-        f"sureness  calibration error {score.ece or 0.0:.3f}, log loss {score.log_loss or 0.0:.3f}",
+        ("model", f"{card.version}, learned from {card.learned_from} answers"),
+        (score.score_name, f"{score.score:.3f} on {score.n} held-out items{worth}"),
+        *notes(card),
+        ("calibration", f"error {score.ece or 0.0:.3f}, log loss {score.log_loss or 0.0:.3f}"),
     ]
-    return "\n".join(lines)
+    return "\n".join(f"{about:<21} {known}" for about, known in lines)
 
 
 def _naive_in_words(naive: Naive) -> str:

@@ -43,6 +43,7 @@ def _sections(view: ReportView) -> list[Markup]:
         _standing(view),
         _curve(view),
         tag("div", _labels(view.per_label), _reliability(view), class_="pair"),
+        _notes(view.notes),
         _confusion(view.confusion),
         gallery("Last batch", "What the loop asked last, most useful first, and why.", view.batch),
         gallery("Least sure", "Open items where the model is least sure of its guess.", view.uncertain),
@@ -182,7 +183,7 @@ def _labels(scores: Sequence[LabelScore]) -> Markup:
     rows = [
         (
             one.label,
-            join([plots.share_bar(one.f1), tag("span", percent(one.f1, 0))]),
+            _f1(one),
             percent(one.precision, 0),
             percent(one.recall, 0),
             f"{one.support:,}",
@@ -198,6 +199,24 @@ def _labels(scores: Sequence[LabelScore]) -> Markup:
         table(head, shown, "Scores by label", frozenset({0})),
         more,
         class_="labels",
+    )
+
+
+def _f1(one: LabelScore) -> Markup:
+    """The F1 of a label, with its 95 % interval."""
+    bounds = Markup()
+    if one.f1_low is not None and one.f1_high is not None:
+        bounds = tag("small", f"{100 * one.f1_low:.0f}–{100 * one.f1_high:.0f}")
+    return join([plots.share_bar(one.f1), tag("span", percent(one.f1, 0)), bounds])
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
+    if not notes:
+        return Markup()
+    return section(
+        "Behind the score",
+        "What the score rests on, and what other ways of counting would say.",
+        table(("about", "what is known"), notes, "Behind the score", frozenset({0, 1})),
     )
 
 

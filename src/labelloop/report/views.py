@@ -90,6 +90,8 @@ class LabelScore:
     recall: float | None
     f1: float | None
     support: int
+    f1_low: float | None = None
+    f1_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class ReportView:
         batch: Items of the last batch, most useful first.
         uncertain: Items of the pool the model is least sure of.
         suspects: Items whose labels are likely wrong.
+        notes: What stands behind the score: what about, and what is known.
         arms: Answers with the guess and without it; `anchoring` says in words what the guess does.
         versions: Name of a component or package -> its version.
         generated_at: ISO 8601.
@@ -179,6 +182,7 @@ class ReportView:
     batch: Sequence[Sample] = ()
     uncertain: Sequence[Sample] = ()
     suspects: Sequence[Sample] = ()
+    notes: Sequence[tuple[str, str]] = ()
     arms: Sequence[ArmView] = ()
     anchoring: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
