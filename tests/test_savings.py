@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from labelloop.savings import BEYOND, REPEATS, SIZES, Savings, random_curve, savings, sizes
+from labelloop.learning import Learning
+from labelloop.savings import BEYOND, REPEATS, SIZES, Savings, Trust, random_curve, savings, sizes
 from labelloop.types import Examples, Inputs
 
 from quick_learner import QuickLearner
+from small_world import World
 
 
 def curve_of(n: int, error: float, rng: np.random.Generator) -> np.ndarray:
@@ -71,6 +75,25 @@ def test_no_difference_is_no_saving() -> None:
     )
 
 
+GAIN = Savings(100, 80, 300, 200, None, 500, True)
+LOSS = Savings(100, 80, 60, 40, 90, 500, True)
+UNCLEAR = Savings(100, 80, 120, 60, 300, 500, True)
+
+
+def test_auto_gives_way_by_halves_where_random_was_cheaper_and_comes_back_where_it_was_not() -> None:
+    trust = Trust().after(8, LOSS).after(16, UNCLEAR).after(32, LOSS)
+
+    assert trust == Trust(0.25, 32)
+    assert trust.after(64, GAIN) == Trust(1.0, 64)
+    assert Trust().after(8, Savings(40, 12)).share == 1.0
+
+
+def test_auto_is_looked_at_each_time_the_rounds_have_doubled() -> None:
+    assert [number for number in range(1, 40) if Trust(looked=9).is_due(number)] == list(range(18, 40))
+    assert not Trust().is_due(7)
+    assert Trust().is_due(8)
+
+
 def test_too_few_random_answers_say_nothing() -> None:
     assert Savings(40, 12).in_words() == "not yet known: 12 answers to random items, 60 are needed"
 
@@ -91,3 +114,31 @@ def test_a_model_is_never_judged_by_what_it_learned_nor_by_what_may_not_judge() 
     assert (judged >= 60 - np.array(sizes(n))[:, np.newaxis]).all()
     assert (judged < 60).all()
     assert (curve == random_curve(QuickLearner(), examples, np.arange(n) < 60)).all()
+
+
+def test_a_loop_gives_way_to_random_from_the_round_that_shows_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    world.add(120)
+    monkeypatch.setattr(Learning, "savings", lambda *_: LOSS)
+    settled = {"loop__gate": "always", "loop__random_share": 0.0}
+
+    outcomes = [world.play(1, **settled) for _ in range(9)]
+
+    rounds = world.ledger().rounds.all()
+    assert [one.trust for one in rounds] == [1.0] * 7 + [0.5, 0.5]
+    assert [one.at_random for one in rounds[:7]] == [0] * 7
+    assert [one.at_random for one in rounds[7:]] == [3, 3]
+    assert "auto chooses 50%, the others are drawn at random: random was cheaper so far" in outcomes[7].notes
+
+
+def test_a_selector_that_was_chosen_is_never_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    world.add(120)
+    monkeypatch.setattr(Learning, "savings", lambda *_: pytest.fail("looked"))
+
+    for _ in range(9):
+        world.play(1, loop__selector="margin", loop__gate="always")
+
+    assert world.last().trust == 1.0

@@ -26,9 +26,9 @@ from labelloop.places import ALONE, Access
 from labelloop.protocols import Learner, Predictor, Progress
 from labelloop.rounds import Doubted, Known, Taste
 from labelloop.runs import Artifact, Run
-from labelloop.savings import Savings, is_enough, savings
+from labelloop.savings import Savings, Trust, is_enough, savings
 from labelloop.selection import RANDOM
-from labelloop.selection.names import selector_of
+from labelloop.selection.names import AUTO, selector_of
 from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction, Turn
@@ -336,15 +336,30 @@ class Learning:
         """The content of an item of ours, wherever it lies."""
         return self._read(item)
 
-    def propose(self, learned: Learned, number: int, room: int | None) -> Proposal:
-        """Choose the batch of round `number`, at most `room` questions; pure but for what is cached."""
+    def trust(self, learned: Learned, number: int) -> Trust:
+        """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.
+
+        A model that was not promoted this time tells nothing of what the newest answers were worth: no look.
+        """
+        last = self._ledger.rounds.last()
+        trust = Trust(last.trust, last.trust_looked) if last else Trust()
+        if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
+            return trust
+        return trust.after(number, self.savings(self.standing(learned.judged.model), learned.learned_from))
+
+    def propose(self, learned: Learned, number: int, room: int | None, trust: float = 1.0) -> Proposal:
+        """Choose the batch of round `number`, at most `room` questions; pure but for what is cached.
+
+        Args:
+            trust: The share that `auto` chooses where it is the selector.
+        """
         with learned.watch.stage("score"):
             model = learned.judged.model
             probabilities = self.probabilities(model, learned.features) if model else None
         with learned.watch.stage("select"):
-            return self.choose(
-                Scored(learned.known, learned.features, probabilities, learned.judged.version), number, room
-            )
+            scored = Scored(learned.known, learned.features, probabilities, learned.judged.version)
+            doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
+            return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
 
     def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
         """Choose the batch of round `number`, the new guesses for what is open, and when people get which.

@@ -82,7 +82,7 @@ class Outcome:
         lost: Questions that have vanished from the annotator.
         set_aside: Item id -> why its answer cannot be learned from; known when the tick learned.
         repair: What a reconciliation found; None where there was none.
-        notes: What happened to labels taken from the model.
+        notes: What happened to labels taken from the model, and to the trust in `auto`.
         pruned: Predictions of an older model that were deleted from the annotator.
     """
 
@@ -384,11 +384,16 @@ class Loop:
             advice = advise(self.learning, self.schema, learned, self.ledger.rounds.all())
         if advice.stop and self.policy.stop_on_advice:
             start = replace(start, room=0)
-        proposal = self.learning.propose(learned, start.number, start.room)
+        with learned.watch.stage("select"):
+            trust = self.learning.trust(learned, start.number)
+        proposal = self.learning.propose(learned, start.number, start.room, trust.share)
         notes = self._take_labels(learned)
+        if trust.share < 1.0:
+            notes.append(f"auto chooses {trust.share:.0%}, the others are drawn at random: random was cheaper so far")
         audits = self.learning.by_chance(self._due_audits(), proposal.version)
         proposal = proposal.with_audits(audits, [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
+        planned = replace(planned, trust=trust.share, trust_looked=trust.looked)
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))

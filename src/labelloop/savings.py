@@ -50,6 +50,16 @@ class Savings:
     most: int = 0
     known: bool = False
 
+    @property
+    def is_gain(self) -> bool:
+        """Whether random would surely have taken more answers."""
+        return self.known and (self.low is None or self.low > self.learned_from)
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether random would surely have taken fewer."""
+        return self.known and self.high is not None and self.high < self.learned_from
+
     def as_dict(self) -> Mapping[str, Any]:
         """For scripts."""
         return {**asdict(self), "words": self.in_words()}
@@ -60,14 +70,37 @@ class Savings:
             return f"not yet known: {self.random_answers} answers to random items, {FEWEST} are needed"
         said = f"at random it would have taken {self._counted(self.needed)} answers "
         said += f"({self._counted(self.low)} to {self._counted(self.high)}), it took {self.learned_from}"
-        if self.low is None or self.low > self.learned_from:
+        if self.is_gain:
             return f"{said}: at least {(self.low or self.most) - self.learned_from} saved"
-        if self.high is not None and self.high < self.learned_from:
+        if self.is_loss:
             return f"{said}: random would have been cheaper"
         return f"{said}: no saving is shown yet"
 
     def _counted(self, labels: int | None) -> str:
         return f"more than {self.most}" if labels is None else f"{labels}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far `auto` is left to choose: it watches what choosing saved, and gives way to random where that is less.
+
+    Attributes:
+        share: Of what it is asked for; the others are drawn at random.
+        looked: The round in which it was last looked at; the next time is when there are twice as many rounds.
+    """
+
+    share: float = 1.0
+    looked: int = 4
+
+    def is_due(self, number: int) -> bool:
+        """Whether to look in this round."""
+        return number >= 2 * self.looked
+
+    def after(self, number: int, found: Savings) -> Trust:
+        """Half of it where random would surely have been cheaper; all of it where a saving is shown."""
+        if found.is_loss:
+            return Trust(self.share / 2, number)
+        return Trust(1.0 if found.is_gain else self.share, number)
 
 
 def is_enough(judged: np.ndarray) -> bool:

@@ -10,7 +10,6 @@ import pytest
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.protocols import Selector
 from labelloop.selection import SELECTORS, select, selector_of
-from labelloop.selection.auto import trusted
 from labelloop.selection.compose import balanced, diverse, mix, subsample
 from labelloop.testing.selector import SelectorContract, a_pool
 from labelloop.types import Pool
@@ -167,19 +166,6 @@ def test_an_unknown_name_inside_is_refused_with_the_known_ones(written: str, mes
         selector_of(written)
 
     assert hint in refusal.value.hint
-
-
-@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
-def test_a_selector_chooses_as_far_as_it_is_trusted(trust: float) -> None:
-    chosen = trusted(first, trust)(a_pool(2000), 20, generator())
-
-    assert sum(position < 20 for position in chosen.tolist()) == pytest.approx(20 * trust, abs=2)
-
-
-@pytest.mark.parametrize("trust", [-0.1, 1.1, float("nan")])
-def test_trust_outside_0_to_1_is_refused(trust: float) -> None:
-    with pytest.raises(ConfigError, match="not between 0 and 1"):
-        trusted(first, trust)
 
 
 def test_auto_covers_before_there_is_a_model_and_herds_from_then_on() -> None:

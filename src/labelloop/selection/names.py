@@ -20,9 +20,11 @@ from labelloop.selection.relabel import relabel
 from labelloop.selection.uncertainty import entropy, least_confident, margin
 from labelloop.selection.votes import dropquery
 
+AUTO = "auto"
+
 SELECTORS: Mapping[str, Selector] = {
+    AUTO: auto,
     "uherding": uherding,
-    "auto": auto,
     "margin": margin,
     "least-confident": least_confident,
     "entropy": entropy,
