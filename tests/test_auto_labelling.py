@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from labelloop import auto_labelling
+from labelloop import auto_labelling, label_changes
 from labelloop.answering import Answering
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.cli import cli
@@ -23,6 +23,7 @@ from labelloop.harvest import write_labels
 from labelloop.ledger.rounds import RoundBook
 from labelloop.loop import Loop
 from labelloop.protocols import Progress, silent
+from labelloop.relabelling import relabel
 from labelloop.stack import Stack
 from labelloop.types import LabelSchema
 
@@ -244,6 +245,25 @@ def test_each_label_can_have_a_promise_of_its_own(taught: World) -> None:
     found = auto_labelling.plan(taught.loop(**SETTINGS, auto_label__per_label=True))
     assert set(found.bounds) == set(LABELS)
     assert found.as_dict()["needed"] == 19, "a third of delta for each of three labels"
+
+
+def test_after_a_change_of_the_labels_none_counts_until_a_model_has_learned_the_new_ones(
+    taught: World, tmp_path: Path
+) -> None:
+    with_labels(taught)
+    answer_audits(taught)
+    relabel(taught.loop(**SETTINGS), lambda schema, history: label_changes.add(schema, history, ["newt"]))
+    loop = taught.loop(**SETTINGS)
+    assert {row["source"] for row in exported(loop, tmp_path)} == {"human"}
+    assert loop.judge_audits() == []
+    assert "state     suspended: the labels have changed" in auto_labelling.standing(loop).in_words()
+
+    notes = taught.tick(**SETTINGS).notes
+
+    assert any("have the label of model" in note for note in notes)
+    newest = taught.ledger().auto.all()[-1]
+    assert (newest.order, newest.number, newest.labels) == (2, 2, (*LABELS, "newt"))
+    assert "model" in {row["source"] for row in exported(taught.loop(**SETTINGS), tmp_path)}
 
 
 def test_revoking_by_hand_is_for_good_and_said(taught: World, tmp_path: Path) -> None:

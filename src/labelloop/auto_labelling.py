@@ -111,7 +111,8 @@ def apply(loop: Loop) -> Certificate:
         ids = loop.ledger.items.columns().ids
         new = set(map(str, ids[found.rows])) - loop.ledger.auto.taken().keys()
         if before is None or new or _different(before, made):
-            order = before.order if before and before.terms == made.terms else 0
+            goes_on = before is not None and (before.terms, before.labels) == (made.terms, made.labels)
+            order = before.order if before and goes_on else 0
             made = replace(made, order=order, at=loop.now().isoformat(timespec="seconds"))
             before = loop.ledger.auto.note(made, found.taken(ids, loop.learning.salt))
         loop.ask_audits("labels were taken from the model")
@@ -153,6 +154,10 @@ def standing(loop: Loop) -> Standing:
     if not granted:
         return Standing(None, "", 0, None, 0)
     newest = granted[-1]
+    if newest.state == "active" and loop.counting() is None:
+        newest = replace(
+            newest, state="suspended", why="the labels have changed; a model that learned the new ones follows"
+        )
     refused = history[-1].why if history[-1].state == "refused" and newest.state == "active" else ""
     asked = loop.ledger.auto.audited(newest.order)
     said = loop.ledger.said(loop.schema)
@@ -160,8 +165,8 @@ def standing(loop: Loop) -> Standing:
     return Standing(
         certificate=newest,
         refused=f"the labels of a newer model were not taken: {refused}" if refused else "",
-        counting=len(loop.ledger.auto.taken().keys() - answered),
-        audit=taking.judged(loop.schema, newest, asked, said, loop.belief),
+        counting=len(loop.ledger.auto.taken().keys() - answered) if newest.state == "active" else 0,
+        audit=None if newest.state == "suspended" else taking.judged(loop.schema, newest, asked, said, loop.belief),
         open=sum(one.state in ("planned", "asked") for one in asked),
     )
 

@@ -65,8 +65,8 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
 
 def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
     """The labels that were taken from a model and count, of items that nobody has answered."""
-    certificate = loop.ledger.auto.active()
-    if certificate is None or certificate.labels != loop.schema.labels:
+    certificate = loop.counting()
+    if certificate is None:
         return
     taken = loop.ledger.auto.taken()
     ids = [item_id for item_id in taken if item_id not in answered]

@@ -22,6 +22,7 @@ from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes, Purpose, State
+from labelloop.ledger.auto import Certificate
 from labelloop.ledger.rounds import Round
 from labelloop.places import access_of
 from labelloop.protocols import Dataset, Learner, Progress, silent
@@ -330,8 +331,11 @@ class Loop:
 
         Under the lease. Looks only at what was heard since the last time.
         """
-        now, changes = self.ledger.auto.active(), self.ledger.answers.changes()
-        if now is None or self.ledger.answers.recall(AUDITED) == [now.order, changes]:
+        now = self.counting()
+        if now is None:
+            return []
+        changes = self.ledger.answers.changes()
+        if self.ledger.answers.recall(AUDITED) == [now.order, changes]:
             return []
         asked = self.ledger.auto.audited(now.order)
         found = taking.judged(self.schema, now, asked, self.ledger.said(self.schema), self.belief)
@@ -347,7 +351,7 @@ class Loop:
 
         Not while people have questions of an audit before them.
         """
-        now = self.ledger.auto.active()
+        now = self.counting()
         if now is None or any(one.state in ("planned", "asked") for one in self.ledger.auto.audited(now.order)):
             return None
         last = self.ledger.rounds.last()
@@ -355,8 +359,13 @@ class Loop:
         due = self.learning.by_chance(self._due_audits(), version)
         return self.record(reason, due) if due else None
 
-    def _due_audits(self) -> list[Asking]:
+    def counting(self) -> Certificate | None:
+        """The certificate whose labels count; none where they are labels of before a change of the labels."""
         now = self.ledger.auto.active()
+        return now if now is not None and now.labels == self.schema.labels else None
+
+    def _due_audits(self) -> list[Asking]:
+        now = self.counting()
         if now is None:
             return []
         due = self.ledger.auto.due(now, self._config.auto_label.audit_per_round)
@@ -370,7 +379,8 @@ class Loop:
             return []
         likely = self.learning.probabilities(judged.model, learned.features)
         found = taking.offer(self.schema, learned.known, likely, self.closed(), now.terms)
-        made = replace(found.certificate(judged.model, judged.version), order=now.order, at=self._clock().isoformat())
+        order = now.order if now.labels == self.schema.labels else 0  # else the audit begins anew, in the new labels
+        made = replace(found.certificate(judged.model, judged.version), order=order, at=self._clock().isoformat())
         self.ledger.auto.note(made, found.taken(learned.known.columns.ids, self.learning.salt))
         if found.why:
             return [f"the labels of model {made.version} were not taken, those before it stay: {found.why}"]

@@ -132,6 +132,7 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
         "advice": now.last.advice if now.last else {},
         "spent": _spent(loop),
+        "auto_label": _certificate(loop),
         "next": {"action": type(action).__name__.lower(), "reason": action.reason},
         "round": asdict(now.last) if now.last else None,
     }
@@ -147,6 +148,14 @@ def _spent(loop: Loop) -> Mapping[str, Any]:
     }
 
 
+def _certificate(loop: Loop) -> Mapping[str, Any]:
+    one = loop.counting()
+    if one is None:
+        return {}
+    promise = f"at most {100 * one.terms.error:g} % of them wrong; labelloop auto-label status"
+    return {**one.as_dict(), "words": f"{one.taken} labels of model {one.version}, {promise}"}
+
+
 def status_in_words(loop: Loop) -> str:
     """Where the loop stands, for people."""
     now = status_as_dict(loop)
@@ -158,6 +167,7 @@ def status_in_words(loop: Loop) -> str:
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
     lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
+    lines += [f"taken     {now['auto_label']['words']}"] if now["auto_label"] else []
     lines += [f"spent     {now['spent']['words']}"] if loop.budget else []
     return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from labelloop import holdout
 from labelloop.forecast import Forecast
+from labelloop.gate import sign_test
 
 ROUNDS = 3
 """Rounds that must agree, or bring nothing."""
@@ -101,7 +102,7 @@ def flat(before: np.ndarray, after: np.ndarray) -> Signal:
     if n < FEWEST_HELD_OUT:
         return Signal(None, f"only {n} of {FEWEST_HELD_OUT} held-out answers to see a gain on")
     won, lost = int((after < before).sum()), int((after > before).sum())
-    gain, p = (won - lost) / n, tail(won, won + lost)
+    gain, p = (won - lost) / n, sign_test(won, lost)
     holds = gain < LEAST_GAIN and p > _SIGNIFICANT
     return Signal(holds, f"{100 * gain:+.1f} points on the holdout over the last {ROUNDS} rounds (p = {p:.2g})")
 
@@ -123,10 +124,3 @@ def advise(signals: Mapping[str, Signal]) -> Advice:
     if len(votes) >= 2:
         return Advice(True, "more labels would hardly help: " + "; ".join(votes), signals)
     return Advice(False, "go on: " + "; ".join(against), signals)
-
-
-def tail(k: int, n: int) -> float:
-    """Chance of at least k heads in n throws of a fair coin."""
-    from scipy import special
-
-    return float(special.bdtrc(k - 1, n, 0.5)) if k else 1.0

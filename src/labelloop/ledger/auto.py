@@ -13,7 +13,7 @@ from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import audits, auto_labels, certificates, questions
 
-CertificateState = Literal["active", "replaced", "refused", "revoked"]
+CertificateState = Literal["active", "suspended", "replaced", "refused", "revoked"]
 ROWS = 5000
 
 
@@ -41,7 +41,7 @@ class Certificate:
     Attributes:
         number: From 1; 0 before it is written down.
         order: The certificate that a person asked for, which this one goes on from; its own number for that one.
-        state: Only the labels of the active one count.
+        state: Only the labels of the active one count; it is shown as suspended while the labels have changed since.
         model: Reference of the model, with its version.
         labels: The labels that the model speaks.
         thresholds: Label -> confidence from which it is taken.
