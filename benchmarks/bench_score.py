@@ -9,7 +9,7 @@ most of the newest answers wrong, or a share of all of them. What is asked next 
 gate says, so that every rule of the gate is tried on the same loops. Tasks are those of tasks.py, answers of the noisy
 one are as people give them, also on the test.
 
-Prints the tables of docs/explanation/the-honest-score.md, writes results/score-loops.csv and results/score.png.
+Prints the tables of docs/explanation/the-honest-score.md, writes results/score-*.csv and results/score.png.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -92,6 +93,7 @@ def main() -> None:
     write_csv(RESULTS / "score-studied.csv", studied)
     write_csv(RESULTS / "score-coverage.csv", covered)
     write_csv(RESULTS / "score-gates.csv", summed_up(judged))
+    (RESULTS / "score.png").write_bytes(plot(studied, summed_up(judged)))
 
 
 def play_all(task: Task, seeds: int) -> Iterator[Played]:
@@ -474,6 +476,46 @@ def _is_covered(row: Mapping[str, Any]) -> bool:
 def _median(values: Sequence[float]) -> str:
     middle = float(np.quantile(values, 0.5, method="inverted_cdf"))
     return "more" if np.isinf(middle) else f"{middle:.0f}"
+
+
+def plot(studied: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, Any]]) -> bytes:
+    """A PNG: the naive and the honest score beside the true one, and how many worse models each rule lets through."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = list(dict.fromkeys(row["task"] for row in studied))
+    for name, mark, colour in (("true", "|", "#222222"), ("honest", "o", "#3457d5"), ("naive", "x", "#d5732a")):
+        means = [100 * _mean([row[name] for row in studied if row["task"] == task]) for task in names]
+        left.scatter(means, names, marker=mark, color=colour, label=name, s=120 if mark == "|" else 36, zorder=3)
+    left.set_title("Accuracy after 300 answers, %", loc="left", fontsize=10)
+    left.invert_yaxis()
+    for rule, colour in (
+        ("until now", "#8a90a0"),
+        ("not lower", "#2a8f5b"),
+        ("not-worse", "#3457d5"),
+        ("better", "#d5732a"),
+    ):
+        ours = [row for row in judged if row["rule"] == rule]
+        held = sorted({int(row["held"]) for row in ours})
+        right.plot(held, [100 * _through(ours, size) for size in held], color=colour, marker="o", label=rule)
+    right.axhline(5, color="#222222", linewidth=0.8, linestyle=(0, (4, 3)))
+    right.set_title("Worse models let through, %, by items held out", loc="left", fontsize=10)
+    right.set_ylim(0)
+    for axes in (left, right):
+        axes.grid(color="#e3e5ea")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0, labelsize=8)
+        axes.legend(frameon=False, fontsize=8)
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def _through(rows: Sequence[Mapping[str, Any]], size: int) -> float:
+    ours = [row for row in rows if int(row["held"]) == size]
+    return sum(int(row["worse_promoted"]) for row in ours) / sum(int(row["worse"]) for row in ours)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
