@@ -61,8 +61,7 @@ def again(answered: Answered, pool: np.ndarray, n: int, share: float) -> np.ndar
 
     Every item, answered or new, has an ActiveLab score: how sure model and people together are of its label, less sure
     the fewer people have answered. Of the n items with the lowest scores, the answered ones are asked again; while
-    there are new items, only those whose label is likely wrong, and at most this share of n. ActiveLab alone asks for
-    more while the model is weak, which cost more than it brought in our replays.
+    there are new items, only those whose label is likely wrong, and at most this share of n.
 
     Args:
         pool: (u, k) probabilities of items without an answer.
