@@ -166,7 +166,9 @@ class LiveWorld:
         with closing(self.ledger()) as ledger:
             held = held_by(ledger, without={"task_id", "annotation_id", "id", "number", "said", "lead_time", "uri"})
         held = {table: rows for table, rows in held.items() if table not in ("items", "facts", "leases")}
-        return {**held, "tasks": [_shown(task) for task in self.tasks()]}
+        project = self.annotator.client().call("GET", f"/api/projects/{self.project}")
+        queue = {name: project[name] for name in ("sampling", "model_version")}
+        return {**held, "queue": queue, "tasks": [_shown(task) for task in self.tasks()]}
 
 
 def _shown(task: Mapping[str, Any]) -> tuple[Any, ...]:
