@@ -118,7 +118,6 @@ def test_a_blind_question_has_a_turn_and_shows_nothing(animals: World) -> None:
     assert blind
     assert all(one.turn and one.prediction is None for one in blind)
     assert [animals.dataset.prediction(one.item_id) for one in blind] == [None] * len(blind)
-    assert animals.dataset.stats().with_predictions == len(waiting(animals, "train"))
 
 
 def test_what_is_learned_from_without_showing_a_guess_takes_the_selectors_place(blurred: World) -> None:

@@ -249,7 +249,7 @@ class DatasetStats:
     """Counts of one dataset in the annotator, taken without downloading its questions.
 
     Attributes:
-        with_predictions: Questions in which some model's guess is filled in.
+        with_predictions: Questions that carry a prediction. That of a blind one is empty, and only says when it is due.
     """
 
     total: int

@@ -182,7 +182,8 @@ class AnnotatorContract:
         dataset = self._open(annotator)
         dataset.ask([self._turned("a", 0.9, "cat"), self._turned("b", 0.1)])
         stats = dataset.stats()
-        assert (stats.total, stats.with_predictions, stats.model_version) == (2, 1, "m1")
+        assert (stats.total, stats.with_predictions, stats.model_version) == (2, 2, "m1")
+        assert [person.filled_in(self.NAME, one) for one in "ab"] == [("cat",), ()]
 
     def test_a_turn_that_is_none_is_refused_before_anything_is_sent(self, annotator: Annotator, person: Person) -> None:
         dataset = self._open(annotator)
@@ -512,7 +513,7 @@ class FakeDataset:
             total=len(kept),
             labeled=labeled,
             skipped=sum(bool(task.said) for task in kept) - labeled,
-            with_predictions=sum(any(one.prediction for one in task.versions) for task in kept),
+            with_predictions=sum(bool(task.versions) for task in kept),
             annotations=len(answers),
             model_version=self._model_version,
             per_label=_counts(name for one in answers for name in said_names(self.schema, one.regions)),

@@ -590,9 +590,7 @@ def counted(client: Client, project: int) -> DatasetStats:
         total=int(found["task_number"]),
         labeled=tasks.count(client, project, [where("total_annotations", "greater", 0, "Number")]),
         skipped=tasks.count(client, project, [skipped, unanswered]),
-        with_predictions=tasks.count(
-            client, project, [where("predictions_results", "contains", "from_name", "String")]
-        ),
+        with_predictions=tasks.count(client, project, [where("total_predictions", "greater", 0, "Number")]),
         annotations=int(found["total_annotations_number"]),
         model_version=str(found["model_version"] or ""),
         per_label={label: n for labels in summary.get("created_labels", {}).values() for label, n in labels.items()},
