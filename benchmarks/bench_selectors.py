@@ -53,7 +53,7 @@ from labelloop.types import LabelSchema
 
 from tasks import tasks
 
-OURS = ("random", "auto", "uherding", "margin", "badge")
+OURS = ("random", "auto", "uherding", "balanced(uherding)", "badge")
 STRENGTH = 30.0
 TAILED = ("fashion tail", "reuters", "clipart", "stamps")
 """Tasks that are scored by macro-F1: accuracy would hide the rare labels."""
@@ -199,7 +199,7 @@ def report(found: Mapping[str, Mapping[str, list[Curve]]]) -> None:
     """
     print(f"\nMedian labels to {TARGET:.0%} of the full score (- is beyond the pool)\n")
     _table(found, lambda curves, random: _labels(curves) + _fewer(curves, random))
-    print("\nMedian labels over random's: the median task, the worst, and by task\n")
+    print("\nMedian labels over random's on the same seeds: the median task, the worst, and by task\n")
     strategies = _strategies(found)
     print("| | median | worst |" + "|".join(f" {task} " for task in found) + "|\n|" + "---|" * (len(found) + 3))
     for name in strategies:
@@ -212,12 +212,14 @@ def report(found: Mapping[str, Mapping[str, list[Curve]]]) -> None:
 
 
 def ratios(found: Mapping[str, Mapping[str, list[Curve]]], name: str) -> dict[str, float]:
-    """Task -> median labels of this strategy over the median of random, on the tasks where both were replayed."""
-    return {
-        task: _median_labels(by_name[name]) / _median_labels(by_name["random"])
-        for task, by_name in found.items()
-        if name in by_name and "random" in by_name
-    }
+    """Task -> median labels of this strategy over the median of random on the same seeds."""
+    there = {}
+    for task, by_name in found.items():
+        seeds = {one.seed for one in by_name.get(name, [])}
+        random = [one for one in by_name.get("random", []) if one.seed in seeds]
+        if random:
+            there[task] = _median_labels(by_name[name]) / _median_labels(random)
+    return there
 
 
 def plot(found: Mapping[str, Mapping[str, list[Curve]]], path: Path) -> None:

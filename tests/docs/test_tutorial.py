@@ -137,7 +137,7 @@ def test_the_tutorial_works_as_it_is_written(reader: Reader) -> None:
     labelled = (reader.folder.parent / "digits" / "labels.jsonl").read_text().splitlines()
     assert "539 new item(s), 0 known already, 0 near duplicate(s) kept together, 539 in all" in said
     assert "next      stop: all 3 rounds have been asked" in said
-    assert (digits["items"], digits["asked"], digits["answered"], digits["held_out"]) == (539, 60, 60, 24)
+    assert (digits["items"], digits["asked"], digits["answered"], digits["held_out"]) == (539, 60, 60, 25)
     assert digits["next"] == {"action": "stop", "reason": "all 3 rounds have been asked"}
     assert topics["answered"] == 100
     assert topics["round"]["number"] == 2

@@ -51,8 +51,8 @@ def test_a_second_opinion_is_asked_blind_once_and_another_persons_verdict_counts
     shown = world.person.next_task(world.name)
     assert (shown["id"], shown["predictions"], shown["annotations"]) == (task["id"], [], [])
 
-    email = "bob@example.com"
-    bob = client.call("POST", "/api/users/", body={"email": email, "username": "bob", "password": "labelloop-bob"})
+    email = "second-opinion@example.com"
+    bob = client.call("POST", "/api/users/", body={"email": email, "username": "second", "password": "second-opinion"})
     regions = [dict(one) for one in regions_of(world.schema, world.truth[asked.about])]
     said = {"result": regions, "completed_by": bob["id"], "lead_time": 2.0}
     client.call("POST", f"/api/tasks/{task['id']}/annotations/", body=said)

@@ -172,7 +172,7 @@ def test_auto_covers_before_there_is_a_model_and_herds_from_then_on() -> None:
     pool = a_pool(80)
     without = replace(pool, probabilities=None)
 
-    for seen, wanted in ((pool, "balanced(uherding)"), (without, "centroids")):
+    for seen, wanted in ((pool, "uherding"), (without, "centroids")):
         chosen = SELECTORS["auto"](seen, 9, generator())
 
         assert chosen.tolist() == selector_of(wanted)(seen, 9, generator()).tolist()
