@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from labelloop import gate, holdout, metrics, rounds, turns
+from labelloop import gate, holdout, metrics, rounds, turns, warm_start
 from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
@@ -23,9 +25,9 @@ from labelloop.ledger.items import Chunk, ItemColumns
 from labelloop.ledger.opinions import Opinion
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
-from labelloop.protocols import Learner, Predictor, Progress
+from labelloop.protocols import Learner, Predictor, Progress, WarmLearner
 from labelloop.rounds import Doubted, Known, Taste
-from labelloop.runs import Artifact, Run
+from labelloop.runs import Artifact, Run, fingerprint
 from labelloop.savings import Savings, Trust, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.selection.names import AUTO, selector_of
@@ -184,10 +186,54 @@ class Learning:
             judged = Judged(*self._usable(), False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
-            model = self._run(rounds.train, self._learner, training)
+            model, beginning = self._trained(known, training)
         with watch.stage("evaluate"):
             judged = self.judge(model, judging)
+        judged = replace(judged, gate=f"{judged.gate}{beginning}")
         return Learned(known, features, judged, len(training), watch)
+
+    @cached_property
+    def recipe(self) -> str:
+        """A digest of a learner that can begin from an earlier model, with its options; empty for any other."""
+        if not isinstance(self._learner, WarmLearner):
+            return ""
+        said = repr(fingerprint(self._learner, "the learner"))
+        return blake2b(said.encode(), digest_size=6).hexdigest()
+
+    def _trained(self, known: Known, training: Examples) -> tuple[Artifact[Path], str]:
+        """A model of these examples, and what it begins from in words, if there was a choice."""
+        history, order = (self._ledger.rounds.all(), self._order()) if self.recipe else ([], [])
+        one = warm_start.beginning(history, order, set(map(str, training.inputs.ids)))
+        fits = one is not None and one.learner == self.recipe and one.speaks(self._schema.labels)
+        if one is None or not fits or not self.is_stored(one.model):
+            return self._run(rounds.train, self._learner, training), ""
+        earlier = self._run.artifact(Ref.parse(one.model))
+        learned = set(known.columns.groups[np.isin(known.columns.ids, order[: one.changes])])
+        compared = self._compared(earlier, training, learned)
+        words = f"; asked whether to begin from {one.version}: {compared.reason}"
+        if compared.warm:
+            return self._run(rounds.train_from, self._learner, training, earlier), words
+        return self._run(rounds.train, self._learner, training), words
+
+    def _compared(self, earlier: Artifact[Any], training: Examples, learned: set[str]) -> warm_start.Compared:
+        """Whether training on from an earlier model is better on answers that are kept back from both ways."""
+        groups = np.asarray(self._groups(training), np.str_)
+        kept = warm_start.kept_back(groups, learned, f"{self.salt}/{version_of(earlier.ref)}")
+        few = warm_start.too_few(groups[kept])
+        if few:
+            return few
+        rest, judging = rounds.only(training, ~kept), rounds.only(training, kept)
+        cold = self._run(rounds.train, self._learner, rest)
+        warm = self._run(rounds.train_from, self._learner, rest, earlier)
+        ours, theirs = (
+            self._run(rounds.predict, self._learner, one, judging.inputs.features).value for one in (cold, warm)
+        )
+        return warm_start.compare(ours, theirs, judging.targets, groups[kept], multiple=training.multiple)
+
+    def _order(self) -> list[str]:
+        """The item of every change of an answer, as they were heard."""
+        about = self._ledger.opinions.about()
+        return [about.get(question, question) for question in self._ledger.answers.order()]
 
     def doubt(self) -> Doubted:
         """What models say about every believed answer outside the holdout that did not learn from it.

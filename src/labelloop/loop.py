@@ -448,6 +448,7 @@ class Loop:
             "room": room,
             "items": self.ledger.items.count(),
             "seed": self._config.loop.seed,
+            "learner": self.learning.recipe,
             "versions": {"labelloop": labelloop.__version__, "numpy": np.__version__},
             "stopped": "" if batch or again or crowded else why_nothing(self.policy, room),
         }

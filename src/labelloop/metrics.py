@@ -149,7 +149,7 @@ def evaluate(
         accuracy=scores["accuracy"],
         micro_f1=scores["micro-F1"],
         macro_f1=scores["macro-F1"],
-        log_loss=_log_loss(likely, wanted, multiple),
+        log_loss=float(losses(likely, wanted, multiple).mean()),
         ece=sum(one.count * abs(one.confidence - one.accuracy) for one in reliability)
         / max(1, sum(one.count for one in reliability)),
         per_label=per_label,
@@ -308,11 +308,11 @@ def _macro(per_label: Sequence[PerLabel]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _log_loss(likely: np.ndarray, wanted: np.ndarray, multiple: bool) -> float:
-    if multiple:
-        chance = np.where(wanted, likely, 1.0 - likely)
-        return float(-np.log(np.maximum(chance, _LEAST)).mean())
-    return float(-np.log(np.maximum(likely[wanted], _LEAST)).mean())
+def losses(likely: np.ndarray, wanted: np.ndarray, multiple: bool) -> np.ndarray:
+    """(n,) the log loss of each item in nats; per label for a multiple choice."""
+    chance = np.where(wanted, likely, 1.0 - likely) if multiple else likely[wanted][:, np.newaxis]
+    each: np.ndarray = -np.log(np.maximum(chance, _LEAST)).mean(axis=1)
+    return each
 
 
 def _reliability(likely: np.ndarray, wanted: np.ndarray, multiple: bool) -> list[Bin]:

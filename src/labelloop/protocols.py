@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from labelloop.errors import ConfigError
 from labelloop.types import (
@@ -292,6 +292,15 @@ class Learner(Protocol):
 
     def load(self, model: Path) -> Predictor:
         """A predictor of a model folder this learner wrote."""
+        ...
+
+
+@runtime_checkable
+class WarmLearner(Learner, Protocol):
+    """A learner that can also begin from an earlier model. Whether a round does is decided by evidence."""
+
+    def train_from(self, examples: Examples, model: Path, out: Path) -> None:
+        """Like `train`, from the folder `model` that this learner wrote; `examples` are all there are, old and new."""
         ...
 
 

@@ -15,7 +15,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
 from labelloop.metrics import Metrics
-from labelloop.protocols import Backbone, Learner, Progress
+from labelloop.protocols import Backbone, Learner, Progress, WarmLearner
 from labelloop.runs import step
 from labelloop.selection import select
 from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Metric, Pool, Prediction
@@ -56,14 +56,35 @@ def train(learner: Learner, examples: Examples, out: Path) -> Path:
     Raises:
         LabelLoopError: An example is held out; the score would no longer be honest.
     """
+    refuse_held_out(examples)
+    learner.train(examples, out)
+    return out
+
+
+@step
+def train_from(learner: WarmLearner, examples: Examples, model: Path, out: Path) -> Path:
+    """Train a model into the folder `out`, from an earlier one.
+
+    Raises:
+        LabelLoopError: An example is held out; the score would no longer be honest.
+    """
+    refuse_held_out(examples)
+    learner.train_from(examples, model, out)
+    return out
+
+
+def refuse_held_out(examples: Examples) -> None:
+    """Training on these is fine.
+
+    Raises:
+        LabelLoopError: One is held out.
+    """
     if examples.held_out.any():
         leaked = examples.inputs.ids[examples.held_out]
         raise LabelLoopError(
             f"{len(leaked)} held-out item(s) were about to be trained on, such as {leaked[0]}",
             "leave them out: examples with held_out set are only for evaluation",
         )
-    learner.train(examples, out)
-    return out
 
 
 @step

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from labelloop.examples import HERE
-from labelloop.testing.learner import LearnerContract, blobs
+from labelloop.protocols import WarmLearner
+from labelloop.testing.learner import LearnerContract, WarmLearnerContract, blobs
 from labelloop.testing.selector import SelectorContract
 from labelloop.types import LabelSchema
 
@@ -35,11 +36,14 @@ MINE = pytest.mark.parametrize("module", [("own_step_learner_selector", "mine")]
 
 
 @PYTORCH
-class TestFineTunedHead(LearnerContract):
+class TestFineTunedHead(WarmLearnerContract):
     @pytest.fixture
     def learner(self, module: Any) -> Any:
         pytest.importorskip("torch")
         return module.FineTunedHead(SCHEMA, network=FAKE)
+
+    def test_a_round_may_choose_its_warm_start(self, learner: Any) -> None:
+        assert isinstance(learner, WarmLearner)
 
     def test_it_continues_from_a_model_and_gives_the_same_bytes_again(self, learner: Any, tmp_path: Path) -> None:
         examples = blobs(60)

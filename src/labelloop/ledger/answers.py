@@ -256,6 +256,12 @@ class AnswerBook:
         with _sql.reading(self._engine) as connection:
             return connection.scalar(query) or 0
 
+    def order(self) -> list[str]:
+        """The question of every change of any annotation, as they were heard; as many as `changes()`."""
+        query = select(history.c.item_id).where(history.c.dataset == self._dataset).order_by(history.c.number)
+        with _sql.reading(self._engine) as connection:
+            return list(connection.scalars(query))
+
     def spent(self) -> Spent:
         """What people have done so far, what was removed included."""
         capped = case((annotated.c.lead_time > LONGEST, LONGEST), else_=annotated.c.lead_time)

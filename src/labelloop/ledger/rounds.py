@@ -38,6 +38,7 @@ class Round:
         advice: Whether to stop asking, and why (`labelloop.stopping.Advice` as plain data); empty before a model.
         barred: References of models that were rolled back, and do not come back by themselves.
         rolled_back: Whether this round did nothing but bring an earlier model back.
+        learner: `labelloop.learning.Learning.recipe`.
         trust, trust_looked: `labelloop.savings.Trust`: how far `auto` chose, and when that was last looked at.
     """
 
@@ -67,6 +68,7 @@ class Round:
     advice: Mapping[str, Any] = field(default_factory=dict)
     barred: tuple[str, ...] = ()
     rolled_back: bool = False
+    learner: str = ""
     trust: float = 1.0
     trust_looked: int = 4
 

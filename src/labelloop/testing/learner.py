@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from labelloop.errors import BadItemError, LabelLoopError
-from labelloop.protocols import Backbone, Learner, Predictor
+from labelloop.protocols import Backbone, Learner, Predictor, WarmLearner
 from labelloop.types import Examples, Inputs, Modality
 
 UNREADABLE = "unreadable"
@@ -203,3 +203,35 @@ class LearnerContract:
     @staticmethod
     def _bytes(folder: Path) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+class WarmLearnerContract(LearnerContract):
+    """What a learner does that can begin from an earlier model, too."""
+
+    def test_it_begins_from_an_earlier_model_and_leaves_that_as_it_was(
+        self, learner: WarmLearner, tmp_path: Path
+    ) -> None:
+        self._train(learner, self._examples(learner, 30), tmp_path / "earlier")
+        before, new = self._bytes(tmp_path / "earlier"), self._examples(learner, 60, seed=2)
+
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            learner.train_from(new, tmp_path / "earlier", tmp_path / name)
+
+        probabilities = learner.load(tmp_path / "one").predict(new.inputs)
+        assert (probabilities.argmax(axis=1) == new.targets.argmax(axis=1)).mean() > 0.9
+        assert self._bytes(tmp_path / "one") == self._bytes(tmp_path / "two")
+        assert self._bytes(tmp_path / "earlier") == before
+
+    def test_training_from_a_model_refuses_a_held_out_example_by_its_id(
+        self, learner: WarmLearner, tmp_path: Path
+    ) -> None:
+        examples = self._examples(learner, 9)
+        self._train(learner, examples, tmp_path / "earlier")
+        examples.held_out[4] = True
+        try:
+            learner.train_from(examples, tmp_path / "earlier", tmp_path)
+        except LabelLoopError as error:
+            assert str(examples.inputs.ids[4]) in error.message
+        else:
+            raise AssertionError("examples that must not be trained on were trained on")

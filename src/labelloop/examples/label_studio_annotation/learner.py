@@ -51,6 +51,10 @@ class FineTunedHead:
         """Train a new head."""
         self.continue_from(None, examples, out)
 
+    def train_from(self, examples: Examples, model: Path, out: Path) -> None:
+        """Train on from an earlier head: `labelloop tick` does so where that is surely better."""
+        self.continue_from(model, examples, out)
+
     def continue_from(self, base: Path | None, examples: Examples, out: Path) -> None:
         """Train on, from the head in the folder `base` if it knows the same labels; same examples, same bytes.
 
