@@ -238,7 +238,7 @@ def plot(found: Mapping[str, Mapping[str, list[Curve]]], path: Path) -> None:
     axes.axvline(1.0, lw=1, ls="--", color="black")
     axes.set_yticks(range(len(named)), named)
     axes.set_xlim(0, 2.05)
-    axes.set_xlabel("labels to 95 % of the full score, over random's (a dot a task, a bar the median; 2 is 2 or more)")
+    axes.set_xlabel("labels over those of random: a dot a task, a bar their median; 2 is 2 or more")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(path, metadata={"Date": None})

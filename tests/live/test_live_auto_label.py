@@ -15,7 +15,7 @@ from live_world import LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
-TERMS = ("--set=auto_label.error=0.5", "--set=auto_label.confidence=0.6", "--set=auto_label.audit=0.5")
+TERMS = ("--set=auto_label.error=0.5", "--set=auto_label.confidence=0.8", "--set=auto_label.audit=0.5")
 
 
 def test_taken_labels_are_audited_blind_and_revoked_by_evidence(
@@ -23,11 +23,9 @@ def test_taken_labels_are_audited_blind_and_revoked_by_evidence(
 ) -> None:
     world = LiveWorld(tmp_path / "w", live_annotator, "auto label")
     world.draw(120)
-    for _ in range(3):
+    for _ in range(6):
         world.do("tick")
         world.answer_all()
-    world.do("tick")
-    world.answer_all()
     before = {task["data"]["labelloop_id"] for task in world.tasks()}
 
     world.do(*TERMS, "auto-label", "apply", "--yes")
