@@ -22,6 +22,7 @@ from labelloop.errors import ConfigError, NotFoundError
 from labelloop.harvest import write_labels
 from labelloop.ledger.rounds import RoundBook
 from labelloop.loop import Loop
+from labelloop.overview import report_view, status_as_dict, status_in_words
 from labelloop.protocols import Progress, silent
 from labelloop.relabelling import relabel
 from labelloop.stack import Stack
@@ -122,6 +123,25 @@ def test_taken_labels_are_marked_and_are_no_answers(taught: World, tmp_path: Pat
     assert not mine.keys() & {str(one) for one in loop.ledger.items.columns().ids[held_out]}
     assert loop.look().changes == before.changes, "nobody has said anything"
     assert {row["source"] for row in exported(loop, tmp_path, only_human=True)} == {"human"}
+
+
+def test_the_status_of_the_loop_counts_the_labels_and_says_when_they_ended(taught: World) -> None:
+    assert status_as_dict(taught.loop(**SETTINGS))["auto_label"] == {}
+    assert report_view(taught.loop(**SETTINGS)).taken == []
+    loop = with_labels(taught)
+    active = loop.ledger.auto.active()
+    assert active is not None
+    count = f"taken     {active.taken} labels of model {active.version}, "
+    assert f"{count}at most 20 % of them wrong; labelloop auto-label status" in status_in_words(loop)
+    reported = dict(report_view(loop).taken)
+    assert reported["labels"] == f"{active.taken} count, of {active.taken} taken from model {active.version}"
+    assert reported["audit"].startswith("0 of 0 wrong, 5 open")
+
+    auto_labelling.revoke(loop, "the guide has changed")
+
+    assert f"{count}revoked, none counts: the guide has changed" in status_in_words(loop)
+    told = status_as_dict(loop)["auto_label"]
+    assert (told["taken"], told["state"]) == (active.taken, "revoked")
 
 
 def test_taken_labels_are_not_learned_from(taught: World) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from labelloop.decide import Wait
+from labelloop.learning import Learning
 from labelloop.ledger.answers import Changes
 from labelloop.loop import Outcome
 from labelloop.overview import (
@@ -17,6 +21,7 @@ from labelloop.overview import (
     status_as_dict,
     status_in_words,
 )
+from labelloop.savings import Savings
 
 from small_world import LABELS, World
 
@@ -41,6 +46,25 @@ def test_the_status_counts_what_people_did(animals: World) -> None:
     assert (now["asked"], now["answered"], now["skipped"], now["held_out"]) == (20, 10, 1, 8)
     assert now["next"] == {"action": "wait", "reason": "1 of 10 answers to round 2"}
     json.dumps(now)
+
+
+def test_the_status_says_what_choosing_had_saved_when_it_was_looked_at_and_computes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    world.add(120)
+    loss = Savings(100, 80, 60, 40, 90, 500, True)
+    monkeypatch.setattr(Learning, "savings", lambda *_: loss)
+    world.play(7, loop__gate="always")
+    assert status_as_dict(world.loop())["saved"] == {}
+    assert "saved " not in status_in_words(world.loop())
+
+    world.play(2, loop__gate="always")
+    monkeypatch.setattr(Learning, "savings", lambda *_: pytest.fail("computed"))
+
+    told = status_as_dict(world.loop())["saved"]
+    assert (told["needed"], told["of_round"], told["auto_chooses"]) == (60, 8, 0.5)
+    assert f"saved     {loss.in_words()} (as of round 8, and auto chooses 50%)" in status_in_words(world.loop())
 
 
 def test_an_outcome_tells_what_was_heard_lost_and_set_aside() -> None:

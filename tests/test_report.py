@@ -13,6 +13,7 @@ import pytest
 from labelloop.errors import BackendError, ConfigError
 from labelloop.report.files import learning_curve_png, write
 from labelloop.report.page import render
+from labelloop.report.plain import round_in_words
 from labelloop.report.plots import NARROW, WIDE, calibration_error, label_range, learning_curve, score_range, ticks
 from labelloop.report.views import ArmView, Confusion, LabelScore, ReliabilityBin, ReportView, RoundView, Sample, Totals
 from labelloop.report.words import duration, interval, percent
@@ -90,6 +91,7 @@ def a_view(rounds: int = 3) -> ReportView:
             ArmView("blind", 10, 7, 0, 3, 0.7, 0.4, 0.89, None),
         ],
         anchoring="+25.0 points (+2.1 to +55.3): people follow the guess more than they agree with it blind",
+        taken=[("labels", "512 count, of 530 taken from model 0a1b2c3d"), ("audit", "1 of 20 wrong, 5 open")],
         suspects=[Sample("i3", "sure of another label", ("dog",), 0.97, answer=("cat",), thumbnail=b"not an image")],
         versions={"labelloop": "0.1.0"},
         generated_at="2026-01-02T03:04:05+00:00",
@@ -108,6 +110,8 @@ def test_a_full_report_shows_every_part() -> None:
         "Last batch",
         "Least sure",
         "Labels worth a second look",
+        "Labels taken from the model",
+        "512 count, of 530",
         "What the guess does to people",
         "+25.0 points",
         "Time by stage",
@@ -189,6 +193,17 @@ def test_one_round_is_a_point_with_a_whisker() -> None:
     assert plot.count("circle", "promoted") == 1
     assert plot.count("line", "whisker") == 1
     assert plot.count("polyline", "curve") == 0
+
+
+def test_a_round_that_judged_no_model_is_as_before() -> None:
+    audit = replace(a_round(3), promoted=False, gate_reason="")
+    page = Page(render(replace(a_view(), rounds=[a_round(1), a_round(2), audit])))
+
+    assert page.count("circle", "kept") == 0
+    assert "not promoted" not in page.text
+    assert page.count("span", "badge off") == 1
+    assert "as before" in page.text
+    assert "model 0a1b2c3d as before" in round_in_words(audit)
 
 
 def test_models_that_were_not_promoted_are_hollow() -> None:

@@ -83,8 +83,8 @@ UNCLEAR = Savings(100, 80, 120, 60, 300, 500, True)
 def test_auto_gives_way_by_halves_where_random_was_cheaper_and_comes_back_where_it_was_not() -> None:
     trust = Trust().after(8, LOSS).after(16, UNCLEAR).after(32, LOSS)
 
-    assert trust == Trust(0.25, 32)
-    assert trust.after(64, GAIN) == Trust(1.0, 64)
+    assert trust == Trust(0.25, 32, LOSS.as_dict())
+    assert trust.after(64, GAIN) == Trust(1.0, 64, GAIN.as_dict())
     assert Trust().after(8, Savings(40, 12)).share == 1.0
 
 
@@ -131,6 +131,7 @@ def test_a_loop_gives_way_to_random_from_the_round_that_shows_a_loss(
     assert [one.at_random for one in rounds[:7]] == [0] * 7
     assert [one.at_random for one in rounds[7:]] == [3, 3]
     assert "auto chooses 50%, the others are drawn at random: random was cheaper so far" in outcomes[7].notes
+    assert [bool(one.saved) for one in rounds] == [False] * 7 + [True, True]
 
 
 def test_a_selector_that_was_chosen_is_never_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,25 +47,27 @@ class Standing:
             "open": self.open,
         }
 
-    def in_words(self) -> str:
-        """For people."""
-        one = self.certificate
+    def notes(self) -> list[tuple[str, str]]:
+        """What about, and what is known; nothing where no label was ever taken."""
+        one, audit = self.certificate, self.audit
         if one is None:
-            return "off: no label was ever taken from a model (labelloop auto-label plan)"
-        terms, audit = one.terms, self.audit
-        each = " of each label" if terms.per_label else ""
-        lines = [
-            f"state     {one.state}" + (f": {one.why}" if one.why else ""),
-            f"labels    {self.counting} count, of {one.taken} taken from model {one.version}",
-            f"promise   at most {100 * terms.error:g} %{each} wrong, with {100 * (1 - terms.delta):g} % confidence: "
-            f"{one.wrong} of {one.checked} calibration answers were",
+            return []
+        terms, each = one.terms, " of each label" if one.terms.per_label else ""
+        promise = f"at most {100 * terms.error:g} %{each} wrong, with {100 * (1 - terms.delta):g} % confidence"
+        known = [
+            ("state", one.state + (f": {one.why}" if one.why else "")),
+            ("labels", f"{self.counting} count, of {one.taken} taken from model {one.version}"),
+            ("promise", f"{promise}: {one.wrong} of {one.checked} calibration answers were"),
         ]
         if audit:
-            lines.append(
-                f"audit     {audit.wrong} of {audit.checked} wrong, {self.open} open; evidence {audit.evidence:.2g}, "
-                f"revoked at {1 / ALPHA:.0f}"
-            )
-        return "\n".join([*lines, f"newest    {self.refused}"] if self.refused else lines)
+            answers = f"{audit.wrong} of {audit.checked} wrong, {self.open} open"
+            known.append(("audit", f"{answers}; evidence {audit.evidence:.2g}, revoked at {1 / ALPHA:.0f}"))
+        return [*known, ("newest", self.refused)] if self.refused else known
+
+    def in_words(self) -> str:
+        """For people."""
+        words = "\n".join(f"{about:<9} {known}" for about, known in self.notes())
+        return words or "off: no label was ever taken from a model (labelloop auto-label plan)"
 
 
 def terms_of(loop: Loop) -> Terms:
@@ -147,17 +149,22 @@ def revoke(loop: Loop, why: str = "a person ended it") -> Certificate:
         return loop.ledger.auto.revoke(_active(loop), why)
 
 
+def granted(loop: Loop) -> Certificate | None:
+    """The newest certificate that was granted, suspended where the labels have changed since; None if there is none."""
+    newest = next((one for one in reversed(loop.ledger.auto.all()) if one.state != "refused"), None)
+    if newest is not None and newest.state == "active" and loop.counting() is None:
+        return replace(
+            newest, state="suspended", why="the labels have changed; a model that learned the new ones follows"
+        )
+    return newest
+
+
 def standing(loop: Loop) -> Standing:
     """Where automatic labelling stands, from the ledger alone."""
     history = loop.ledger.auto.all()
-    granted = [one for one in history if one.state != "refused"]
-    if not granted:
+    newest = granted(loop)
+    if newest is None:
         return Standing(None, "", 0, None, 0)
-    newest = granted[-1]
-    if newest.state == "active" and loop.counting() is None:
-        newest = replace(
-            newest, state="suspended", why="the labels have changed; a model that learned the new ones follows"
-        )
     refused = history[-1].why if history[-1].state == "refused" and newest.state == "active" else ""
     asked = loop.ledger.auto.audited(newest.order)
     said = loop.ledger.said(loop.schema)

@@ -388,7 +388,7 @@ class Learning:
         A model that was not promoted this time tells nothing of what the newest answers were worth: no look.
         """
         last = self._ledger.rounds.last()
-        trust = Trust(last.trust, last.trust_looked) if last else Trust()
+        trust = Trust(last.trust, last.trust_looked, last.saved) if last else Trust()
         if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
             return trust
         return trust.after(number, self.savings(self.standing(learned.judged.model), learned.learned_from))

@@ -403,7 +403,7 @@ class Loop:
         audits = self.learning.by_chance(self._due_audits(), proposal.version)
         proposal = proposal.with_audits(audits, [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
-        planned = replace(planned, trust=trust.share, trust_looked=trust.looked)
+        planned = replace(planned, trust=trust.share, trust_looked=trust.looked, saved=trust.saved)
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))

@@ -9,6 +9,7 @@ from typing import Any
 
 from labelloop import labels
 from labelloop.anchoring import Bias, bias
+from labelloop.auto_labelling import granted, standing
 from labelloop.decide import Finish, Start, decide
 from labelloop.errors import BadItemError, LabelLoopError, NotFoundError
 from labelloop.learning import Learned
@@ -132,7 +133,8 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
         "advice": now.last.advice if now.last else {},
         "spent": _spent(loop),
-        "auto_label": _certificate(loop),
+        "saved": _saved(now.last),
+        "auto_label": _taken(loop),
         "next": {"action": type(action).__name__.lower(), "reason": action.reason},
         "round": asdict(now.last) if now.last else None,
     }
@@ -148,12 +150,24 @@ def _spent(loop: Loop) -> Mapping[str, Any]:
     }
 
 
-def _certificate(loop: Loop) -> Mapping[str, Any]:
-    one = loop.counting()
+def _saved(last: Round | None) -> Mapping[str, Any]:
+    """What choosing had saved when a round last looked; empty where none has. `labelloop score` computes it anew."""
+    if last is None or not last.saved:
+        return {}
+    gave_way = f", and auto chooses {last.trust:.0%}" if last.trust < 1.0 else ""
+    words = f"{last.saved['words']} (as of round {last.trust_looked}{gave_way})"
+    return {**last.saved, "of_round": last.trust_looked, "auto_chooses": last.trust, "words": words}
+
+
+def _taken(loop: Loop) -> Mapping[str, Any]:
+    """The labels taken from a model, and whether they count; empty where none ever was."""
+    one = granted(loop)
     if one is None:
         return {}
-    promise = f"at most {100 * one.terms.error:g} % of them wrong; labelloop auto-label status"
-    return {**one.as_dict(), "words": f"{one.taken} labels of model {one.version}, {promise}"}
+    holds = f"at most {100 * one.terms.error:g} % of them wrong; labelloop auto-label status"
+    ended = f"{one.state}, none counts: {one.why}"
+    words = f"{one.taken} labels of model {one.version}, {holds if one.state == 'active' else ended}"
+    return {**one.as_dict(), "words": words}
 
 
 def status_in_words(loop: Loop) -> str:
@@ -167,6 +181,7 @@ def status_in_words(loop: Loop) -> str:
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
     lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
+    lines += [f"saved     {now['saved']['words']}"] if now["saved"] else []
     lines += [f"taken     {now['auto_label']['words']}"] if now["auto_label"] else []
     lines += [f"spent     {now['spent']['words']}"] if loop.budget else []
     return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])
@@ -264,6 +279,7 @@ def report_view(loop: Loop) -> ReportView:
         confusion=_confusion(history, loop.schema.labels),
         reliability=_reliability(history),
         notes=notes(card) if card else (),
+        taken=standing(loop).notes(),
         batch=_last_batch(loop, history, asked),
         arms=_arms(found),
         anchoring=found.anchoring_in_words(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,12 @@ class Trust:
     Attributes:
         share: Of what it is asked for; the others are drawn at random.
         looked: The round in which it was last looked at; the next time is when there are twice as many rounds.
+        saved: What was found then (`Savings` as plain data); empty before.
     """
 
     share: float = 1.0
     looked: int = 4
+    saved: Mapping[str, Any] = field(default_factory=dict)
 
     def is_due(self, number: int) -> bool:
         """Whether to look in this round."""
@@ -99,8 +101,8 @@ class Trust:
     def after(self, number: int, found: Savings) -> Trust:
         """Half of it where random would surely have been cheaper; all of it where a saving is shown."""
         if found.is_loss:
-            return Trust(self.share / 2, number)
-        return Trust(1.0 if found.is_gain else self.share, number)
+            return Trust(self.share / 2, number, found.as_dict())
+        return Trust(1.0 if found.is_gain else self.share, number, found.as_dict())
 
 
 def is_enough(judged: np.ndarray) -> bool:

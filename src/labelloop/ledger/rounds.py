@@ -39,7 +39,8 @@ class Round:
         barred: References of models that were rolled back, and do not come back by themselves.
         rolled_back: Whether this round did nothing but bring an earlier model back.
         learner: `labelloop.learning.Learning.recipe`.
-        trust, trust_looked: `labelloop.savings.Trust`: how far `auto` chose, and when that was last looked at.
+        trust, trust_looked, saved: `labelloop.savings.Trust`: how far `auto` chose, when that was last looked at, and
+            what choosing had saved by then.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Round:
     learner: str = ""
     trust: float = 1.0
     trust_looked: int = 4
+    saved: Mapping[str, Any] = field(default_factory=dict)
 
     def speaks(self, labels: Sequence[str]) -> bool:
         """Whether there is a model in use, and it speaks these labels."""

@@ -43,7 +43,8 @@ def _sections(view: ReportView) -> list[Markup]:
         _standing(view),
         _curve(view),
         tag("div", _labels(view.per_label), _reliability(view), class_="pair"),
-        _notes(view.notes),
+        _notes("Behind the score", "What the score rests on, and what other ways of counting would say.", view.notes),
+        _notes("Labels taken from the model", "Unseen, on a promise that people's answers audit for good.", view.taken),
         _confusion(view.confusion),
         gallery("Last batch", "What the loop asked last, most useful first, and why.", view.batch),
         gallery("Least sure", "Open items where the model is least sure of its guess.", view.uncertain),
@@ -155,7 +156,7 @@ def _curve(view: ReportView) -> Markup:
     if not scored:
         return Markup()
     keys = [_key("dot promoted", "model promoted")]
-    keys += [_key("dot kept", "model not promoted")] if any(not one.promoted for one in scored) else []
+    keys += [_key("dot kept", "model not promoted")] if any(one.fate == "not promoted" for one in scored) else []
     keys += [_key("patch", "95 % interval")]
     keys += (
         [_key("dash", "naive: on items the loop chose itself, so biased")]
@@ -210,14 +211,10 @@ def _f1(one: LabelScore) -> Markup:
     return join([plots.share_bar(one.f1), tag("span", percent(one.f1, 0)), bounds])
 
 
-def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
-    if not notes:
+def _notes(title: str, note: str, known: Sequence[tuple[str, str]]) -> Markup:
+    if not known:
         return Markup()
-    return section(
-        "Behind the score",
-        "What the score rests on, and what other ways of counting would say.",
-        table(("about", "what is known"), notes, "Behind the score", frozenset({0, 1})),
-    )
+    return section(title, note, table(("about", "what is known"), known, title, frozenset({0, 1})))
 
 
 def _more(summary: str, body: Markup) -> Markup:
@@ -363,7 +360,7 @@ def _round_row(one: RoundView) -> tuple[str, ...]:
     why = [tag("p", text) for text in (one.reason, one.gate_reason) if text]
     return (
         str(one.number),
-        moment(one.started_at),
+        tag("span", moment(one.started_at), class_="moment"),
         join([f"{one.asked:,}", *(tag("small", part) for part in parts)]),
         f"{one.answered:,}",
         percent(one.score),
@@ -377,7 +374,7 @@ def _round_row(one: RoundView) -> tuple[str, ...]:
 def _model(one: RoundView) -> Markup:
     if not one.model_version:
         return join([NOTHING])
-    badge = tag("span", "promoted", class_="badge") if one.promoted else tag("span", "not promoted", class_="badge off")
+    badge = tag("span", one.fate, class_="badge" if one.promoted else "badge off")
     return join([tag("code", one.model_version), badge])
 
 

@@ -13,7 +13,7 @@ def round_in_words(one: RoundView) -> str:
     if one.score is not None:
         parts.append(f"{one.score_name} {percent(one.score)}{range_}")
     if one.model_version:
-        parts.append(f"model {one.model_version} {'promoted' if one.promoted else 'not promoted'}")
+        parts.append(f"model {one.model_version} {one.fate}")
     if one.seconds:
         parts.append(stages_in_words(one))
     if one.reason:

@@ -193,16 +193,15 @@ def _band(scored: Sequence[RoundView], x: Scale, y: Scale) -> Markup:
 def _point(one: RoundView, x: Scale, y: Scale, radius: float) -> Markup:
     a, b = x(one.trained_on), y(one.score or 0.0)
     range_ = f" ({interval(one)})" if interval(one) else ""
-    fate = "promoted" if one.promoted else "not promoted"
     words = (
         f"Round {one.number}: {percent(one.score)}{range_} {one.score_name} with {one.trained_on:,} labels; "
-        f"{fate}{': ' + one.gate_reason if one.gate_reason else ''}"
+        f"{one.fate}{': ' + one.gate_reason if one.gate_reason else ''}"
     )
     return tag(
         "g",
         tag("title", words),
         tag("circle", cx=a, cy=b, r=max(radius, 10.0), class_="reach"),
-        tag("circle", cx=a, cy=b, r=radius, class_="promoted" if one.promoted else "kept"),
+        tag("circle", cx=a, cy=b, r=radius, class_="kept" if one.fate == "not promoted" else "promoted"),
     )
 
 

@@ -57,6 +57,13 @@ class RoundView:
         """Seconds of all stages together."""
         return sum(self.seconds.values())
 
+    @property
+    def fate(self) -> str:
+        """What became of its model, in words; "as before" for a round that judged none."""
+        if self.promoted:
+            return "promoted"
+        return "not promoted" if self.gate_reason else "as before"
+
     def to_json(self) -> dict[str, Any]:
         """Every attribute, as values `json.dumps` takes."""
         return asdict(replace(self, seconds=dict(self.seconds)))
@@ -164,6 +171,7 @@ class ReportView:
         uncertain: Items of the pool the model is least sure of.
         suspects: Items whose labels are likely wrong.
         notes: What stands behind the score: what about, and what is known.
+        taken: The same about labels that were taken from the model.
         arms: Answers with the guess and without it; `anchoring` says in words what the guess does.
         versions: Name of a component or package -> its version.
         generated_at: ISO 8601.
@@ -183,6 +191,7 @@ class ReportView:
     uncertain: Sequence[Sample] = ()
     suspects: Sequence[Sample] = ()
     notes: Sequence[tuple[str, str]] = ()
+    taken: Sequence[tuple[str, str]] = ()
     arms: Sequence[ArmView] = ()
     anchoring: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
