@@ -18,9 +18,10 @@ from labelloop.doctor import LEFT_AFTER, Fault, examine, mended
 from labelloop.labels import regions_of
 from labelloop.ledger import tables
 from labelloop.ledger.lease import Lease
+from labelloop.ledger.opinions import Opinion
 from labelloop.types import Item, NewItem, Prediction, Question, Survey
 
-from small_world import NAME, World
+from small_world import NAME, NOW, World
 
 
 class Killed(BaseException):
@@ -168,6 +169,13 @@ def interrupt_a_round(world: World) -> None:
     ledger.close()
 
 
+def interrupt_second_opinions(world: World) -> None:
+    ledger = world.ledger()
+    about = min(item for item, said in ledger.answers.current().items() if said)
+    ledger.opinions.plan([Opinion(f"{about}~2", about, "label error", "why not", (), (), 0.1, ())], NOW)
+    ledger.close()
+
+
 def delete_a_question(world: World) -> None:
     world.people.remove(NAME, min(world.dataset.present()))
 
@@ -218,6 +226,7 @@ BROKEN: list[tuple[Callable[[World], None], str]] = [
     (change_the_labels_by_hand, "the model in use speaks other labels"),
     (lose_a_file, "gone.txt is gone"),
     (interrupt_a_round, "planned, and not confirmed"),
+    (interrupt_second_opinions, "1 second opinion(s) were planned"),
     (ask_twice, "1 item(s) are asked more than once"),
     (send_without_an_answer, "3 question(s) were sent"),
     (rotate_the_credentials_of_the_bucket, "older credentials"),

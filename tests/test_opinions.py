@@ -111,6 +111,35 @@ def test_a_call_that_was_cut_off_is_completed_and_doubles_nothing(world: World) 
     assert set(asked(world)) == planned == set(world.dataset.open_items())
 
 
+def test_what_a_call_that_was_cut_off_has_left_is_sent_by_the_next_tick(world: World) -> None:
+    world.dataset.fail_next_ask(BackendError("cut off", retryable=True), after=1)
+    with pytest.raises(BackendError):
+        ask(world.loop(), WRONG)
+
+    outcome = world.tick(loop__batch=4)
+
+    assert outcome.lost == 0
+    assert {one.state for one in world.questions() if one.purpose == "opinion"} == {"asked"}
+    assert set(asked(world)) <= set(world.dataset.open_items())
+
+
+def test_second_opinions_have_a_turn_at_once_among_the_open_questions(world: World) -> None:
+    world.tick(loop__batch=20)
+
+    ask(world.loop(), WRONG)
+
+    opinions = [one for one in world.questions() if one.purpose == "opinion"]
+    assert {one.turn.version for one in opinions if one.turn} == {world.last().version}
+    queue = world.dataset.queue()
+    assert max(queue.index(one.item_id) for one in opinions) < len(queue) - WRONG
+
+
+def test_where_people_get_questions_as_they_were_asked_second_opinions_have_no_turn(world: World) -> None:
+    ask(world.loop(loop__queue="asked"), WRONG)
+
+    assert not any(one.turn for one in world.questions() if one.purpose == "opinion")
+
+
 def test_a_round_neither_waits_for_second_opinions_nor_loses_them(world: World) -> None:
     ask(world.loop(), WRONG)
 

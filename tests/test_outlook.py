@@ -37,7 +37,7 @@ def told(loop: Loop, scores: tuple[float, ...]) -> None:
             labels=SCHEMA.labels,
             advice={"stop": False, "words": "go on: it pays", "signals": {}},
         )
-        loop.ledger.rounds.plan(made, [])
+        loop.ledger.rounds.plan(made, [], loop.now())
         loop.ledger.rounds.confirm(made, {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from labelloop.decide import Finish, Wait
 from labelloop.errors import BackendError, ConfigError
 from labelloop.labels import regions_of
+from labelloop.ledger.rounds import RoundBook
+from labelloop.steps import sync_new_data_to_label_studio
+from labelloop.types import Turn
 
+from killing import Killed, Moment
 from small_world import LABELS, NAME, World
 
 RELABEL = {"loop__selector": "relabel(margin, 0.5)", "loop__belief": "weighted", "loop__batch": 12}
@@ -17,16 +22,22 @@ ANN, BOB = "ann@example.com", "bob@example.com"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Two rounds, a third of Ann's answers to the first are wrong."""
+def taught(tmp_path: Path) -> World:
+    """A round is answered, a third of Ann's answers are wrong."""
     made = World(tmp_path / "world")
     made.add(90)
     made.tick(**{**RELABEL, "loop__batch": 30})
     truth = made.truth()
     for number, item_id in enumerate(made.dataset.open_items()):
         say(made, item_id, other(truth[item_id]) if number % 3 == 0 else truth[item_id], ANN)
-    made.tick(**RELABEL)
     return made
+
+
+@pytest.fixture
+def world(taught: World) -> World:
+    """Round two asks again about some of the answers."""
+    taught.tick(**RELABEL)
+    return taught
 
 
 def other(label: str) -> str:
@@ -89,18 +100,54 @@ def test_where_a_second_answer_could_not_help_it_refuses(tmp_path: Path, belief:
     assert 'belief = "weighted"' in refused.value.hint
 
 
-def test_a_round_cut_off_while_asking_is_completed_with_its_second_opinions(world: World) -> None:
-    truth, again = world.truth(), {one.item_id: one.about for one in world.questions() if one.about}
-    for question in world.dataset.open_items():
-        item_id = again.get(question, question)
-        say(world, question, other(truth[item_id]) if question == item_id else truth[item_id], BOB)
-    world.dataset.fail_next_ask(BackendError("cut off", retryable=True), after=1)
+def test_a_round_cut_off_while_asking_is_completed_with_its_second_opinions(taught: World) -> None:
+    taught.dataset.fail_next_ask(BackendError("cut off", retryable=True), after=1)
     with pytest.raises(BackendError):
-        world.tick(**RELABEL)
-    planned = {one.item_id for one in world.questions() if one.state == "planned"}
+        taught.tick(**RELABEL)
+    planned = {one.item_id for one in taught.questions() if one.state == "planned"}
 
-    outcome = world.tick(**RELABEL)
+    outcome = taught.tick(**RELABEL)
 
     assert isinstance(outcome.action, Finish)
-    assert planned == set(world.dataset.open_items())
-    assert not [one for one in world.questions() if one.state == "planned"]
+    assert planned == set(taught.dataset.open_items())
+    assert len([one for one in taught.questions() if one.about]) == taught.last().again > 0
+    assert not [one for one in taught.questions() if one.state == "planned"]
+
+
+def test_a_round_killed_once_it_is_planned_asks_its_second_opinions(taught: World) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RoundBook, "plan", Moment(1).counting(RoundBook.plan))
+        taught.tick(**RELABEL)
+
+    taught.tick(**RELABEL)
+
+    again = {one.item_id for one in taught.questions() if one.about}
+    assert len(again) == taught.last().again > 0
+    assert again <= set(taught.dataset.open_items())
+
+
+def test_second_opinions_have_a_turn_at_once(world: World) -> None:
+    turns = {one.item_id: one.turn for one in world.questions() if one.about}
+
+    assert {turn.version for turn in turns.values() if turn} == {world.last().version}
+    queue = world.dataset.queue()
+    assert [item for item in queue if item in turns] == sorted(turns, key=lambda item: at(turns[item]))
+    assert min(queue.index(item) for item in turns) < len(queue) - len(turns), "all of them come last"
+
+
+def test_a_pipeline_brings_the_second_opinions_that_were_chosen(taught: World) -> None:
+    with taught.loop(**RELABEL) as loop:
+        proposal = loop.learning.propose(loop.study(), 2, None)
+        new = sync_new_data_to_label_studio(loop, proposal)
+        again = sync_new_data_to_label_studio(loop, replace(proposal, refreshed=()))
+
+    wanted = {one.question for one in proposal.opinions}
+    assert wanted <= set(taught.dataset.open_items())
+    assert (new, again) == (len(proposal.batch) + len(wanted), 0)
+    assert (taught.last().again, taught.last().asked) == (len(wanted), new)
+    assert wanted
+
+
+def at(turn: Turn | None) -> float:
+    assert turn
+    return turn.at

@@ -80,6 +80,9 @@ def _processes(loop: Loop) -> Iterator[Fault]:
     if last is not None and last.state == "planned":
         words = f"round {last.number} was planned, and not confirmed"
         yield Fault("round", words, "ask its questions and confirm it", lambda: _settle(loop))
+    if left := ledger.answers.questions(["planned"], round=0):
+        words = f"{len(left)} second opinion(s) were planned, and not asked for"
+        yield Fault("questions", words, "ask for them", lambda: _settle(loop))
 
 
 def _artifacts(loop: Loop) -> Iterator[Fault]:
@@ -284,7 +287,7 @@ def _remake(loop: Loop) -> None:
         if last is None or (learned.judged.model == last.model and last.speaks(loop.schema.labels)):
             return
         proposal = loop.learning.propose(learned, last.number + 1, 0)
-        made = {"learned_from": learned.learned_from, "changes": loop.ledger.answers.changes()}
+        made: dict[str, Any] = {"learned_from": learned.learned_from, "changes": loop.ledger.answers.changes()}
         reason = "the model in use was lost" if learned.judged.model else "the model in use was lost, with its answers"
         loop.record(reason, [], proposal.refreshed, **made, **judgement(learned.judged))
 

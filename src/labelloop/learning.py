@@ -307,15 +307,21 @@ class Learning:
         return self._queued(scored, number, []).refreshed
 
     def by_chance(self, asked: Sequence[Asking], version: str) -> list[Asking]:
-        """Blind questions with turns that the selector has no say in; without any where people get none.
+        """Blind questions with turns that the selector has no say in; without any where people get none."""
+        found = self.turns_by_chance([one.item_id for one in asked], version)
+        return [replace(one, turn=found.get(one.item_id)) for one in asked]
+
+    def turns_by_chance(self, questions: Sequence[str], version: str, waited: int = 0) -> dict[str, Turn]:
+        """A turn for each question that the selector has no say in; none where people get none.
 
         Args:
             version: Of the model in use; empty while there is none.
+            waited: Rounds that they count as having waited.
         """
         if not version or self._config.loop.queue == "asked":
-            return list(asked)
-        at = turns.by_chance({one.item_id: 0 for one in asked}, self.salt)
-        return [replace(one, turn=Turn(at[one.item_id], version)) for one in asked]
+            return {}
+        at = turns.by_chance(dict.fromkeys(questions, waited), self.salt)
+        return {question: Turn(place, version) for question, place in at.items()}
 
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
@@ -420,7 +426,8 @@ class Learning:
         opinions = self._again(scored, sizes[0], wanted)
         taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
         proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
-        return replace(proposal, opinions=opinions)
+        due = self.turns_by_chance([one.question for one in opinions], scored.version)
+        return replace(proposal, opinions=[replace(one, turn=due.get(one.question)) for one in opinions])
 
     def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:
         """A batch beside the open questions: new guesses for these, and a turn for each where people go by turns."""

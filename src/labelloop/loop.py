@@ -23,6 +23,7 @@ from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes, Purpose, State
 from labelloop.ledger.auto import Certificate
+from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
 from labelloop.places import access_of
 from labelloop.protocols import Dataset, Learner, Progress, silent
@@ -197,6 +198,7 @@ class Loop:
             if self.ledger.items.count() == 0:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
             changes = self._take_in()
+            self.ask_opinions()
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
@@ -315,6 +317,12 @@ class Loop:
         except ConfigError:
             return None
 
+    @property
+    def version(self) -> str:
+        """The model version whose guesses and turns hold; empty before there is one that speaks the labels of now."""
+        last = self.ledger.rounds.last()
+        return last.version if last is not None and last.speaks(self.schema.labels) else ""
+
     def now(self) -> datetime:
         """The time."""
         return self._clock()
@@ -354,9 +362,7 @@ class Loop:
         now = self.counting()
         if now is None or any(one.state in ("planned", "asked") for one in self.ledger.auto.audited(now.order)):
             return None
-        last = self.ledger.rounds.last()
-        version = last.version if last is not None and last.speaks(self.schema.labels) else ""
-        due = self.learning.by_chance(self._due_audits(), version)
+        due = self.learning.by_chance(self._due_audits(), self.version)
         return self.record(reason, due) if due else None
 
     def counting(self) -> Certificate | None:
@@ -407,8 +413,7 @@ class Loop:
         planned = replace(planned, advice=advice.as_dict()) if planned.model else planned
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned))
-        self.ledger.rounds.plan(planned, proposal.batch, proposal.refreshed, self._clock())
-        self.ledger.opinions.plan(proposal.opinions, self._clock(), start.number)  # if cut off here, none are asked
+        self.ledger.rounds.plan(planned, proposal.batch, self._clock(), proposal.refreshed, proposal.opinions)
         return learned.known.strange, notes
 
     def _round(self, start: Start, learned: Learned, proposal: Proposal, started: str) -> Round:
@@ -453,30 +458,44 @@ class Loop:
             "stopped": "" if batch or again or crowded else why_nothing(self.policy, room),
         }
 
-    def record(self, reason: str, batch: Sequence[Asking], refreshed: Sequence[Asking] = (), **known: Any) -> Round:
+    def record(
+        self,
+        reason: str,
+        batch: Sequence[Asking],
+        refreshed: Sequence[Asking] = (),
+        opinions: Sequence[Opinion] = (),
+        **known: Any,
+    ) -> Round:
         """Write a round down, send its questions and new guesses, confirm it; for pipelines, under the lease.
 
         Args:
             refreshed: Open questions with the guesses and turns that they get.
+            opinions: Questions about items that have an answer.
             known: What the round knows anew, such as `judgement`; the rest is as in the round before.
         """
         before = self.ledger.rounds.last() or Round(0, "")
         self.refuse_other_labels()
-        room = None if batch else 0
+        room = None if batch or opinions else 0
         known = {"labels": self.schema.labels, **known} if "model" in known else known
         blank = {"state": "planned", "promoted": False, "gate": "", "seconds": {}, "rolled_back": False}
-        fresh = {**blank, **self._now(batch, room), **known}
+        fresh = {**blank, **self._now(batch, room, again=len(opinions)), **known}
         started = self._clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
-        self.ledger.rounds.plan(made, batch, refreshed, self._clock())
+        self.ledger.rounds.plan(made, batch, self._clock(), refreshed, opinions)
         self._ask(sure=False)
         return made
 
-    def settle(self) -> None:
-        """Complete a round that was planned and interrupted, if there is one; under the lease."""
+    def settle(self) -> int:
+        """Complete a round, and second opinions of none, that were planned and interrupted; under the lease.
+
+        Returns:
+            How many of these second opinions there were.
+        """
+        self.refuse_other_labels()
         last = self.ledger.rounds.last()
         if last is not None and last.state == "planned":
             self._ask(sure=False)
+        return self.ask_opinions()
 
     def _ask(self, *, sure: bool) -> None:
         """Send what is planned, and new guesses and turns of open questions; then confirm the round.
@@ -498,7 +517,7 @@ class Loop:
 
     def ask_opinions(self) -> int:
         """Send the second opinions that are planned and belong to no round; how many; under the lease."""
-        due = [one for one in self.ledger.answers.questions(["planned"]) if not one.round]
+        due = self.ledger.answers.questions(["planned"], round=0)
         if due:
             self.ledger.opinions.confirm(self.dataset.ask(self._questions(due)).tasks)
         return len(due)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labelloop import labels
@@ -182,14 +182,16 @@ def ask(loop: Loop, n: int) -> Asked:
     if n < 1:
         raise ConfigError(f"{n} second opinions cannot be asked for", "labelloop label-errors ask -n 20")
     with loop.ledger.lease.held():
-        if loop.ledger.rounds.last() is None:
+        last = loop.ledger.rounds.last()
+        if last is None:
             raise ConfigError("nothing has been asked yet", "labelloop watch")
-        loop.settle()
+        sent = loop.settle()
         loop.hear()
-        sent = loop.ask_opinions()
         fresh = [one for one in find(loop) if not one.opinion or one.opinion == "gone"]
         room = max(0, n - _open(loop))
-        loop.ledger.opinions.plan(list(_questions(loop, fresh[:room])), loop.now())
+        new = list(_questions(loop, fresh[:room]))
+        turns = loop.learning.turns_by_chance([one.question for one in new], loop.version, last.number)
+        loop.ledger.opinions.plan([replace(one, turn=turns.get(one.question)) for one in new], loop.now())
         sent += loop.ask_opinions()
         everybody = {one.annotator for said in loop.ledger.answers.current().values() for one in said}
         return Asked(sent, _open(loop), max(0, len(fresh) - room), tuple(sorted(everybody)))

@@ -109,7 +109,7 @@ def _record(loop: Loop, planned: Rollback) -> Done:
     last = loop.ledger.rounds.last()
     refreshed = loop.learning.refreshed(to.model, last.number + 1 if last else 1)
     shown = sum(one.prediction is not None for one in refreshed)
-    known = {
+    known: dict[str, Any] = {
         "model": to.model,
         "version": to.version,
         "promoted": True,

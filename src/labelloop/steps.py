@@ -326,12 +326,14 @@ def sync_new_data_to_label_studio(loop: Loop, proposal: Proposal) -> int:
         loop.settle()
         there = {one.item_id for one in loop.ledger.answers.questions()}
         batch = [one for one in proposal.batch if one.item_id not in there]
+        opinions = [one for one in proposal.opinions if one.question not in there]
         guesses = sum(one.prediction is not None for one in [*batch, *proposal.refreshed])
-        line.words = f"{len(batch)} new tasks, {guesses} predictions"
-        if batch or proposal.refreshed:
+        line.words = f"{len(batch) + len(opinions)} new tasks, {guesses} predictions"
+        if batch or opinions or proposal.refreshed:
             known = {"version": proposal.version} if proposal.version else {}
-            loop.record(f"{len(batch)} items were chosen to be asked", batch, proposal.refreshed, **known)
-        return len(batch)
+            reason = f"{len(batch)} items were chosen to be asked"
+            loop.record(reason, batch, proposal.refreshed, opinions, **known)
+        return len(batch) + len(opinions)
 
 
 def in_words(score: Metrics) -> str:

@@ -42,7 +42,7 @@ def page(*heard: Heard, cursor: str = "c1") -> Answers:
 def asked(ledger: Ledger, *ids: str, number: int = 1) -> None:
     ledger.items.add(new(*ids))
     one = Round(number, "because")
-    ledger.rounds.plan(one, [Asking(i, "train", "why not") for i in ids])
+    ledger.rounds.plan(one, [Asking(i, "train", "why not") for i in ids], NOW)
     ledger.rounds.confirm(one, {i: f"task-{i}" for i in ids})
 
 
@@ -157,7 +157,7 @@ def test_a_question_for_two_people_is_closed_by_two_or_by_ground_truth(
 
 def test_another_number_of_people_opens_and_closes_what_was_asked(ledger: Ledger) -> None:
     asked(ledger, "a", "b", "c")
-    ledger.rounds.plan(Round(2, "because"), [Asking("d", "train", "not sent yet")])
+    ledger.rounds.plan(Round(2, "because"), [Asking("d", "train", "not sent yet")], NOW)
     one, two = Heard("a", "7", (said("1", "a"),)), Heard("b", "8", (said("2", "b"), said("3", "b", by="bob")))
     ledger.answers.hear(page(one, two), NOW)
 
@@ -207,7 +207,8 @@ def test_a_round_is_planned_then_confirmed(ledger: Ledger) -> None:
     guess = Prediction("b", ({"value": {"choices": ["cat"]}},), 0.5, "m1")
     one = Round(1, "nothing has been asked yet", asked=2, metrics={"score": 0.5}, room=None)
 
-    ledger.rounds.plan(one, [Asking("a", "holdout", "blind"), Asking("b", "train", "unsure", prediction=guess)])
+    batch = [Asking("a", "holdout", "blind"), Asking("b", "train", "unsure", prediction=guess)]
+    ledger.rounds.plan(one, batch, NOW)
     planned = ledger.rounds.last()
     ledger.rounds.confirm(one, {"a": "7", "b": "8"})
 
@@ -226,7 +227,7 @@ def test_planning_a_round_again_is_refused(ledger: Ledger) -> None:
     asked(ledger, "a")
 
     with pytest.raises(BusyError, match="round 1 of dataset 'pets' was planned by another process"):
-        ledger.rounds.plan(Round(1, "again"), [Asking("b", "train", "again")])
+        ledger.rounds.plan(Round(1, "again"), [Asking("b", "train", "again")], NOW)
 
     assert [q.state for q in ledger.answers.questions()] == ["asked"]
 
@@ -235,7 +236,7 @@ def test_a_new_round_refreshes_the_guesses_of_open_questions(ledger: Ledger) -> 
     asked(ledger, "a")
     guess, turn = Prediction("a", (), 0.9, "m2"), Turn(0.25, "m2")
 
-    ledger.rounds.plan(Round(2, "more"), [], [Asking("a", "train", "useful", prediction=guess, turn=turn)])
+    ledger.rounds.plan(Round(2, "more"), [], NOW, [Asking("a", "train", "useful", prediction=guess, turn=turn)])
 
     kept = ledger.answers.questions()[0]
     assert (kept.prediction, kept.turn, kept.version) == (guess, turn, "m2")
@@ -245,7 +246,7 @@ def test_a_new_round_refreshes_the_guesses_of_open_questions(ledger: Ledger) -> 
 def test_a_blind_question_has_a_turn_and_no_guess(ledger: Ledger) -> None:
     blind = Asking("a", "holdout", "drawn", turn=Turn(0.5, "m1"))
 
-    ledger.rounds.plan(Round(1, "first"), [blind, Asking("b", "holdout", "drawn")])
+    ledger.rounds.plan(Round(1, "first"), [blind, Asking("b", "holdout", "drawn")], NOW)
 
     kept = ledger.answers.questions()
     assert [(one.prediction, one.turn, one.version) for one in kept] == [(None, blind.turn, "m1"), (None, None, "")]

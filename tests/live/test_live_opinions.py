@@ -46,10 +46,11 @@ def test_a_second_opinion_is_asked_blind_once_and_another_persons_verdict_counts
     (asked,) = [one for one in world.questions() if one.purpose == "opinion"]
 
     (task,) = [task for task in world.tasks() if task["data"]["labelloop_id"] == asked.item_id]
-    assert (task["predictions"], task["annotations"]) == ([], [])
+    assert ([shown["result"] for shown in task["predictions"]], task["annotations"]) == ([[]], [])
     assert asked.about in task["data"]["image"]
     shown = world.person.next_task(world.name)
-    assert (shown["id"], shown["predictions"], shown["annotations"]) == (task["id"], [], [])
+    assert (shown["id"], shown["annotations"]) == (task["id"], [])
+    assert not any(guess["result"] for guess in shown["predictions"])
 
     email = "second-opinion@example.com"
     bob = client.call("POST", "/api/users/", body={"email": email, "username": "second", "password": "second-opinion"})

@@ -204,8 +204,8 @@ class AnswerBook:
                 found += [_annotation(row) for row in connection.execute(query)]
         return found
 
-    def questions(self, state: Sequence[State] = (), round: int = 0) -> list[Asking]:
-        """The questions, in the order they were asked; of some states, of one round."""
+    def questions(self, state: Sequence[State] = (), round: int | None = None) -> list[Asking]:
+        """The questions, in the order they were asked; of some states, of one round (0: of none)."""
         same = (opinions.c.dataset == questions.c.dataset) & (opinions.c.question == questions.c.item_id)
         query = (
             select(questions, opinions.c.item_id.label("about"))
@@ -214,7 +214,7 @@ class AnswerBook:
         )
         if state:
             query = query.where(questions.c.state.in_(state))
-        if round:
+        if round is not None:
             query = query.where(questions.c.round == round)
         with _sql.reading(self._engine) as connection:
             rows = connection.execute(query.order_by(questions.c.round, questions.c.rank)).all()
@@ -237,7 +237,7 @@ class AnswerBook:
             for some in _sql.chunks(ids):
                 mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
                 query = select(questions.c.item_id, questions.c.prediction).where(*mine)
-                found.update((row.item_id, _turn(row.prediction or {})) for row in connection.execute(query))
+                found.update((row.item_id, turn_in(row.prediction or {})) for row in connection.execute(query))
         return {item: turn for item, turn in found.items() if turn}
 
     def counts(self) -> Mapping[tuple[int, Purpose, State], int]:
@@ -408,8 +408,9 @@ def _asking(row: Row[Any]) -> Asking:
     guess = None
     if "regions" in shown:
         guess = Prediction(row.item_id, tuple(shown["regions"]), shown["score"], shown["model"])
-    return Asking(row.item_id, row.purpose, row.why, row.state, task_id, guess, row.round, about, turn=_turn(shown))
+    return Asking(row.item_id, row.purpose, row.why, row.state, task_id, guess, row.round, about, turn=turn_in(shown))
 
 
-def _turn(shown: Mapping[str, Any]) -> Turn | None:
+def turn_in(shown: Mapping[str, Any]) -> Turn | None:
+    """The turn that is written down with a question."""
     return Turn(shown["turn"], shown["model"]) if "turn" in shown else None

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from labelloop.ledger import _sql
+from labelloop.ledger.answers import turn_in
 from labelloop.ledger.tables import opinions, questions
-from labelloop.types import Annotation, Region
+from labelloop.types import Annotation, Region, Turn
 
 MARK = "~"
 """Between the id of an item and the number of a further question about it."""
@@ -31,6 +32,7 @@ class Opinion:
         suggested: What the model said then.
         score: The probability of what was believed.
         givers: The people whose answers there were.
+        turn: When people get it; None where they get questions as they are asked.
     """
 
     question: str
@@ -42,6 +44,7 @@ class Opinion:
     score: float
     givers: tuple[str, ...]
     state: str = "planned"
+    turn: Turn | None = None
 
 
 class OpinionBook:
@@ -55,7 +58,7 @@ class OpinionBook:
         """Every one, in the order they were asked."""
         same = (opinions.c.dataset == questions.c.dataset) & (opinions.c.question == questions.c.item_id)
         query = (
-            select(opinions, questions.c.state, questions.c.why)
+            select(opinions, questions.c.state, questions.c.why, questions.c.prediction)
             .select_from(opinions.join(questions, same))
             .where(opinions.c.dataset == self._dataset)
             .order_by(opinions.c.asked_at, questions.c.rank)
@@ -69,12 +72,10 @@ class OpinionBook:
         with _sql.reading(self._engine) as connection:
             return {row.question: row.item_id for row in connection.execute(query)}
 
-    def plan(self, new: Sequence[Opinion], now: datetime, round: int = 0) -> None:
-        """Write questions down before anything is sent, as part of a round or of none; known ones are left alone."""
+    def plan(self, new: Sequence[Opinion], now: datetime) -> None:
+        """Write questions of no round down before anything is sent; known ones are left alone."""
         with self._engine.begin() as connection:
-            _sql.upsert(connection, opinions, [self._row(one, now) for one in new])
-            asked = [self._question(one, rank, round) for rank, one in enumerate(new)]
-            _sql.upsert(connection, questions, asked)
+            write(connection, self._dataset, new, now)
 
     def confirm(self, tasks: Mapping[str, str]) -> None:
         """These questions are with the annotator now: question -> its id there."""
@@ -84,34 +85,18 @@ class OpinionBook:
                 planned = questions.c.state == "planned"
                 connection.execute(update(questions).where(*where, planned).values(state="asked", task_id=task_id))
 
-    def _row(self, one: Opinion, now: datetime) -> dict[str, Any]:
-        record = {
-            "why": one.why,
-            "given": [dict(region) for region in one.given],
-            "suggested": [dict(region) for region in one.suggested],
-            "score": one.score,
-            "givers": list(one.givers),
-        }
-        return {
-            "dataset": self._dataset,
-            "question": one.question,
-            "item_id": one.item_id,
-            "asked_at": _sql.stamp(now),
-            "record": record,
-        }
 
-    def _question(self, one: Opinion, rank: int, round: int) -> dict[str, Any]:
-        return {
-            "dataset": self._dataset,
-            "item_id": one.question,
-            "round": round,
-            "rank": rank,
-            "purpose": "opinion",
-            "why": one.reason,
-            "state": "planned",
-            "task_id": None,
-            "prediction": None,
-        }
+def write(
+    connection: Connection, dataset: str, new: Sequence[Opinion], now: datetime, *, round: int = 0, after: int = 0
+) -> None:
+    """Write questions down as part of a round or of none, inside the caller's transaction.
+
+    Args:
+        after: How many questions of the round come before them.
+    """
+    _sql.upsert(connection, opinions, [_record(dataset, one, now) for one in new])
+    asked = [_question(dataset, one, round, rank) for rank, one in enumerate(new, after)]
+    _sql.upsert(connection, questions, asked)
 
 
 def named(item_id: str, about: Mapping[str, str]) -> str:
@@ -139,6 +124,37 @@ def joined(said: Mapping[str, Iterable[Annotation]], about: Mapping[str, str]) -
     return found
 
 
+def _record(dataset: str, one: Opinion, now: datetime) -> dict[str, Any]:
+    record = {
+        "why": one.why,
+        "given": [dict(region) for region in one.given],
+        "suggested": [dict(region) for region in one.suggested],
+        "score": one.score,
+        "givers": list(one.givers),
+    }
+    return {
+        "dataset": dataset,
+        "question": one.question,
+        "item_id": one.item_id,
+        "asked_at": _sql.stamp(now),
+        "record": record,
+    }
+
+
+def _question(dataset: str, one: Opinion, round: int, rank: int) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "item_id": one.question,
+        "round": round,
+        "rank": rank,
+        "purpose": "opinion",
+        "why": one.reason,
+        "state": "planned",
+        "task_id": None,
+        "prediction": {"model": one.turn.version, "turn": one.turn.at} if one.turn else None,
+    }
+
+
 def _opinion(row: Row[Any]) -> Opinion:
     record = row.record
     return Opinion(
@@ -151,4 +167,5 @@ def _opinion(row: Row[Any]) -> Opinion:
         score=record["score"],
         givers=tuple(record["givers"]),
         state=row.state,
+        turn=turn_in(row.prediction or {}),
     )

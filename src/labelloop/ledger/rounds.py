@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, Row, func, select, update
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.answers import Asking
+from labelloop.ledger.opinions import Opinion
+from labelloop.ledger.opinions import write as write_opinions
 from labelloop.ledger.tables import facts, guesses, questions, rounds
 from labelloop.types import Prediction, Region
 
@@ -129,15 +131,18 @@ class RoundBook:
         self,
         one: Round,
         batch: Sequence[Asking],
+        now: datetime,
         refreshed: Sequence[Asking] = (),
-        now: datetime | None = None,
+        opinions: Sequence[Opinion] = (),
     ) -> None:
-        """Write a round, its questions, and new guesses and turns of open questions, before anything is sent.
+        """Write a round with all its questions, and new guesses and turns of open ones, before anything is sent.
 
         A guess about a blind question is noted, and not shown.
 
         Args:
             now: When that is, which the history of what people saw needs.
+            refreshed: Open questions with the guesses and turns that they get.
+            opinions: Its questions about items that have an answer.
 
         Raises:
             BusyError: Another process has planned it, while this one had lost its lease.
@@ -150,8 +155,8 @@ class RoundBook:
             for asking in refreshed:
                 where = (questions.c.dataset == self._dataset, questions.c.item_id == asking.item_id)
                 connection.execute(update(questions).where(*where).values(prediction=_shown(asking)))
-            if now is not None:
-                self._note_guesses(connection, one.number, [*refreshed, *batch], now)
+            write_opinions(connection, self._dataset, opinions, now, round=one.number, after=len(batch))
+            self._note_guesses(connection, one.number, [*refreshed, *batch], now)
 
     def guesses(self) -> dict[str, list[Guessed]]:
         """What a model said about each question while it was open, oldest first."""
