@@ -29,13 +29,43 @@ def test_the_model_before_comes_back_by_default() -> None:
     assert (planned.to.number, planned.to.model, planned.barred) == (3, "b", ("c",))
 
 
-def test_a_second_rollback_goes_further_back_not_forward() -> None:
+def rolled_back() -> list[Round]:
+    """Model b is in use again, in place of c."""
     rounds = history("a", "b", "c", "b")
-    rounds[-1] = replace(rounds[-1], barred=("c",), rolled_back=True)
+    words = "rolled back from vc to vb of round 2"
+    rounds[-1] = replace(rounds[-1], barred=("c",), promoted=True, rolled_back=True, gate=words)
+    return rounds
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_rollback_that_is_repeated_goes_no_further_back(later: int) -> None:
+    rounds = rolled_back()
+    rounds += [replace(rounds[-1], number=5, promoted=False, rolled_back=False, gate="")] * later
 
     planned = plan(rounds)
 
+    assert not planned.changes
+    assert in_words(rounds, planned).splitlines() == [
+        "model vb is in use already: round 4 rolled back from vc to vb of round 2; "
+        "labelloop rollback --to ROUND goes further",
+        "  --to 1   model va, from 10 answers",
+        "  --to 3   model vc, from 30 answers",
+    ]
+
+
+def test_a_rollback_by_name_goes_further_back() -> None:
+    planned = plan(rolled_back(), "1")
+
     assert (planned.to.model, planned.barred) == ("a", ("b", "c"))
+
+
+def test_after_a_newer_model_a_rollback_is_a_new_one_and_skips_what_was_rolled_back() -> None:
+    rounds = rolled_back()
+    rounds.append(replace(rounds[-1], number=5, model="d", version="vd", rolled_back=False))
+
+    planned = plan(rounds)
+
+    assert (planned.to.model, planned.barred) == ("b", ("c", "d"))
 
 
 @pytest.mark.parametrize(("to", "model"), [("1", "a"), ("2", "a"), ("4", "b"), ("va", "a"), ("vb", "b"), ("vc", "c")])
@@ -130,6 +160,17 @@ def test_the_same_answers_do_not_bring_the_newer_model_back_and_others_do(animal
     assert other.promoted
     assert other.version not in (newest.version, same.version)
     assert other.barred == (newest.model,)
+
+
+def test_a_rollback_that_is_repeated_changes_nothing_and_says_so(animals: World) -> None:
+    roll_back(played(animals))
+    before = animals.dump()
+
+    done = roll_back(animals.loop())
+
+    assert "is in use already: round 5 rolled back from " in done.words
+    assert (done.version, done.refreshed) == (animals.last().version, 0)
+    assert animals.dump() == before
 
 
 def test_what_was_rolled_back_can_come_back_by_name(animals: World) -> None:

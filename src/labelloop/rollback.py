@@ -19,16 +19,25 @@ class Rollback:
         before: The newest round, whose model is in use.
         to: The round that put the model to use which comes back.
         barred: References of the models that do not come back by themselves.
+        already: The rollback that was done before, where one that names no model has nothing more to do.
     """
 
     before: Round
     to: Round
     barred: tuple[str, ...]
+    already: Round | None = None
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
         return self.to.model != self.before.model
+
+    def unchanged(self) -> str:
+        """Why there is nothing to do, in words."""
+        words = f"model {self.to.version} is in use already"
+        if self.already is None:
+            return words
+        return f"{words}: round {self.already.number} {self.already.gate}; labelloop rollback --to ROUND goes further"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ def plan(history: Sequence[Round], to: str = "") -> Rollback:
     """Which model comes back. Pure.
 
     Args:
-        to: The number of a round, or the beginning of a version; empty is the model that was in use before.
+        to: The number of a round, or the beginning of a version; empty is the model that was in use before, or the one
+            of now where a rollback brought that: repeated, it does not go further back.
 
     Raises:
         NotFoundError: No model was ever in use, there is none before, or none of that name.
@@ -75,6 +85,9 @@ def plan(history: Sequence[Round], to: str = "") -> Rollback:
     if not there:
         raise NotFoundError("no model was ever in use", "labelloop watch")
     now = history[-1]
+    already = None if to else _rolled_back(history)
+    if already:
+        return Rollback(now, there[now.model], now.barred, already)
     target = _named(history, there, to) if to else _before(history, there)
     late = (model for model, one in there.items() if one.number > target.number)
     return Rollback(now, target, tuple(late))
@@ -98,8 +111,7 @@ def roll_back(loop: Loop, to: str = "") -> Done:
             return Done(last.version, last.number, 0, 0, words)
         planned = plan(loop.ledger.rounds.all(), to)
         if not planned.changes:
-            words = f"model {planned.to.version} is in use already"
-            return Done(planned.to.version, planned.before.number, planned.to.number, 0, words)
+            return Done(planned.to.version, planned.before.number, planned.to.number, 0, planned.unchanged())
         _refuse(loop, planned.to)
         return _record(loop, planned)
 
@@ -137,7 +149,7 @@ def in_words(history: Sequence[Round], planned: Rollback) -> str:
         f"model {planned.to.version} of round {planned.to.number}{scored} would take the place of "
         f"{planned.before.version}"
         if planned.changes
-        else f"model {planned.to.version} is in use already"
+        else planned.unchanged()
     ]
     lines += [
         f"  --to {one.number}   model {one.version}, from {one.learned_from} answers"
@@ -145,6 +157,14 @@ def in_words(history: Sequence[Round], planned: Rollback) -> str:
         if one.model != planned.before.model
     ]
     return "\n".join(lines)
+
+
+def _rolled_back(history: Sequence[Round]) -> Round | None:
+    """The rollback that brought the model in use; None where it was promoted."""
+    for one in reversed(history):
+        if one.rolled_back or one.promoted or one.model != history[-1].model:
+            return one if one.rolled_back and one.model == history[-1].model else None
+    return None
 
 
 def _before(history: Sequence[Round], there: Mapping[str, Round]) -> Round:

@@ -37,7 +37,7 @@ def rollback(app: App, to: str, dry_run: bool) -> None:
 
     A round of its own records it, and open questions get the older model's guesses. The newer models do not come back
     by themselves: only when answers have changed is there another model, and it has to pass the gate. A rollback that
-    was interrupted is completed by the next one, or by the next tick.
+    was interrupted is completed by the next one, or by the next tick; repeated, it goes no further back without --to.
 
     Example:  labelloop rollback --dry-run, labelloop rollback --to 3
     """
