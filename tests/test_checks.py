@@ -134,6 +134,66 @@ def test_an_unknown_selector_fails_with_the_nearest_one(animals: World) -> None:
     assert "did you mean 'uherding'" in failed["selector"].hint
 
 
+def test_a_second_opinion_that_would_not_help_fails_before_anything_is_asked(animals: World) -> None:
+    results = checks(animals.workspace(loop__selector="relabel(auto, 0.2)"), stack(animals))
+
+    failed = {one.what: one for one in results if not one.ok}
+
+    assert "loop.belief = 'newest' does not weigh answers" in failed["selector"].detail
+
+
+class Counted(FakeAnnotator):
+    """An annotator that knows how many people there are."""
+
+    def people(self) -> int:
+        return 2
+
+
+class Secretive(FakeAnnotator):
+    """An annotator that tells nobody who is a member."""
+
+    def people(self) -> int:
+        raise BackendError("the members are secret", "ask its administrator")
+
+
+@pytest.mark.parametrize(
+    ("people", "verdict", "detail", "hint"),
+    [
+        (2, "ok", "2 can sign in, and each item needs 2", ""),
+        (
+            3,
+            "warning",
+            "2 can sign in, and each item needs 3: no question would ever be closed",
+            "invite people at fake://annotator, or set people_per_item = 2 under [dataset]",
+        ),
+    ],
+)
+def test_fewer_people_than_an_item_needs_are_a_warning(
+    animals: World, people: int, verdict: str, detail: str, hint: str
+) -> None:
+    results = checks(animals.workspace(dataset__people_per_item=people), stack(animals, Counted()))
+
+    found = next(one for one in results if one.what == "people")
+
+    assert (found.verdict, found.detail, found.hint, found.exit_code) == (verdict, detail, hint, 0)
+
+
+def test_people_are_counted_only_where_several_are_needed_and_the_annotator_knows(animals: World) -> None:
+    one = checks(animals.workspace(), stack(animals, Secretive()))
+    unknown = checks(animals.workspace(dataset__people_per_item=2), stack(animals))
+    refused = checks(animals.workspace(dataset__people_per_item=2), stack(animals, Secretive()))
+
+    assert "people" not in {found.what for found in [*one, *unknown]}
+    assert [found.verdict for found in refused if found.what == "people"] == ["FAILED"]
+
+
+def test_what_was_found_is_said_in_words(animals: World) -> None:
+    results = {one.what: one.detail for one in checks(animals.workspace(), stack(animals))}
+
+    assert results["orchestrator"] == "LocalOrchestrator: a step ran"
+    assert results["learner"] == "quick_learner:QuickLearner: one text became 16 numbers"
+
+
 def test_a_finding_keeps_message_hint_and_code_of_an_error() -> None:
     def prove() -> str:
         raise NotFoundError("no such thing", "make one")

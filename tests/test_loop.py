@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -392,6 +393,37 @@ def test_the_annotator_may_be_down_and_the_round_is_finished_later(animals: Worl
         loop.tick()
 
     assert isinstance(loop.tick().action, Finish)
+
+
+def test_an_annotator_that_is_away_is_noticed_before_anything_is_embedded(
+    animals: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise BackendError("it is not running", "labelloop stack up", retryable=True)
+
+    monkeypatch.setattr(animals.people, "open", away)
+    quick_learner.embedded.clear()
+
+    with pytest.raises(BackendError, match="it is not running"):
+        animals.tick()
+
+    assert quick_learner.embedded == []
+    assert animals.ledger().rounds.last() is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "message"),
+    [
+        ("loop__selector", "uherdin", "unknown selector: 'uherdin'"),
+        ("loop__cold_start", "centroid", "unknown selector: 'centroid'"),
+        ("loop__selector", "relabel(auto, 0.2)", "does not weigh answers against each other"),
+    ],
+)
+def test_a_selector_that_cannot_choose_is_refused_before_anything_is_computed(
+    animals: World, setting: str, name: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        animals.loop(**{setting: name})
 
 
 def test_a_dataset_needs_a_name(animals: World) -> None:

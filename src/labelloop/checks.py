@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from labelloop.config import LoopConfig, Workspace
+from labelloop.config import Config, Workspace
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.hints import register, withdraw
 from labelloop.protocols import (
@@ -27,13 +27,18 @@ from labelloop.types import AnnotatorState
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found."""
+    """What one check found; something that works, and has a hint, is a warning."""
 
     what: str
     ok: bool
     detail: str
     hint: str = ""
     exit_code: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "FAILED" if not self.ok else "warning" if self.hint else "ok"
 
     def as_dict(self) -> Mapping[str, Any]:
         """The finding for scripts."""
@@ -44,7 +49,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     """Check the configuration, the ledger, every component of the stack, and the learner's backbone."""
     dataset = workspace.config.dataset
     yield found("labels", lambda: ", ".join(dataset.schema_of().labels))
-    yield found("selector", lambda: _prove_selectors(workspace.config.loop))
+    yield found("selector", lambda: _prove_selectors(workspace.config))
     yield found("ledger", lambda: _prove_ledger(workspace))
     yield found("artifact store", lambda: _prove_store(stack.artifact_store))
     yield found("secrets manager", lambda: _prove_secrets(stack.secrets_manager))
@@ -53,6 +58,8 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield annotator
     if annotator.ok and dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset.name)
+    if annotator.ok and dataset.people_per_item > 1 and hasattr(stack.annotator, "people"):
+        yield _people(stack.annotator, dataset.people_per_item)
     yield found("learner", lambda: _prove_learner(workspace))
 
 
@@ -89,14 +96,19 @@ def found(what: str, prove: Callable[[], str]) -> Finding:
     try:
         return Finding(what, ok=True, detail=prove())
     except LabelLoopError as error:
-        return Finding(what, ok=False, detail=error.message, hint=error.hint, exit_code=error.exit_code)
+        return _failed(what, error)
 
 
-def _prove_selectors(loop: LoopConfig) -> str:
-    from labelloop.selection import selector_of
+def _failed(what: str, error: LabelLoopError) -> Finding:
+    return Finding(what, ok=False, detail=error.message, hint=error.hint, exit_code=error.exit_code)
 
+
+def _prove_selectors(config: Config) -> str:
+    from labelloop.rounds import selector_for  # numpy, which bringing a stack up does not need
+
+    loop, schema = config.loop, config.dataset.schema_of()
     for name in (loop.cold_start, loop.selector):
-        selector_of(name)
+        selector_for(schema, name, loop.belief)
     return f"{loop.selector}, and {loop.cold_start} before there is a model"
 
 
@@ -138,7 +150,7 @@ def _can_be_read(store: ArtifactStore) -> bool:
 def _brief(component: Any) -> str:
     """A component in few words: its class, and what was chosen; never a secret, as its repr has none either."""
     if not is_dataclass(component):
-        return repr(component)
+        return type(component).__name__
     chosen = [f for f in fields(component) if f.repr and getattr(component, f.name) not in ("", f.default)]
     return " ".join([type(component).__name__, *(f"{f.name}={getattr(component, f.name)}" for f in chosen)])
 
@@ -150,7 +162,7 @@ def _prove_secrets(secrets: SecretsManager) -> str:
 def _prove_orchestrator(orchestrator: Orchestrator) -> str:
     if orchestrator.submit(sum, [1, 2]).result(timeout=60) != 3:
         raise BackendError("the orchestrator computed 1 + 2 wrongly", "check the machine it runs on")
-    return f"{orchestrator!r}: a step ran"
+    return f"{_brief(orchestrator)}: a step ran"
 
 
 def _prove_annotator(annotator: Annotator) -> str:
@@ -186,18 +198,41 @@ def _pictures(annotator: Any, dataset: str) -> Iterator[Finding]:
             yield seen
 
 
+def _people(annotator: Any, wanted: int) -> Finding:
+    """Whether as many people can sign in as each item needs, for an annotator that knows."""
+    try:
+        count = annotator.people()
+    except LabelLoopError as error:
+        return _failed("people", error)
+    words = f"{count} can sign in, and each item needs {wanted}"
+    if count >= wanted:
+        return Finding("people", ok=True, detail=words)
+    return Finding(
+        "people",
+        ok=True,
+        detail=f"{words}: no question would ever be closed",
+        hint=f"invite people at {annotator.describe().url}, or set people_per_item = {count} under [dataset]",
+    )
+
+
 def _prove_learner(workspace: Workspace) -> str:
-    config = workspace.config
-    schema = config.dataset.schema_of()
-    learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": schema})
+    config = workspace.config.learner
+    schema = workspace.config.dataset.schema_of()
+    learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})
     backbone = learner.backbone
-    return f"{learner!r}, {_prove_backbone(backbone)}" if backbone else repr(learner)
+    chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])
+    return f"{chosen}: {_prove_backbone(backbone)}" if backbone else f"{chosen}: it reads the items themselves"
 
 
 def _prove_backbone(backbone: Backbone) -> str:
     content: str | bytes = "a probe" if backbone.modality == "text" else _gray_png()
     embedding = backbone.embed([backbone.prepare(content)])
-    return f"{backbone.dimension} dimensions, one {backbone.modality} embedded: {embedding.shape}"
+    if embedding.shape != (1, backbone.dimension):
+        raise BackendError(
+            f"the backbone says {backbone.dimension} dimensions, and one {backbone.modality} became {embedding.shape}",
+            "its `embed` must give (n, dimension)",
+        )
+    return f"one {backbone.modality} became {backbone.dimension} numbers"
 
 
 def _gray_png() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import tomllib
@@ -487,27 +488,28 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
 
 def _settable() -> dict[str, str]:
     names = {"active_stack": f"{PREFIX}ACTIVE_STACK"}
-    for section, field in Config.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            names.update({f"{section}.{key}": f"{PREFIX}{section}_{key}".upper() for key in model.model_fields})
+    for section, model in _sections():
+        names.update({f"{section}.{key}": f"{PREFIX}{section}_{key}".upper() for key in model.model_fields})
     return names
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    """The tables that are no lists of names, such as [loop]."""
+    for section, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield section, field.annotation
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     variables = {variable: name for name, variable in _settable().items()}
+    sections = tuple(f"{PREFIX}{name}_".upper() for name, model in _sections() if issubclass(model, _Section))
     found: dict[str, Any] = {}
     for variable, raw in environ.items():
         if variable in variables:
             found[variables[variable]] = _split(variables[variable], raw)
-        elif variable.startswith(_SECTION_PREFIXES):
+        elif variable.startswith(sections):
             raise unknown("environment variable", variable, list(variables))
     return found
-
-
-_SECTION_PREFIXES = tuple(
-    f"{PREFIX}{section}_" for section in ("DATASET", "LOOP", "HOLDOUT", "WATCH", "ML_BACKEND", "LEDGER")
-)
 
 
 def _split(name: str, raw: str) -> Any:
@@ -520,6 +522,16 @@ def _explained(error: ValidationError, path: Path, text: str, origins: Mapping[s
     where = _place(path, text, first["loc"], origins.get(name, "file"), name)
     if first["type"] == "extra_forbidden":
         return ConfigError(f"{where}: unknown option {name!r}", _known_beside(first["loc"]))
+    if first["type"] == "tuple_type":
+        parts = [part.strip() for part in str(first["input"]).split(",")]
+        return ConfigError(
+            f"{where}: {name} = {first['input']!r} is not a list",
+            f"{first['loc'][-1]} = {json.dumps(parts, ensure_ascii=False)}",
+        )
+    if first["type"] == "string_type":
+        return ConfigError(
+            f"{where}: {name} = {first['input']!r} is not a text", f'write it in quotes: "{first["input"]}"'
+        )
     return ConfigError(f"{where}: {name} = {first['input']!r}: {first['msg']}", "correct the value and try again")
 
 

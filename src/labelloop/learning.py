@@ -30,7 +30,7 @@ from labelloop.rounds import Doubted, Known, Taste
 from labelloop.runs import Artifact, Run, fingerprint
 from labelloop.savings import Savings, Trust, is_enough, savings
 from labelloop.selection import RANDOM
-from labelloop.selection.names import AUTO, selector_of
+from labelloop.selection.names import AUTO
 from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction, Turn
@@ -143,7 +143,12 @@ class Proposal:
 
 
 class Learning:
-    """The thinking part of a loop, over its ledger and its artifacts."""
+    """The thinking part of a loop, over its ledger and its artifacts.
+
+    Raises:
+        ConfigError: A selector of the configuration cannot choose for this dataset.
+        NotFoundError: It has an unknown name.
+    """
 
     def __init__(
         self,
@@ -162,6 +167,8 @@ class Learning:
         self._schema: LabelSchema = config.dataset.schema_of()
         self._progress = progress
         self._read = partial(read_content, access=access)
+        for name in (config.loop.cold_start, config.loop.selector):
+            rounds.selector_for(self._schema, name, config.loop.belief)
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed."""
@@ -458,10 +465,9 @@ class Learning:
         Raises:
             ConfigError: A second answer could not help: it would replace the first one, or there may be several labels.
         """
-        form = selector_of(selector)
+        form = rounds.selector_for(self._schema, selector, self._config.loop.belief)
         if not isinstance(form, Relabelling) or scored.probabilities is None or n < 1:
             return []
-        rounds.refuse_relabelling(self._schema, self._config.loop.belief)
         if np.count_nonzero(scored.known.believed & ~scored.known.held_out) < FEWEST:
             return []
         doubted = self._doubt(scored.known, scored.features)

@@ -190,6 +190,7 @@ class Loop:
             reconcile: Compare everything with the annotator first, which is done once in `loop.reconcile_every` anyway.
 
         Raises:
+            BackendError: The annotator is away; nothing was computed.
             BusyError: Another process is at it.
             ConfigError: There are no items.
         """
@@ -197,6 +198,7 @@ class Loop:
             self.refuse_other_labels()
             if self.ledger.items.count() == 0:
                 raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
+            _ = self.dataset  # before anything is computed for people who cannot be asked
             changes = self._take_in()
             self.ask_opinions()
             now = self.look()

@@ -15,9 +15,10 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
 from labelloop.metrics import Metrics
-from labelloop.protocols import Backbone, Learner, Progress, WarmLearner
+from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearner
 from labelloop.runs import step
-from labelloop.selection import select
+from labelloop.selection import select, selector_of
+from labelloop.selection.relabel import Relabelling
 from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Metric, Pool, Prediction
 
 MANY = 10
@@ -311,6 +312,19 @@ def partly_blind(batch: Sequence[Asking], share: float, rng: np.random.Generator
         else one
         for one in batch
     ]
+
+
+def selector_for(schema: LabelSchema, name: str, policy: labels.Policy) -> Selector:
+    """The selector that is written so, if it can choose for this dataset.
+
+    Raises:
+        NotFoundError: A name in it is unknown.
+        ConfigError: It is not written as a selector is, or asks again where a second opinion does not help.
+    """
+    found = selector_of(name)
+    if isinstance(found, Relabelling):
+        refuse_relabelling(schema, policy)
+    return found
 
 
 def refuse_relabelling(schema: LabelSchema, policy: labels.Policy) -> None:

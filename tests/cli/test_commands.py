@@ -311,6 +311,21 @@ def test_status_reads_the_ledger_only(shell: Shell) -> None:
     assert "farm: 30 items, 0 unreadable" in told.out
 
 
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        (["loop.selector=uherdin"], "unknown selector: 'uherdin'", "did you mean 'uherding'"),
+        (["learner.flavor=frozen", "learner.backbone=minilmm"], "unknown backbone 'minilmm'", "known: auto, opennsfw"),
+    ],
+)
+def test_status_tells_a_name_that_leads_nowhere(shell: Shell, settings: list[str], message: str, hint: str) -> None:
+    said = shell(*(f"--set={one}" for one in settings), "status")
+
+    assert said.code == 2
+    assert message in said.err
+    assert hint in said.err
+
+
 def test_a_deleted_dataset_is_an_error_of_the_user_and_is_not_made_again(shell: Shell) -> None:
     shell("tick")
     shell.annotator.delete("farm")

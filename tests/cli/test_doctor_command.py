@@ -59,6 +59,21 @@ def test_a_fault_is_named_with_its_repair_and_repaired_only_after_a_yes(
     assert said(capsys, world, "doctor") == "nothing is wrong\n"
 
 
+def test_fewer_people_than_an_item_needs_are_a_warning_and_no_fault(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(world.people), "people", lambda _: 1, raising=False)
+    three = "--set=dataset.people_per_item=3"
+    said(capsys, world, three, "doctor", "--repair", "--yes")
+
+    told = said(capsys, world, three, "doctor")
+
+    assert told == (
+        "people: 1 can sign in, and each item needs 3: no question would ever be closed\n"
+        "  invite people at fake://annotator, or set people_per_item = 1 under [dataset]\n"
+    )
+
+
 def test_scripts_get_the_faults_the_repairs_and_what_is_left(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(said(capsys, world, "--json", "doctor", "--repair", "--yes"))
     assert (told["checks"], told["not_looked_at"], told["left"]) == ([], [], [])

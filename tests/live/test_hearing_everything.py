@@ -64,6 +64,7 @@ def test_an_item_for_two_people_goes_to_both_and_is_closed_by_the_second(
     overlaps = {task["overlap"] for task in tasks(annotator, project)}
     world.tick(loop__batch=2)
 
+    assert annotator.people() >= 2
     assert shown == overlaps == {2}
     assert isinstance(half.action, Wait)
     assert next_of_bob in items

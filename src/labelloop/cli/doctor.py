@@ -33,11 +33,12 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     from labelloop.cli.render import show_json
     from labelloop.doctor import examine, mended
 
-    failed = [one for one in checks(app.workspace, app.stack) if not one.ok]
+    told = [one for one in checks(app.workspace, app.stack) if one.hint or not one.ok]
+    failed = [one for one in told if not one.ok]
     loop, away = _within_reach(app, [one.what for one in failed])
     faults = list(examine(loop, away)) if loop else []
     if not app.as_json:
-        _tell([f"{one.what}: {one.detail}\n  {one.hint}" for one in failed], faults)
+        _tell([f"{one.what}: {one.detail}\n  {one.hint}" for one in told], faults)
         if away:
             show({}, f"not looked at: {', '.join(away)}", as_json=False)
     repairs, left = [], faults
@@ -55,7 +56,7 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     if app.as_json:
         show_json(
             {
-                "checks": [one.as_dict() for one in failed],
+                "checks": [one.as_dict() for one in told],
                 "not_looked_at": away,
                 "faults": [one.as_dict() for one in faults],
                 "repairs": repairs,

@@ -95,7 +95,7 @@ def check(app: App) -> int:
     if app.as_json:
         show_json([finding.as_dict() for finding in found])
     else:
-        rows = [["ok" if one.ok else "FAILED", one.what, one.detail, one.hint] for one in found]
+        rows = [[one.verdict, one.what, one.detail, one.hint] for one in found]
         table(rows, ["", "what", "found", "what to do"], title=f"stack {app.stack.name}")
     return max((one.exit_code for one in found), default=0)
 

@@ -231,7 +231,7 @@ def up(app: App) -> int:
         show_json([finding.as_dict() for finding in found])
     else:
         table(
-            [["ok" if one.ok else "FAILED", one.what, one.detail, one.hint] for one in found],
+            [[one.verdict, one.what, one.detail, one.hint] for one in found],
             ["", "component", "found", "what to do"],
         )
     return max((one.exit_code for one in found), default=0)

@@ -37,6 +37,7 @@ def backbone(name: str, modality: Modality) -> Backbone:
         NotFoundError: No backbone of this name.
         ConfigError: It is for the other modality, its package is not installed, or its files are not usable.
     """
+    refuse_unknown(name)
     if name == "auto":
         name = {"image": "opennsfw", "text": "minilm"}[modality]
     if name.startswith(HUB):
@@ -45,13 +46,22 @@ def backbone(name: str, modality: Modality) -> Backbone:
         return from_file(Path(name).expanduser(), modality)
     if ":" in name:
         return _of_yours(name, modality)
-    if name not in NAMED:
-        known = ", ".join(("auto", *NAMED))
-        raise NotFoundError(
-            f"unknown backbone {name!r}", f"known: {known}, path/to/model.onnx, hf:org/name, module:attribute"
-        )
     made = NAMED[name]()
     return _fitting(made, name, modality)
+
+
+def refuse_unknown(name: str) -> None:
+    """Go on with a name that can be one of a backbone; nothing is imported, opened or downloaded.
+
+    Raises:
+        NotFoundError: It cannot.
+    """
+    if name in ("auto", *NAMED) or ":" in name or name.endswith(".onnx"):
+        return
+    known = ", ".join(("auto", *NAMED))
+    raise NotFoundError(
+        f"unknown backbone {name!r}", f"known: {known}, path/to/model.onnx, hf:org/name, module:attribute"
+    )
 
 
 def from_file(path: Path, modality: Modality) -> Backbone:

@@ -11,6 +11,7 @@ import numpy as np
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.learners import model_folder
 from labelloop.learners.backbones import backbone as backbone_of
+from labelloop.learners.backbones import refuse_unknown
 from labelloop.learners.head import Fitting, Head, fit
 from labelloop.learners.options import fingerprint_of
 from labelloop.protocols import Backbone
@@ -34,6 +35,7 @@ class Frozen:
 
     Raises:
         ConfigError: No strength, a strength that is not positive, or fewer than two folds.
+        NotFoundError: There is no backbone of this name.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Frozen:
             raise ConfigError(f"strengths is {list(strengths)}", "give one or more positive numbers, such as [1, 10]")
         if folds < 2:
             raise ConfigError(f"folds is {folds}, out-of-fold needs at least 2", "set folds = 5")
+        refuse_unknown(backbone)
         self._modality = schema.modality
         self._name = backbone
         self._how = Fitting(tuple(strengths), folds, calibrate)

@@ -15,7 +15,7 @@ from labelloop.backends.label_studio import hooks, ml, relabelling
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
-from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted
+from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted, everybody
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.environment import (
     DEFAULT_VERSION,
@@ -204,6 +204,10 @@ class LabelStudioAnnotator:
         version, sampling = str(project["model_version"] or ""), str(project["sampling"])
         people = int(project["maximum_annotations"])
         return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)
+
+    def people(self) -> int:
+        """How many people have an account, and are members."""
+        return len(everybody(self.client()))
 
     def stats(self, name: str) -> DatasetStats:
         """Counts of the project of exactly this title, without downloading its tasks.

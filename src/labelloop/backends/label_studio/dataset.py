@@ -238,7 +238,7 @@ class LabelStudioDataset:
         for one in annotations:
             wanted.setdefault(one.item_id, []).append(one)
         with self._place.writing():
-            people = {email: number for number, email in self._everybody().items()}
+            people = {email: number for number, email in everybody(self._client).items()}
             rows = tasks.with_uids(self._client, self._project, list(wanted), _ANSWER_FIELDS, everything=True)
             return sum(relabelling.restore(self._client, row, wanted[str(row["data"][UID])], people) for row in rows)
 
@@ -553,14 +553,9 @@ class LabelStudioDataset:
         """The email of a user by id; the id itself for someone who has left."""
         number = int(user["id"] if isinstance(user, Mapping) else user or 0)
         if number not in self._people:
-            self._people |= self._everybody()
+            self._people |= everybody(self._client)
             self._people.setdefault(number, str(number))
         return self._people[number]
-
-    def _everybody(self) -> dict[int, str]:
-        listed = self._client.call("GET", "/api/users")
-        known = listed["results"] if isinstance(listed, Mapping) else listed
-        return {int(person["id"]): str(person["email"]) for person in known}
 
     def _get(self, fields: str) -> Mapping[str, Any]:
         project: Mapping[str, Any] = self._client.call(
@@ -573,6 +568,13 @@ class LabelStudioDataset:
             f"dataset {self._place.name!r} (project {self._project}) is gone from {self._client.url}",
             "restore the project in Label Studio, or choose another dataset name",
         )
+
+
+def everybody(client: Client) -> dict[int, str]:
+    """The people who are members: id of the user -> email."""
+    listed = client.call("GET", "/api/users")
+    known = listed["results"] if isinstance(listed, Mapping) else listed
+    return {int(person["id"]): str(person["email"]) for person in known}
 
 
 def counted(client: Client, project: int) -> DatasetStats:
@@ -601,13 +603,13 @@ def counted(client: Client, project: int) -> DatasetStats:
 def _per_annotator(client: Client, project: int) -> dict[str, int]:
     """Email -> tasks she answered or skipped: one small request for each person who did."""
     try:
-        people = client.call("GET", f"/api/projects/{project}/annotators/")
+        found = client.call("GET", f"/api/projects/{project}/annotators/")
+        people = {int(person["id"]): str(person["email"]) for person in found}
     except NotFoundError:  # an older server names everybody only
-        listed = client.call("GET", "/api/users")
-        people = listed["results"] if isinstance(listed, Mapping) else listed
+        people = everybody(client)
     counts = {
-        str(person["email"]): tasks.count(client, project, [where("annotators", "contains", person["id"], "List")])
-        for person in people
+        email: tasks.count(client, project, [where("annotators", "contains", number, "List")])
+        for number, email in people.items()
     }
     return {email: count for email, count in counts.items() if count}
 
