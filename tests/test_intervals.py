@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from labelloop.errors import ConfigError
-from labelloop.intervals import bootstrap, effective, exact, wilson
+from labelloop.intervals import bootstrap, effective, exact, hierarchical, wilson
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (3, 10), (0, 50), (50, 50), (197, 200)])
@@ -65,6 +65,44 @@ def test_the_bootstrap_agrees_with_theory_about_a_mean() -> None:
 def test_resampling_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to resample"):
         bootstrap(lambda sums: sums[:, 0], np.empty((0, 1)), np.random.default_rng(0))
+
+
+def test_the_hierarchical_interval_agrees_with_theory_where_trials_are_many() -> None:
+    shares, rng = np.linspace(0.6, 0.9, 10), np.random.default_rng(0)
+
+    low, high = hierarchical(400 * shares, np.full(10, 400), rng)
+
+    error = 1.96 * np.sqrt((shares * (1 - shares)).sum() / 400) / 10
+    assert (low, high) == pytest.approx((0.75 - error, 0.75 + error), abs=0.003)
+
+
+@pytest.mark.parametrize("rare_are_harder", [False, True])
+def test_the_hierarchical_interval_covers_the_mean_of_shares_hardly_seen(rare_are_harder: bool) -> None:
+    rng = np.random.default_rng(0)
+    often = 1 / np.arange(1, 21)
+    covered = []
+    for _ in range(100):
+        middle = 0.9 - 0.25 * np.linspace(0, 1, 20) * rare_are_harder
+        shares = rng.beta(8 * middle, 8 * (1 - middle))
+        trials = rng.multinomial(80, often / often.sum())
+        low, high = hierarchical(rng.binomial(trials, shares), trials, rng)
+        covered.append(low <= shares.mean() <= high)
+
+    assert np.mean(covered) >= 0.93
+
+
+def test_of_shares_never_tried_little_is_known() -> None:
+    low, high = hierarchical(np.zeros(3), np.zeros(3), np.random.default_rng(0))
+
+    assert high - low > 0.7
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "said"), [([], [], "0 hits"), ([1], [2, 3], "1 hits of 2"), ([3], [2], "3")]
+)
+def test_shares_that_are_none_are_refused(hits: list[float], trials: list[float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        hierarchical(np.array(hits), np.array(trials), np.random.default_rng(0))
 
 
 def test_items_that_are_all_different_count_in_full() -> None:

@@ -137,24 +137,26 @@ def test_the_interval_of_micro_f1_covers_the_truth(right: float, n: int) -> None
     assert np.mean(covered) >= 0.93
 
 
-def test_the_interval_of_macro_f1_covers_the_truth_of_frequent_labels() -> None:
+def test_the_interval_of_macro_f1_covers_the_truth() -> None:
     rng = np.random.default_rng(0)
-    said = rng.choice(3, 100_000, p=[0.6, 0.25, 0.15])
+    said = rng.choice(3, 100_000, p=[0.8, 0.17, 0.03])
     guessed = np.where(rng.random(100_000) < 0.8, said, rng.integers(0, 3, 100_000))
     wanted, given = one_hot(said.tolist()), one_hot(guessed.tolist())
     truth = float(
         np.mean([2 * (given & wanted)[:, i].sum() / (given[:, i].sum() + wanted[:, i].sum()) for i in range(3)])
     )
     covered = []
-    for _ in range(120):
-        rows = rng.integers(0, 100_000, 150)
+    for _ in range(100):
+        rows = rng.integers(0, 100_000, 80)
         now = evaluate(given[rows].astype(float), wanted[rows], LABELS, metric="macro-f1")
+        assert now.score is not None
         assert (now.score_name, now.score) == ("macro-F1", now.macro_f1)
         assert now.low is not None
         assert now.high is not None
+        assert now.low <= now.score <= now.high
         covered.append(now.low <= truth <= now.high)
 
-    assert np.mean(covered) >= 0.9
+    assert np.mean(covered) >= 0.93
 
 
 def test_near_duplicates_make_the_interval_wider() -> None:

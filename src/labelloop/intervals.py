@@ -1,4 +1,4 @@
-"""How sure a number from a few held-out items is: exact, Wilson's and bootstrap intervals, also for near duplicates."""
+"""How sure a number from a few held-out items is: intervals of shares, means of shares, and any statistic of counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from labelloop.errors import ConfigError
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+DRAWS = 4000
 _CELLS = 4_000_000
 
 
@@ -51,6 +52,44 @@ def exact(k: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, fl
     tail = (1 - confidence) / 2
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     return low, 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
+
+
+def hierarchical(
+    hits: np.ndarray, trials: np.ndarray, rng: np.random.Generator, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The credible interval of the mean of k proportions, of which some are known from few trials, or none.
+
+    Beta-binomial with one common beta distribution (Gelman et al., Bayesian Data Analysis, 3rd ed. 2013, chapter 5),
+    so that what is known of some says something of the others. Its mean moves with the logarithm of the trials, because
+    the rare is often harder; how much, and how alike the proportions are, follows from the counts. What no count says
+    stays wide, where a bootstrap sees no variation. Prior: the mean is uniform, its slope Normal(0, 0.5), the
+    concentration log-uniform from 1 to 64.
+
+    Args:
+        hits, trials: (k,) counts, also fractions of them.
+
+    Raises:
+        ConfigError: There are no proportions, or hits are not between 0 and the trials.
+    """
+    from scipy.special import betaln, expit
+
+    if len(hits) == 0 or np.shape(hits) != np.shape(trials):
+        raise ConfigError(f"{len(hits)} hits of {len(trials)} trials have no mean", "give both for each proportion")
+    for k, n in zip(hits, trials, strict=True):
+        _check(float(k), float(n))
+    rarity = np.log(trials + 0.5)
+    rarity -= np.average(rarity, weights=trials + 1e-9)
+    levels, slopes = np.linspace(-4, 5, 28)[:, np.newaxis, np.newaxis], np.linspace(-0.5, 1.5, 9)[:, np.newaxis]
+    alike = np.geomspace(1, 64, 7)[:, np.newaxis]
+    means = expit(levels + slopes * rarity)[:, :, np.newaxis]
+    hit, missed = (np.maximum(share * alike, 1e-3) for share in (means, 1 - means))
+    likely = (betaln(hit + hits, missed + trials - hits) - betaln(hit, missed)).sum(axis=-1)
+    likely -= 2 * np.log(np.cosh(levels / 2)) + 2 * np.square(slopes)
+    chance = np.exp(likely - likely.max()).ravel()
+    which = np.unravel_index(rng.choice(chance.size, DRAWS, p=chance / chance.sum()), likely.shape)
+    drawn = rng.beta(hit[which] + hits, missed[which] + trials - hits).mean(axis=1)
+    low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
 
 
 def fisher(a: int, m: int, b: int, n: int) -> float:

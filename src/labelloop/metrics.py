@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.intervals import bootstrap_each, effective, exact, wilson
+from labelloop.intervals import bootstrap_each, effective, exact, hierarchical, wilson
 from labelloop.types import Metric
 
 Interval = tuple[float, float]
@@ -57,9 +57,11 @@ class Metrics:
         n: Items scored.
         score_name: What `score` is: accuracy, micro-F1 or macro-F1.
         score: In [0, 1]; None while there is nothing to score on.
-        low, high: The 95 % interval of `score`: Wilson's for accuracy, the bootstrap's for an F1.
-        intervals: Every 95 % interval of `score` there is: `wilson` and `exact` (Clopper and Pearson), for accuracy,
-            and `bootstrap` (BCa over items).
+        low, high: The 95 % interval of `score`: Wilson's for accuracy, the hierarchical one for macro-F1, the
+            bootstrap's for micro-F1.
+        intervals: Every 95 % interval of `score` there is: `wilson` and `exact` (Clopper and Pearson) for accuracy,
+            `hierarchical` (of the F1 of all labels, see `intervals.hierarchical`) for macro-F1, `bootstrap` (BCa over
+            items) for each.
         independent: How many items that are no near duplicates of each other the n are worth; intervals count these.
         accuracy: Share of items with exactly the right labels (subset accuracy for a multiple choice).
         micro_f1: Over all decisions; the accuracy, for a single choice.
@@ -130,14 +132,14 @@ def evaluate(
     resampled = _resampled(given, wanted, _measured(metric, multiple), groups)
     per_label = _per_labels(given, wanted, labels, resampled[1:], worth / len(right))
     reliability = _reliability(likely, wanted, multiple)
-    intervals = _intervals(right, resampled[0], worth, shares=_measured(metric, multiple) == "accuracy")
+    intervals = _intervals(given, wanted, _measured(metric, multiple), worth, resampled[0])
     scores = {
         "accuracy": float(right.mean()),
         "micro-F1": _f1(_counts(given, wanted).sum(axis=0)),
         "macro-F1": _macro(list(per_label.values())),
     }
     name = score_name(metric, multiple)
-    low, high = intervals["wilson" if "wilson" in intervals else "bootstrap"]
+    low, high = next(iter(intervals.values()))
     return Metrics(
         n=len(right),
         score_name=name,
@@ -233,17 +235,29 @@ def _resampled(given: np.ndarray, wanted: np.ndarray, what: Measured, groups: np
     return bootstrap_each(everything, np.concatenate([counts, by_label], axis=1), rng, groups=groups)
 
 
-def _intervals(right: np.ndarray, resampled: Interval, worth: float, *, shares: bool) -> dict[str, Interval]:
-    """Every interval of the score.
-
-    Args:
-        shares: Whether the score is a share of items. Where resampling sees no variation, the bootstrap's interval is
-            Wilson's, which is wider.
-    """
-    k = float(right.mean()) * worth
+def _intervals(
+    given: np.ndarray, wanted: np.ndarray, what: Measured, worth: float, resampled: Interval
+) -> dict[str, Interval]:
+    """Every interval of the score, the best first; where resampling sees no variation, its interval is Wilson's."""
+    k = float((given == wanted).all(axis=1).mean()) * worth
     if resampled[0] == resampled[1]:
         resampled = wilson(k, worth)
-    return {**({"wilson": wilson(k, worth), "exact": exact(k, worth)} if shares else {}), "bootstrap": resampled}
+    if what == "accuracy":
+        return {"wilson": wilson(k, worth), "exact": exact(k, worth), "bootstrap": resampled}
+    if what == "macro":
+        return {"hierarchical": _of_labels(given, wanted, worth / len(given)), "bootstrap": resampled}
+    return {"bootstrap": resampled}
+
+
+def _of_labels(given: np.ndarray, wanted: np.ndarray, worth: float) -> Interval:
+    """The interval of macro-F1: an F1 is the share of hits in the mean of what was given and what was wanted.
+
+    A mistake of a single choice belongs to two labels, and counts half for each. Labels that do not occur are unknown.
+    """
+    hits, trials = (given & wanted).sum(axis=0) * worth, (given.sum(axis=0) + wanted.sum(axis=0)) / 2 * worth
+    low, high = hierarchical(hits, trials, np.random.default_rng(SEED))
+    now = (hits[trials > 0] / trials[trials > 0]).mean()
+    return min(low, float(now)), max(high, float(now))
 
 
 def _counts(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
