@@ -120,7 +120,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         yield from costs(f"an idle tick {beside}", pairs(large.idle, small.idle, 3 * repeats))
         yield from costs(f"`dataset stats` {beside}", pairs(large.stats, small.stats, 2 * repeats))
         yield from costs(f"hearing 100 answers {beside}", pairs(large.hear, small.hear, repeats))
-        yield from costs(f"asking 500 {beside}", pairs(large.ask, small.ask, repeats))
+        yield from costs(f"asking 500 {beside}", pairs(large.ask, small.ask, 3 * repeats))
         yield memory(f"memory of an idle tick {beside}", large.idle, small.idle)
         yield memory(
             f"memory of hearing 10 answers {beside}", lambda: large.hear(count=10), lambda: small.hear(count=10)

@@ -29,7 +29,10 @@ def pair(won: int, lost: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 @pytest.mark.parametrize(
     ("won", "lost", "n", "rule", "promoted"),
     [
-        (0, 0, 50, "not-worse", True),
+        (0, 0, 50, "not-worse", False),
+        (0, 0, 49, "not-worse", True),
+        (1, 0, 50, "not-worse", True),
+        (2, 2, 400, "not-worse", False),
         (0, 0, 4, "not-worse", True),
         (0, 0, 12, "not-worse", True),
         (1, 2, 12, "not-worse", False),
@@ -53,6 +56,9 @@ def test_the_rules(won: int, lost: int, n: int, rule: Gate, promoted: bool) -> N
 
 def test_the_reason_says_what_was_lost_and_what_is_allowed() -> None:
     assert judge(*pair(2, 5, 200), Judging()).reason.startswith("kept the model in use: the new one scores lower;")
+    assert judge(*pair(2, 2, 200), Judging()).reason.startswith(
+        "kept the model in use: the new one does not score higher;"
+    )
     kept = judge(*pair(20, 18, 200), Judging()).reason
     assert kept.startswith("kept the model in use: the new one may be up to 4.2 points worse, 2.1 points are allowed;")
     promoted = judge(*pair(6, 4, 200), Judging()).reason
@@ -133,7 +139,8 @@ def test_every_score_has_its_test(metric: Metric, multiple: bool) -> None:
     assert judge(bad, good, targets, Judging(multiple, metric)).promoted
     assert judge(bad, good, targets, Judging(multiple, metric, "better")).promoted
     assert not judge(good, bad, targets, Judging(multiple, metric)).promoted
-    assert judge(good, good, targets, Judging(multiple, metric)).promoted
+    assert not judge(good, good, targets, Judging(multiple, metric)).promoted
+    assert judge(good[:40], good[:40], targets[:40], Judging(multiple, metric)).promoted
 
 
 def test_without_held_out_answers_nothing_speaks_against_a_model() -> None:

@@ -15,6 +15,9 @@ from labelloop.types import Gate, Metric
 LEVEL = 0.05
 """How often a model that is worse by more than the margin may pass."""
 
+TELLING = 50
+"""From so many held-out answers on a new model has to score higher; before, as high is enough, or none would follow."""
+
 _Z2 = NormalDist().inv_cdf(1 - LEVEL) ** 2
 _STEPS = 40
 _CLOSE = 1e-9
@@ -61,9 +64,10 @@ def margin(n: float) -> float:
 def judge(champion: np.ndarray, challenger: np.ndarray, targets: np.ndarray, how: Judging) -> Verdict:
     """Whether the challenger may take the champion's place.
 
-    It may if it does not score lower on the same held-out items, and a one-sided bound at 5 % rules out that it is
-    worse by more than `margin`; by the rule `better`, that it is worse at all. The bound is Tango's (1998, Statistics
-    in Medicine 17) for accuracy, with McNemar's exact test where nothing is allowed; for F1 it is the BCa bootstrap's.
+    It may if it scores higher on the same held-out items (as high, if these are fewer than `TELLING`), and a one-sided
+    bound at 5 % rules out that it is worse by more than `margin`; by the rule `better`, that it is worse at all. The
+    bound is Tango's (1998, Statistics in Medicine 17) for accuracy, with McNemar's exact test where nothing is allowed;
+    for F1 it is the BCa bootstrap's.
 
     Args:
         champion: (n, k) probabilities of the model in use.
@@ -91,7 +95,7 @@ def judge(champion: np.ndarray, challenger: np.ndarray, targets: np.ndarray, how
         gain, loss, proved = _by_resampling(old, new, wanted, how)
     if how.rule == "better":
         return _if_better(proved, seen, gain, loss)
-    return _if_not_worse(margin(worth), seen, gain, loss)
+    return _if_not_worse(worth, seen, gain, loss)
 
 
 def loss_bound(won: float, lost: float, n: float) -> float:
@@ -123,9 +127,12 @@ def _if_better(proved: bool, seen: str, gain: float, loss: float) -> Verdict:
     return Verdict(False, f"kept the model in use: the new one is not surely better; {seen}", gain, loss)
 
 
-def _if_not_worse(allowed: float, seen: str, gain: float, loss: float) -> Verdict:
-    if gain < 0:
+def _if_not_worse(worth: float, seen: str, gain: float, loss: float) -> Verdict:
+    allowed = margin(worth)
+    if gain < -_CLOSE:
         return Verdict(False, f"kept the model in use: the new one scores lower; {seen}", gain, loss)
+    if gain < _CLOSE and worth >= TELLING:
+        return Verdict(False, f"kept the model in use: the new one does not score higher; {seen}", gain, loss)
     if loss > allowed + _CLOSE:
         return Verdict(
             False,
