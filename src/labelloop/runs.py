@@ -219,7 +219,8 @@ class Run:
     def _execute(self, fn: Callable[..., T], made: _Anatomy, bound: inspect.BoundArguments, key: str) -> Artifact[T]:
         if made.wants("progress") and "progress" not in bound.arguments:
             bound.arguments["progress"] = self._progress
-        self._progress(made.name, 0, 1)
+        words = made.name.replace("_", " ")
+        self._progress(words, 0, 1)
         try:
             future = self._orchestrator.submit(execute, fn, bound.args, bound.kwargs, self._artifacts)
             ref, seconds = future.result()
@@ -227,7 +228,7 @@ class Run:
             raise
         except Exception as error:
             raise _told(made.name, error) from error
-        self._progress(made.name, 1, 1)
+        self._progress(words, 1, 1)
         if key:
             self._memory.remember(key, step=made.name, ref=str(ref), seconds=seconds)
         return Artifact(ref, self._artifacts, made.returns, cached=False, seconds=seconds)

@@ -44,7 +44,8 @@ def test_fewer_labels_would_pay() -> None:
     verdict = compared([20, 30, 40, 30, 30], [80, 90, 70, 80, 80])
 
     assert verdict.words == (
-        "mine would pay: 98 % of the full score with 30 (20 to 40) labels, random with 80 (70 to 90); 62 % fewer.",
+        "mine would pay: 98 % of the full score with 30 (20 to 40) labels, random with 80 (70 to 90); "
+        "62 % fewer seed by seed.",
     )
 
 

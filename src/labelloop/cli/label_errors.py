@@ -36,10 +36,10 @@ def find(app: App, most: int) -> None:
         show_json([asdict(one) for one in found[:most]])
         return
     rows = [
-        [one.item_id, _told(one.given), _told(one.suggested), f"{one.probability:.3f}", ", ".join(one.by), one.opinion]
+        [one.item_id, _told(one.given), f"{one.probability:.3f}", _told(one.suggested), ", ".join(one.by), one.opinion]
         for one in found[:most]
     ]
-    table(rows, ["item", "people say", "model says", "probability", "by", "second opinion"])
+    table(rows, ["item", "people say", "with probability", "model says", "by", "second opinion"])
     click.echo(f"{len(found)} suspect(s), {min(most, len(found))} shown; labelloop label-errors ask", err=True)
 
 

@@ -25,12 +25,12 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--measure", default="accuracy", show_default=True, type=click.Choice(["accuracy", "macro-f1"]), help="The score."
 )
-@click.option("--fewest", default=0, help="Leave labels with fewer items out.")
+@click.option("--fewest", default=0, type=click.IntRange(min=0), help="Leave labels with fewer items out.")
 @click.option("--modality", type=click.Choice(["image", "text"]), help="What the items are [what is there].")
 @click.option("--label-column", default="", help="Column of a table that holds the label.")
 @click.option("--text-column", default="", help="Column of a table that holds the text.")
 @click.option("--uri-column", default="", help="Column of a table that holds a path or URL.")
-@click.option("--workers", default=0, help="Processes [one per core].")
+@click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes [one per core].")
 @click.option(
     "-o", "--output", default=Path("simulation"), show_default=True, type=_FOLDER, help="Folder of what is written."
 )

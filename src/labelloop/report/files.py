@@ -94,7 +94,7 @@ def _plot(axes: Any, scored: Sequence[RoundView]) -> None:
         labels,
         scores,
         s=36,
-        color=["white" if one.fate == "not promoted" else ACCENT for one in scored],
+        color=["white" if one.fate == "kept" else ACCENT for one in scored],
         edgecolors=ACCENT,
         linewidths=1.6,
         zorder=3,
@@ -103,7 +103,7 @@ def _plot(axes: Any, scored: Sequence[RoundView]) -> None:
     axes.annotate(
         percent(scores[-1]), (labels[-1], scores[-1]), xytext=(10, -4), textcoords="offset points", fontweight="bold"
     )
-    kept = any(one.fate == "not promoted" for one in scored)
+    kept = any(one.fate == "kept" for one in scored)
     if kept:
         axes.scatter([], [], s=36, color="white", edgecolors=ACCENT, linewidths=1.6, label="model not promoted")
     if naive or kept:

@@ -156,7 +156,7 @@ def _curve(view: ReportView) -> Markup:
     if not scored:
         return Markup()
     keys = [_key("dot promoted", "model promoted")]
-    keys += [_key("dot kept", "model not promoted")] if any(one.fate == "not promoted" for one in scored) else []
+    keys += [_key("dot kept", "model not promoted")] if any(one.fate == "kept" for one in scored) else []
     keys += [_key("patch", "95 % interval")]
     keys += (
         [_key("dash", "naive: on items the loop chose itself, so biased")]

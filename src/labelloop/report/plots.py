@@ -201,7 +201,7 @@ def _point(one: RoundView, x: Scale, y: Scale, radius: float) -> Markup:
         "g",
         tag("title", words),
         tag("circle", cx=a, cy=b, r=max(radius, 10.0), class_="reach"),
-        tag("circle", cx=a, cy=b, r=radius, class_="kept" if one.fate == "not promoted" else "promoted"),
+        tag("circle", cx=a, cy=b, r=radius, class_="kept" if one.fate == "kept" else "promoted"),
     )
 
 

@@ -59,10 +59,10 @@ class RoundView:
 
     @property
     def fate(self) -> str:
-        """What became of its model, in words; "as before" for a round that judged none."""
+        """What became of the model in use: promoted by this round, kept against another one, or as before."""
         if self.promoted:
             return "promoted"
-        return "not promoted" if self.gate_reason else "as before"
+        return "kept" if self.gate_reason else "as before"
 
     def to_json(self) -> dict[str, Any]:
         """Every attribute, as values `json.dumps` takes."""

@@ -167,7 +167,7 @@ def _compared(name: str, ours: Needed, theirs: Needed) -> str:
     said = f"{goal} with {_counted(ours)} labels, random with {_counted(theirs)}"
     low, high = ours.of_random_low, ours.of_random_high
     if high is not None and high < 1.0 and ours.of_random is not None:
-        return f"{name} would pay: {said}; {100 * (1 - ours.of_random):.0f} % fewer."
+        return f"{name} would pay: {said}; {100 * (1 - ours.of_random):.0f} % fewer seed by seed."
     if low is not None and low > 1.0:
         return f"{name} would cost more: {said}."
     return f"{name}: no difference that these seeds can show: {said}."
