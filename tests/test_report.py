@@ -218,7 +218,7 @@ def test_models_that_were_not_promoted_are_hollow() -> None:
 def test_sixty_rounds_stay_readable() -> None:
     page = Page(render(a_view(60)))
 
-    assert page.text.count("48 earlier rounds") == 2
+    assert page.text.count("48 earlier round(s)") == 2
     assert page.count("circle", "promoted") == 2 * 60 + 2
 
 
@@ -236,7 +236,7 @@ def test_many_labels_show_the_mix_ups_instead_of_a_matrix() -> None:
 
     assert page.count("table", "matrix") == 0
     assert "The most common mix-ups." in page.text
-    assert "65 more labels" in page.text
+    assert "65 more label(s)" in page.text
 
 
 def test_several_labels_each_are_named_together() -> None:

@@ -129,6 +129,7 @@ def test_the_open_questions_show_the_guesses_of_the_model_that_came_back(animals
     assert (last.version, last.state, last.rolled_back) == (done.version, "asked", True)
     assert last.version != before.version
     assert last.gate.startswith(f"rolled back from {before.version} to {last.version} of round ")
+    assert last.learned_from == before.learned_from, "the answers are there, and were asked for"
     assert (last.asked, last.changes) == (0, before.changes)
     open_ones = [one for one in animals.questions() if one.state == "asked" and one.prediction]
     assert len(open_ones) == done.refreshed > 0

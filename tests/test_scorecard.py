@@ -44,7 +44,9 @@ def test_a_small_loop_says_what_it_knows_and_what_it_does_not(animals: World) ->
     assert not card.savings.known
     words = in_words(card)
     last = animals.last()
-    assert words.startswith(f"model                 {last.version}, learned from {last.learned_from} answers")
+    brought = next(one for one in animals.ledger().rounds.all() if one.model == last.model)
+    assert words.startswith(f"model                 {last.version}, learned from {brought.learned_from} answers")
+    assert card.savings.learned_from == last.learned_from
     assert "drift                 not yet known" in words
     assert "saved against random  not yet known" in words
     assert sorted(row[0] for row in label_rows(card.metrics)) == sorted(LABELS)

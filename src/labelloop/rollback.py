@@ -127,7 +127,6 @@ def _record(loop: Loop, planned: Rollback) -> Done:
         "promoted": True,
         "gate": f"rolled back from {before.version} to {to.version} of round {to.number}",
         "metrics": asdict(loop.learning.score_now(to.model)),
-        "learned_from": to.learned_from,
         "barred": planned.barred,
         "rolled_back": True,
         "room": before.room,

@@ -65,6 +65,7 @@ class Scorecard:
     """Everything known about the model in use.
 
     Attributes:
+        learned_from: Answers it was trained on; newer models, of more answers, may not have passed the gate.
         allowed: The loss that the gate lets a new model risk with a holdout of this size.
         drift: None where there are too few answers of two times.
     """
@@ -106,9 +107,10 @@ def scorecard(loop: Loop) -> Scorecard:
             "nobody has answered a held-out question yet, so there is no score", "set size = 200 under [holdout]"
         )
     score = learning.score(now.model, now.judging)
+    brought = next(one for one in loop.ledger.rounds.all() if one.model == model)
     return Scorecard(
         last.version,
-        last.learned_from,
+        brought.learned_from,
         score,
         margin(score.independent),
         _naive(loop),

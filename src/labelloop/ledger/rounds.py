@@ -26,7 +26,7 @@ class Round:
         reason: Why the round was started.
         again: Of the questions asked, those about items that had an answer.
         answered: Answers heard when the round began, the holdout's included.
-        learned_from: Answers the model of this round was trained on.
+        learned_from: Answers that the newest model was trained on, in use or not.
         room: How many it was allowed to ask; None is as many as a round asks.
         items: Items there were when the round learned.
         changes: `AnswerBook.changes()` when the round learned: nothing new means nothing to learn.

@@ -193,7 +193,7 @@ def _labels(scores: Sequence[LabelScore]) -> Markup:
     ]
     head = ("label", "F1", "precision", "recall", "holdout")
     shown, rest = rows[:ROWS_SHOWN], rows[ROWS_SHOWN:]
-    more = _more(f"{len(rest)} more labels", table(head, rest, "More labels", frozenset({0}))) if rest else Markup()
+    more = _more(f"{len(rest)} more label(s)", table(head, rest, "More labels", frozenset({0}))) if rest else Markup()
     return section(
         "By label",
         "The weakest first, on the holdout.",
@@ -323,7 +323,7 @@ def _stages(rounds: Sequence[RoundView]) -> Markup:
         " waiting for people is not counted.",
         tag("p", *keys, class_="legend"),
         tag("div", *bars[:ROWS_SHOWN], class_="stages"),
-        _more(f"{len(earlier)} earlier rounds", tag("div", *earlier, class_="stages")) if earlier else Markup(),
+        _more(f"{len(earlier)} earlier round(s)", tag("div", *earlier, class_="stages")) if earlier else Markup(),
     )
 
 
@@ -344,7 +344,9 @@ def _rounds(rounds: Sequence[RoundView]) -> Markup:
     shown, earlier = rows[:ROWS_SHOWN], rows[ROWS_SHOWN:]
     words = frozenset({1, 7, 8})
     more = (
-        _more(f"{len(earlier)} earlier rounds", table(head, earlier, "Earlier rounds", words)) if earlier else Markup()
+        _more(f"{len(earlier)} earlier round(s)", table(head, earlier, "Earlier rounds", words))
+        if earlier
+        else Markup()
     )
     return section(
         "Rounds",
