@@ -25,23 +25,31 @@ from sqlalchemy import Engine, event
 from labelloop.cli import run
 
 LOADED = (
+    "cleanlab.filter",
     "fsspec.implementations.local",
     "httpx",
     "PIL.Image",
     "psycopg",
     "quick_learner",
     "sklearn.cluster",
+    "sklearn.model_selection",
     "sqlalchemy.dialects.postgresql.psycopg",
     "labelloop.backends.env_secrets",
     "labelloop.backends.label_studio.annotator",
     "labelloop.backends.local_orchestrator",
     "labelloop.backends.local_store",
+    "labelloop.auto_labelling",
+    "labelloop.cli.auto_label",
+    "labelloop.cli.label_errors",
     "labelloop.cli.labels",
     "labelloop.cli.loop",
     "labelloop.cli.output",
     "labelloop.cli.render",
+    "labelloop.cli.score",
+    "labelloop.opinions",
     "labelloop.overview",
     "labelloop.relabelling",
+    "labelloop.rollback",
 )
 """What a tick imports on its way."""
 

@@ -45,6 +45,8 @@ flavor = "quick_learner:QuickLearner"
 
 _CLOCKED = {
     "seconds",
+    "at",
+    "asked_at",
     "planned_at",
     "sent_at",
     "started_at",
@@ -70,16 +72,22 @@ class Parts:
 
 @dataclass
 class World:
-    """One workspace and its people. Every `loop()` is what a new process would build."""
+    """One workspace and its people. Every `loop()` is what a new process would build.
+
+    Args:
+        ledger_url: Where the ledger is; in the workspace unless said.
+    """
 
     root: Path
     people: FakeAnnotator = field(default_factory=FakeAnnotator)
     schema: LabelSchema = SCHEMA
     clock: Callable[[], datetime] = lambda: NOW
+    ledger_url: str = ""
 
     def __post_init__(self) -> None:
         (self.root / STATE).mkdir(parents=True, exist_ok=True)
-        (self.root / "labelloop.toml").write_text(_TOML)
+        ledger = f'[ledger]\nurl = "{self.ledger_url}"\n' if self.ledger_url else ""
+        (self.root / "labelloop.toml").write_text(_TOML + ledger)
 
     def workspace(self, **settings: Any) -> Workspace:
         """The workspace, with `loop__batch=3` for `loop.batch`."""

@@ -166,6 +166,19 @@ def test_applying_asks_the_first_audits_blind_and_again_changes_nothing(taught: 
     }
 
 
+@pytest.mark.parametrize("error", [0.2, 0.3])
+def test_asking_many_audits_is_no_reason_to_certify_anew(taught: World, error: float) -> None:
+    terms = {"auto_label__error": error, "auto_label__audit": 0.5, "auto_label__audit_per_round": 60}
+    with_labels(taught, **terms)
+    before = taught.dump()
+
+    with_labels(taught, **terms)
+
+    after = taught.dump()
+    assert (after["certificates"], after["auto_labels"]) == (before["certificates"], before["auto_labels"])
+    assert len(audits_of(taught)) > 30
+
+
 def test_the_model_does_not_tell_about_what_is_audited(taught: World) -> None:
     loop = with_labels(taught)
     asked = set(audits_of(taught))

@@ -23,6 +23,8 @@ from labelloop.types import Item, NewItem, Prediction, Question, Survey
 
 from small_world import NAME, NOW, World
 
+BY_TURNS = "people get the questions by their turns, and not by the order of asking"
+
 
 class Killed(BaseException):
     """The process ended here."""
@@ -205,7 +207,15 @@ def predict_with_a_strange_model(world: World) -> None:
 
 
 def show_no_guesses(world: World) -> None:
-    world.dataset.show("")
+    world.dataset.show("", by_turns=True)
+
+
+def choose_another_order(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, queue="Uniform sampling"))
+
+
+def go_by_the_order_of_asking(world: World) -> None:
+    world.dataset.show(world.last().version, by_turns=False)
 
 
 def change_the_labels_in_the_annotator(world: World) -> None:
@@ -235,6 +245,8 @@ BROKEN: list[tuple[Callable[[World], None], str]] = [
     (ask_behind_the_ledger, "the ledger does not know it"),
     (predict_with_a_strange_model, "1 of stranger"),
     (show_no_guesses, "people see the guesses of no model"),
+    (choose_another_order, "by 'Uniform sampling', and not by their turns"),
+    (go_by_the_order_of_asking, "by the order of asking, and not by their turns"),
     (change_the_labels_in_the_annotator, "other labels"),
 ]
 
@@ -261,6 +273,42 @@ def test_a_lease_of_another_machine_is_no_fault_whether_it_is_expired_or_not(
     with ledger.engine.begin() as connection:
         connection.execute(update(tables.leases).values(holder=holder, expires=expires))
     ledger.close()
+    assert faults(world) == []
+
+
+def test_before_there_is_a_model_people_get_questions_as_they_were_asked(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.add(40)
+    made.tick()
+    assert faults(made) == []
+
+    made.dataset.show("", by_turns=True)
+
+    assert [one.detail for one in faults(made)] == [BY_TURNS]
+
+
+def test_where_nobody_wants_turns_people_get_questions_as_they_were_asked(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.add(40)
+    made.play(1, loop__queue="asked")
+    made.tick(loop__queue="asked")
+    assert faults(made) == []
+
+    made.dataset.show(made.last().version, by_turns=True)
+
+    assert [one.detail for one in faults(made)] == [BY_TURNS]
+
+
+def test_a_model_that_nobody_has_been_asked_with_is_no_fault(world: World) -> None:
+    with world.loop() as loop:
+        loop.record("a pipeline has deployed it", [], model=world.last().model, version="another")
+    assert faults(world) == []
+
+
+def test_while_nothing_is_open_neither_guesses_nor_order_matter(world: World) -> None:
+    world.answer_all()
+    world.loop().hear()
+    world.dataset.show("", by_turns=False)
     assert faults(world) == []
 
 

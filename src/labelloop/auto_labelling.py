@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from labelloop import taking
 from labelloop.audit import ALPHA, Audit
 from labelloop.errors import ConfigError, NotFoundError
@@ -88,7 +90,10 @@ def plan(loop: Loop) -> Offer:
         raise ConfigError("there is no model yet whose labels could be taken", "labelloop watch")
     columns, features = loop.learning.embedded()
     likely = loop.learning.probabilities(last.model, features)
-    return taking.offer(loop.schema, loop.learning.know(columns), likely, loop.closed(), terms_of(loop))
+    known = loop.learning.know(columns)
+    audited = np.isin(columns.ids, _being_audited(loop, last.model))
+    known = replace(known, asked=known.asked & ~audited)
+    return taking.offer(loop.schema, known, likely, loop.closed(), terms_of(loop))
 
 
 def apply(loop: Loop) -> Certificate:
@@ -183,6 +188,15 @@ def _active(loop: Loop) -> Certificate:
     if found is None:
         raise NotFoundError("no labels are taken from a model now", "labelloop auto-label plan")
     return found
+
+
+def _being_audited(loop: Loop, model: str) -> list[str]:
+    """Items whose label counts and that people have before them: open, as they were when this model's were taken."""
+    now = loop.ledger.auto.active()
+    if now is None or (now.model, now.terms, now.labels) != (model, terms_of(loop), loop.schema.labels):
+        return []
+    asked = loop.ledger.auto.audited(now.order)
+    return [one.item_id for one in asked if one.state in ("planned", "asked")]
 
 
 def _different(one: Certificate, other: Certificate) -> bool:

@@ -29,6 +29,8 @@ LEFT_AFTER = 600.0
 STORE, ANNOTATOR = "artifact store", "annotator"
 """What may be away while the rest is looked at, by the names that `check` gives them."""
 
+ORDERS = {"turns": "their turns", "asked": "the order of asking"}
+
 SHOWN = 3
 _TEMPORARY = re.compile(r"(?:^|~|\.)(\d+)(?:-[0-9a-f]{8,16}|\.tmp|\.part)$")
 
@@ -240,16 +242,9 @@ def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
 
 
 def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
-    last, known = loop.ledger.rounds.last(), {one.version for one in loop.ledger.rounds.all()}
-    usable = last is not None and last.speaks(loop.schema.labels)
-    wanted = last.version if last is not None and usable and last.version in survey.versions else ""
-    if survey.shown != wanted:
-        yield Fault(
-            "predictions",
-            f"people see the guesses of {survey.shown or 'no model'}, and not those of {wanted or 'no model'}",
-            "show those",
-            lambda: dataset.show(wanted),
-        )
+    known = {one.version for one in loop.ledger.rounds.all()}
+    if loop.ledger.answers.questions(["asked"]):  # else nobody sees any
+        yield from _shown(loop, dataset, survey, known)
     unknown = {version: count for version, count in survey.versions.items() if version not in known}
     if unknown:  # after the repair above, as those that people see are left alone
         words = ", ".join(f"{count} of {version or 'no version'}" for version, count in unknown.items())
@@ -258,6 +253,28 @@ def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
             f"predictions of models that this loop never had: {words}",
             "delete them, some 150 a second",
             lambda: dataset.prune(list(unknown)),
+        )
+
+
+def _shown(loop: Loop, dataset: Any, survey: Survey, known: Collection[str]) -> Iterator[Fault]:
+    """Another model's guesses than those of the model in use, or another order; it may have made none yet."""
+    usable, there = loop.version, survey.versions
+    wanted = usable if usable in there else survey.shown if usable and survey.shown in known else ""
+    turns = {one.turn.version for one in loop.ledger.answers.questions() if one.turn}
+    queue = "turns" if wanted and wanted in turns else "asked"
+    if survey.shown != wanted:
+        yield Fault(
+            "predictions",
+            f"people see the guesses of {survey.shown or 'no model'}, and not those of {wanted or 'no model'}",
+            "show those",
+            lambda: dataset.show(wanted, by_turns=queue == "turns"),
+        )
+    if survey.queue and survey.queue != queue:
+        yield Fault(
+            "queue",
+            f"people get the questions by {ORDERS.get(survey.queue, repr(survey.queue))}, and not by {ORDERS[queue]}",
+            "have them get them so",
+            lambda: dataset.show(wanted, by_turns=queue == "turns"),
         )
 
 

@@ -229,6 +229,8 @@ class Survey:
         strangers: Questions that bear no item id: people added them.
         versions: Model version -> predictions of it.
         shown: The version whose predictions people see; empty for none.
+        queue: What people get the questions by: `turns`, `asked` (the order of asking), or another thing by the
+            annotator's name for it; empty where it does not say.
         stale: What is out of date about showing pictures, in words; empty if nothing is.
         doubts: Questions that were sent without an answer.
         fresh: Items that have changed since the cursor, which the next hearing brings.
@@ -239,6 +241,7 @@ class Survey:
     strangers: int = 0
     versions: Mapping[str, int] = field(default_factory=dict)
     shown: str = ""
+    queue: str = ""
     stale: str = ""
     doubts: int = 0
     fresh: frozenset[str] = frozenset()

@@ -48,6 +48,10 @@ def show_no_guesses(world: LiveWorld) -> None:
     world.annotator.client().call("PATCH", f"/api/projects/{world.project}", body={"model_version": ""})
 
 
+def choose_another_order(world: LiveWorld) -> None:
+    world.annotator.client().call("PATCH", f"/api/projects/{world.project}", body={"sampling": "Uniform sampling"})
+
+
 def change_the_labels(world: LiveWorld) -> None:
     client = world.annotator.client()
     xml = client.call("GET", f"/api/projects/{world.project}")["label_config"]
@@ -71,6 +75,7 @@ def forget_an_answer(world: LiveWorld) -> None:
         (delete_a_task, "gone from the annotator"),
         (predict_with_a_strange_model, "1 of stranger"),
         (show_no_guesses, "people see the guesses of no model"),
+        (choose_another_order, "by 'Uniform sampling', and not by their turns"),
         (change_the_labels, "labels missing in Label Studio: '9'"),
         (forget_an_answer, "other answers in the annotator"),
     ],

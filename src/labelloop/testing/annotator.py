@@ -458,7 +458,10 @@ class FakeDataset:
         self._amiss = Survey({})
 
     def go_wrong(self, amiss: Survey) -> None:
-        """Have a survey say so too, of `twins` until `tidy`, of `doubts` and what is `stale` until all is heard."""
+        """Have a survey say so too.
+
+        Of `twins` until `tidy`, of `doubts` and what is `stale` until all is heard, of the `queue` until `show`.
+        """
         self._amiss = amiss
 
     def fail_next_ask(self, error: BackendError, after: int = 0) -> None:
@@ -561,7 +564,8 @@ class FakeDataset:
         guesses = (one.version for task in self._tasks.values() for one in task.versions)
         heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
         fresh = frozenset(item for item, task in self._tasks.items() if task.changed > int(since or 0))
-        survey = replace(self._amiss, heard=heard, fresh=fresh, shown=self._model_version)
+        queue = self._amiss.queue or ("turns" if self._by_turn else "asked")
+        survey = replace(self._amiss, heard=heard, fresh=fresh, shown=self._model_version, queue=queue)
         return replace(survey, versions=_counts(guesses))
 
     def tidy(self, items: Sequence[str]) -> None:
@@ -578,9 +582,10 @@ class FakeDataset:
             self._tasks[item] = replace(task, versions=kept)
         return before - sum(len(task.versions) for task in self._tasks.values())
 
-    def show(self, version: str) -> None:
-        """Show the predictions of this version."""
-        self._model_version = version
+    def show(self, version: str, *, by_turns: bool) -> None:
+        """Show the predictions of this version, and have the questions by their turns or as they were asked."""
+        self._model_version, self._by_turn = version, by_turns
+        self._amiss = replace(self._amiss, queue="")
 
     def retract(self, again: Mapping[str, str], labels: Collection[str]) -> int:
         """Delete the annotations that still say one of the labels."""

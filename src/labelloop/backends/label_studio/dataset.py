@@ -39,6 +39,7 @@ CHUNK = 1000
 OVERLAP = timedelta(seconds=20)
 """How far before its cursor a hearing starts: a long import shows up seconds after its own time stamp."""
 
+_QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
 _ANSWER_FIELDS = "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,lead_time,created_at"
@@ -274,11 +275,17 @@ class LabelStudioDataset:
                 deleted += int(answer["deleted_predictions"])
         return deleted
 
-    def show(self, version: str) -> None:
-        """Have annotators see the predictions of this version, which must have one; of none if it is empty."""
+    def show(self, version: str, *, by_turns: bool) -> None:
+        """Have annotators see the predictions of this version, which must have one; of none if it is empty.
+
+        Args:
+            by_turns: They get the questions by their turns, and not as they were asked.
+        """
+        shown = (version, BY_SCORE if by_turns else IN_ORDER)
+        body = {"model_version": version, "sampling": shown[1]}
         with self._place.writing():
-            self._client.call("PATCH", f"/api/projects/{self._project}", body={"model_version": version})
-        self._shown = (version, self._shown[1])
+            self._client.call("PATCH", f"/api/projects/{self._project}", body=body)
+        self._shown = shown
 
     def _survey(self, since: datetime) -> Survey:
         rows = [row for page in self._everything() for row in page]
@@ -290,12 +297,15 @@ class LabelStudioDataset:
         versions = self._client.call("GET", path, query={"extended": "true"})["static"]
         bucket = self._place.bucket()
         stale = bool(bucket and is_stale(self._client, self._project, bucket))
+        project = self._get("model_version,sampling")
+        sampling = str(project["sampling"])
         return Survey(
             heard={item.item_id: item for item in map(self._heard, ours)},
             twins={item: tasks for item, tasks in ids.items() if len(tasks) > 1},
             strangers=len(rows) - len(ours),
             versions={str(one["model_version"] or ""): int(one["count"]) for one in versions},
-            shown=str(self._get("model_version")["model_version"] or ""),
+            shown=str(project["model_version"] or ""),
+            queue=_QUEUES.get(sampling, sampling),
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
             fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
