@@ -289,7 +289,7 @@ def test_after_a_change_of_the_labels_none_counts_until_a_model_has_learned_the_
     relabel(taught.loop(**SETTINGS), lambda schema, history: label_changes.add(schema, history, ["newt"]))
     loop = taught.loop(**SETTINGS)
     assert {row["source"] for row in exported(loop, tmp_path)} == {"human"}
-    assert loop.judge_audits() == []
+    assert loop.taken.judge() == []
     assert "state     suspended: the labels have changed" in auto_labelling.standing(loop).in_words()
 
     notes = taught.tick(**SETTINGS).notes

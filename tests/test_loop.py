@@ -436,7 +436,7 @@ def test_a_round_that_another_process_planned_meanwhile_is_not_planned_again(
 ) -> None:
     animals.play(1)
     slow = animals.loop()
-    propose = slow.learning.propose
+    propose = slow.choosing.propose
 
     def while_the_lease_expires(*args: Any) -> Any:
         proposal = propose(*args)
@@ -446,7 +446,7 @@ def test_a_round_that_another_process_planned_meanwhile_is_not_planned_again(
         animals.tick(loop__seed=7)
         return proposal
 
-    monkeypatch.setattr(slow.learning, "propose", while_the_lease_expires)
+    monkeypatch.setattr(slow.choosing, "propose", while_the_lease_expires)
 
     with pytest.raises(BusyError, match="round 2"):
         slow.tick()

@@ -137,7 +137,7 @@ def test_second_opinions_have_a_turn_at_once(world: World) -> None:
 
 def test_a_pipeline_brings_the_second_opinions_that_were_chosen(taught: World) -> None:
     with taught.loop(**RELABEL) as loop:
-        proposal = loop.learning.propose(loop.study(), 2, None)
+        proposal = loop.choosing.propose(loop.study(), 2, None)
         new = sync_new_data_to_label_studio(loop, proposal)
         again = sync_new_data_to_label_studio(loop, replace(proposal, refreshed=()))
 

@@ -93,7 +93,7 @@ def plan(loop: Loop) -> Offer:
     known = loop.learning.know(columns)
     audited = np.isin(columns.ids, _being_audited(loop, last.model))
     known = replace(known, asked=known.asked & ~audited)
-    return taking.offer(loop.schema, known, likely, loop.closed(), terms_of(loop))
+    return loop.taken.offer(known, likely, terms_of(loop))
 
 
 def apply(loop: Loop) -> Certificate:
@@ -107,7 +107,7 @@ def apply(loop: Loop) -> Certificate:
         loop.refuse_other_labels()
         loop.settle()
         loop.hear()
-        loop.judge_audits()
+        loop.taken.judge()
         found = plan(loop)
         if found.why:
             raise ConfigError(f"no label was taken: {found.why}", "labelloop auto-label plan shows what is missing")
@@ -138,7 +138,7 @@ def audit(loop: Loop) -> int:
         loop.refuse_other_labels()
         loop.settle()
         loop.hear()
-        loop.judge_audits()
+        loop.taken.judge()
         made = loop.ask_audits("labels that were taken from the model are audited")
         return made.asked if made else 0
 
@@ -157,7 +157,7 @@ def revoke(loop: Loop, why: str = "a person ended it") -> Certificate:
 def granted(loop: Loop) -> Certificate | None:
     """The newest certificate that was granted, suspended where the labels have changed since; None if there is none."""
     newest = next((one for one in reversed(loop.ledger.auto.all()) if one.state != "refused"), None)
-    if newest is not None and newest.state == "active" and loop.counting() is None:
+    if newest is not None and newest.state == "active" and loop.taken.counting() is None:
         return replace(
             newest, state="suspended", why="the labels have changed; a model that learned the new ones follows"
         )

@@ -303,7 +303,7 @@ def _remake(loop: Loop) -> None:
         last = loop.ledger.rounds.last()
         if last is None or (learned.judged.model == last.model and last.speaks(loop.schema.labels)):
             return
-        proposal = loop.learning.propose(learned, last.number + 1, 0)
+        proposal = loop.choosing.propose(learned, last.number + 1, 0)
         made: dict[str, Any] = {"learned_from": learned.learned_from, "changes": loop.ledger.answers.changes()}
         reason = "the model in use was lost" if learned.judged.model else "the model in use was lost, with its answers"
         loop.record(reason, [], proposal.refreshed, **made, **judgement(learned.judged))

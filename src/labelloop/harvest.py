@@ -65,7 +65,7 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
 
 def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
     """The labels that were taken from a model and count, of items that nobody has answered."""
-    certificate = loop.counting()
+    certificate = loop.taken.counting()
     if certificate is None:
         return
     taken = loop.ledger.auto.taken()

@@ -1,4 +1,4 @@
-"""From answers to the next batch: embed what is new, learn, judge, score, choose. Records nothing, asks nobody."""
+"""From answers to a model: embed what is new, learn, judge, score. Records nothing, asks nobody."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import gate, holdout, metrics, rounds, turns, warm_start
+from labelloop import gate, holdout, metrics, rounds, warm_start
 from labelloop.artifacts import Ref
 from labelloop.config import Config
 from labelloop.errors import ConfigError
 from labelloop.gate import Judging, Verdict
-from labelloop.label_errors import FEWEST, suspects
 from labelloop.ledger import Ledger
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import Chunk, ItemColumns
-from labelloop.ledger.opinions import Opinion
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
 from labelloop.protocols import Learner, Predictor, Progress, WarmLearner
-from labelloop.rounds import Doubted, Known, Taste
+from labelloop.rounds import Doubted, Known
 from labelloop.runs import Artifact, Run, fingerprint
-from labelloop.savings import Savings, Trust, is_enough, savings
+from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
-from labelloop.selection.names import AUTO
-from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.sources import read_content
-from labelloop.types import Examples, Item, LabelSchema, Metric, Prediction, Turn
+from labelloop.types import Examples, Item, LabelSchema, Metric
 
 
 @dataclass(frozen=True)
@@ -107,48 +102,8 @@ class Standing:
     right_drawn: np.ndarray
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Every item, with what a model says about it.
-
-    Attributes:
-        probabilities: (n, k) float32; None while there is no model.
-        version: Of that model; empty while there is none.
-    """
-
-    known: Known
-    features: Features
-    probabilities: np.ndarray | None
-    version: str
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What to ask next, anew and again, and the questions that are still open, where they get new guesses and turns.
-
-    Attributes:
-        version: Of the model behind guesses and turns; empty before there is one.
-    """
-
-    batch: Sequence[Asking]
-    refreshed: Sequence[Asking]
-    opinions: Sequence[Opinion] = ()
-    version: str = ""
-
-    def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
-        """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
-        blind = {one.item_id for one in audits}
-        useful = [one for one in self.batch if one.item_id not in blind]
-        return replace(self, batch=rounds.mixed(useful, audits, np.random.default_rng(list(seed))))
-
-
 class Learning:
-    """The thinking part of a loop, over its ledger and its artifacts.
-
-    Raises:
-        ConfigError: A selector of the configuration cannot choose for this dataset.
-        NotFoundError: It has an unknown name.
-    """
+    """The thinking part of a loop, over its ledger and its artifacts."""
 
     def __init__(
         self,
@@ -167,8 +122,6 @@ class Learning:
         self._schema: LabelSchema = config.dataset.schema_of()
         self._progress = progress
         self._read = partial(read_content, access=access)
-        for name in (config.loop.cold_start, config.loop.selector):
-            rounds.selector_for(self._schema, name, config.loop.belief)
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed."""
@@ -249,9 +202,9 @@ class Learning:
             ConfigError: There are too few answers.
         """
         columns, features = self.embedded()
-        return self._doubt(self.know(columns), features)
+        return self.doubt_of(self.know(columns), features)
 
-    def _doubt(self, known: Known, features: Features) -> Doubted:
+    def doubt_of(self, known: Known, features: Features) -> Doubted:
         examples = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
@@ -305,30 +258,6 @@ class Learning:
         """References of models that were rolled back: they come back only when somebody says so."""
         last = self._ledger.rounds.last()
         return last.barred if last else ()
-
-    def refreshed(self, model: str, number: int) -> Sequence[Asking]:
-        """The open questions with what a model says about them, and with their turns from round `number` on."""
-        columns, features = self.embedded()
-        said = self.probabilities(model, features)
-        scored = Scored(self.know(columns), features, said, version_of(Ref.parse(model)))
-        return self._queued(scored, number, []).refreshed
-
-    def by_chance(self, asked: Sequence[Asking], version: str) -> list[Asking]:
-        """Blind questions with turns that the selector has no say in; without any where people get none."""
-        found = self.turns_by_chance([one.item_id for one in asked], version)
-        return [replace(one, turn=found.get(one.item_id)) for one in asked]
-
-    def turns_by_chance(self, questions: Sequence[str], version: str, waited: int = 0) -> dict[str, Turn]:
-        """A turn for each question that the selector has no say in; none where people get none.
-
-        Args:
-            version: Of the model in use; empty while there is none.
-            waited: Rounds that they count as having waited.
-        """
-        if not version or self._config.loop.queue == "asked":
-            return {}
-        at = turns.by_chance(dict.fromkeys(questions, waited), self.salt)
-        return {question: Turn(place, version) for question, place in at.items()}
 
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
@@ -394,166 +323,6 @@ class Learning:
     def read(self, item: Item) -> bytes | str:
         """The content of an item of ours, wherever it lies."""
         return self._read(item)
-
-    def trust(self, learned: Learned, number: int) -> Trust:
-        """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.
-
-        A model that was not promoted this time tells nothing of what the newest answers were worth: no look.
-        """
-        last = self._ledger.rounds.last()
-        trust = Trust(last.trust, last.trust_looked, last.saved) if last else Trust()
-        if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
-            return trust
-        return trust.after(number, self.savings(self.standing(learned.judged.model), learned.learned_from))
-
-    def propose(self, learned: Learned, number: int, room: int | None, trust: float = 1.0) -> Proposal:
-        """Choose the batch of round `number`, at most `room` questions; pure but for what is cached.
-
-        Args:
-            trust: The share that `auto` chooses where it is the selector.
-        """
-        with learned.watch.stage("score"):
-            model = learned.judged.model
-            probabilities = self.probabilities(model, learned.features) if model else None
-        with learned.watch.stage("select"):
-            scored = Scored(learned.known, learned.features, probabilities, learned.judged.version)
-            doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
-            return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
-
-    def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
-        """Choose the batch of round `number`, the new guesses for what is open, and when people get which.
-
-        Args:
-            room: The most questions to ask; None is as many as a round asks.
-            selector: Instead of the configured one.
-        """
-        rng = np.random.default_rng([self._config.loop.seed, number])
-        loop, sizes = self._config.loop, self._grown(scored.known, self._sizes(room), rng)
-        wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
-        opinions = self._again(scored, sizes[0], wanted)
-        taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
-        proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
-        due = self.turns_by_chance([one.question for one in opinions], scored.version)
-        return replace(proposal, opinions=[replace(one, turn=due.get(one.question)) for one in opinions])
-
-    def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:
-        """A batch beside the open questions: new guesses for these, and a turn for each where people go by turns."""
-        waiting = self._ledger.answers.questions(["asked"])
-        refreshed = self._refreshed(scored, [one for one in waiting if one.version != scored.version])
-        if scored.probabilities is None or self._config.loop.queue == "asked":
-            return Proposal(batch, [one for one in refreshed if one.prediction or one.hidden], version=scored.version)
-        staying = [one for one in waiting if one.version == scored.version]
-        at = self._turns(scored, [*refreshed, *batch], staying, number, selector)
-        batch, refreshed = (
-            [replace(one, turn=Turn(at[one.item_id], scored.version)) for one in some] for some in (batch, refreshed)
-        )
-        return Proposal(batch, refreshed, version=scored.version)
-
-    def _batch(self, scored: Scored, taste: Taste, protected: int, rng: np.random.Generator) -> list[Asking]:
-        known, probabilities = scored.known, scored.probabilities
-        held = rounds.choose_held_out(known, protected, self.salt)
-        rows, why = rounds.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
-        guesses: Sequence[Prediction | None] = [None] * len(rows)
-        if probabilities is not None:
-            guesses = rounds.predictions_of(known, rows, probabilities, self._schema, scored.version)
-        mixed = rounds.mixed(rounds.asking(known, rows, why, guesses), rounds.asking_blind(known, held), rng)
-        return rounds.partly_blind(mixed, self._config.loop.blind_share, rng)
-
-    def _again(self, scored: Scored, n: int, selector: str) -> list[Opinion]:
-        """Second opinions that are worth more than new items, of a batch of n; none unless `relabel` is the selector.
-
-        Raises:
-            ConfigError: A second answer could not help: it would replace the first one, or there may be several labels.
-        """
-        form = rounds.selector_for(self._schema, selector, self._config.loop.belief)
-        if not isinstance(form, Relabelling) or scored.probabilities is None or n < 1:
-            return []
-        if np.count_nonzero(scored.known.believed & ~scored.known.held_out) < FEWEST:
-            return []
-        doubted = self._doubt(scored.known, scored.features)
-        known, columns = scored.known, scored.known.columns
-        said, asked = self._ledger.said(self._schema), self._ledger.opinions.all()
-        waiting = {one.item_id for one in asked if one.state in ("planned", "asked")}
-        votes, givers = rounds.votes_of(self._schema, doubted.examples.inputs.ids, said)
-        usable = ~np.isnan(doubted.probabilities).any(axis=1) & ~np.isin(doubted.examples.inputs.ids, list(waiting))
-        rows = np.flatnonzero(usable)
-        pool = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
-        new = scored.probabilities[pool]
-        if not len(rows):
-            return []
-        found = suspects(doubted.examples.targets, doubted.probabilities).rows
-        answered = Answered(votes[rows], doubted.probabilities[rows], np.isin(rows, found))
-        chosen = rows[again(answered, new, n, form.share)]
-        about = self._ledger.opinions.about()
-        return [rounds.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
-
-    def _grown(self, known: Known, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-        """The sizes, with a share of the random questions for the holdout once it has the size that was wished."""
-        useful, protected = sizes
-        left = int(np.count_nonzero(known.held_out & ~known.asked & known.columns.readable))
-        if protected or not self._config.holdout.size:
-            return sizes
-        wanted = useful * self._config.loop.random_share * self._config.holdout.growth
-        grown = min(left, useful, int(wanted + rng.random()))
-        return useful - grown, grown
-
-    def _sizes(self, room: int | None) -> tuple[int, int]:
-        """How many to ask to learn from, and how many for the holdout."""
-        config = self._config
-        counts = self._ledger.answers.counts()
-        drawn = sum(n for (_, purpose, state), n in counts.items() if purpose == "holdout" and state != "gone")
-        protected = min(config.holdout.per_round, max(0, config.holdout.size - drawn))
-        if room is None:
-            return config.loop.batch, protected
-        useful = config.loop.batch
-        if useful + protected > room:
-            protected = min(round(room * protected / (useful + protected)), max(0, room - 1))
-            useful = min(useful, room - protected)
-        return useful, protected
-
-    def _refreshed(self, scored: Scored, old: Sequence[Asking]) -> list[Asking]:
-        """Open questions with a new guess, shown or hidden; with none where one must not be, or they cannot be read."""
-        if scored.probabilities is None:
-            return []
-        columns, seen = scored.known.columns, [one.item_id for one in old if one.purpose in ("train", "blind")]
-        rows = np.flatnonzero(np.isin(columns.ids, seen) & columns.readable)
-        made = rounds.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
-        guesses = {guess.item_id: guess for guess in made}
-        shown = [replace(one, prediction=guesses.get(one.item_id)) for one in old]
-        return [
-            replace(one, prediction=None, hidden=one.prediction) if one.purpose == "blind" else one for one in shown
-        ]
-
-    def _turns(
-        self, scored: Scored, moved: Sequence[Asking], staying: Sequence[Asking], number: int, selector: str
-    ) -> dict[str, float]:
-        """Item id -> when people get the question, of `moved` ones: by the selector among all that are open.
-
-        Those for the honest score, those asked at random, and those nobody has a guess about, come by chance.
-
-        Args:
-            staying: Open questions whose turns hold, as they were found with the same model.
-        """
-        useful = [one for one in moved if (one.prediction or one.hidden) and not _is_by_chance(one)]
-        order = [one.item_id for one in useful]
-        fixed = {one.item_id: one.turn.at for one in staying if one.turn and not _is_by_chance(one)}
-        if fixed or any(one.state == "asked" for one in useful):  # else the batch alone, which is in order
-            rng = np.random.default_rng([self._config.loop.seed, number, 1])
-            order = self._ranked(scored, [*sorted(fixed, key=lambda item: fixed[item]), *order], selector, rng)
-        places = turns.placed(order, fixed)
-        waited = {one.item_id: _waited(one, number) for one in moved if one.item_id not in places}
-        return {**places, **turns.by_chance(waited, self.salt)}
-
-    def _ranked(self, scored: Scored, items: Sequence[str], selector: str, rng: np.random.Generator) -> list[str]:
-        """The items that can be read, in the order in which the selector would ask them now."""
-        assert scored.probabilities is not None
-        known = scored.known
-        row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
-        rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
-        seen = (scored.features.matrix, scored.probabilities)
-        taste = Taste(selector or self._config.loop.selector, min(len(rows), rounds.RANKED), 0.0)
-        order = rounds.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, multiple=self._schema.multiple)
-        return [str(item) for item in known.columns.ids[order]]
 
     def judge(self, model: Artifact[Any], judging: Examples) -> Judged:
         """Promote the new model if it passes the gate against the one in use, on the same held-out items."""
@@ -666,16 +435,6 @@ class Stopwatch:
 def version_of(model: Ref) -> str:
     """The version of a model, as people see it beside its predictions."""
     return model.digest[:12]
-
-
-def _waited(one: Asking, number: int) -> int:
-    """Rounds that a question has been open when round `number` begins; all of them for one that belongs to none."""
-    return 0 if one.state == "planned" else number - one.round
-
-
-def _is_by_chance(one: Asking) -> bool:
-    """Whether nothing but chance may decide when people get a question."""
-    return one.purpose not in ("train", "blind") or one.why == RANDOM
 
 
 def _within(progress: Progress, start: int, total: int) -> Progress:

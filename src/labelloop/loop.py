@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from math import inf
 from typing import Any, Self
 
 import numpy as np
 
 import labelloop
-from labelloop import labels, taking
+from labelloop import labels
 from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
 from labelloop.budget import Budget, Spent
+from labelloop.choosing import Choosing, Proposal
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
-from labelloop.learning import Judged, Learned, Learning, Proposal, Stopwatch
+from labelloop.learning import Judged, Learned, Learning, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import Asking, Changes, Purpose, State
-from labelloop.ledger.auto import Certificate
+from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
 from labelloop.places import access_of
@@ -30,12 +29,11 @@ from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
+from labelloop.situation import situation
 from labelloop.stack import Stack
+from labelloop.taken_labels import TakenLabels
 from labelloop.turns import outdated
 from labelloop.types import LabelSchema, Question, Region
-
-AUDITED = "audits_judged"
-"""The order and the number of changes at which the audit of taken labels was judged last."""
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
@@ -45,7 +43,6 @@ RECONCILED = "answers_reconciled"
 
 SCANNED = "answers_scanned"
 """The numbers of questions, there and in the ledger, that a scan of all ids has explained."""
-
 
 PRUNED = "predictions_pruned"
 """The model versions whose predictions were deleted from the annotator, and when each had been replaced."""
@@ -129,6 +126,8 @@ class Loop:
         self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
         self.access = access_of(stack.artifact_store)
         self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access)
+        self.choosing = Choosing(config, self.ledger, self.learning)
+        self.taken = TakenLabels(config, self.ledger, self.learning, clock)
         self.belief = config.loop.belief
         self.workspace = workspace
         self.stack = stack
@@ -204,7 +203,7 @@ class Loop:
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = self.judge_audits()
+            notes = self.taken.judge()
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):
@@ -279,38 +278,7 @@ class Loop:
 
     def look(self) -> Situation:
         """Where the loop stands, from the ledger and the clock alone."""
-        last = self.ledger.rounds.last()
-        counts = self.ledger.answers.counts()
-        there = {key: n for key, n in counts.items() if key[2] != "gone"}
-        asking = _asking(last, there)
-        newest = {key: n for key, n in there.items() if key[0] == asking}
-        changes = self.ledger.answers.changes()
-        open_ones = sum(n for key, n in there.items() if key[2] in ("planned", "asked"))
-        since_first, since_newest = self._since_heard(last, changes)
-        return Situation(
-            items=self.ledger.items.count(),
-            last=last,
-            waiting=sum(newest.values()),
-            closed=sum(n for key, n in newest.items() if key[2] in ("answered", "skipped")),
-            asking=asking,
-            asked=sum(there.values()),
-            there=sum(n for key, n in there.items() if key[2] != "planned"),
-            asking_rounds=len({key[0] for key in counts if key[0]}),
-            changes=changes,
-            open=open_ones,
-            affordable=self.budget.left(self.ledger.answers.spent(), open_ones) if self.budget else None,
-            since_round=self._since(datetime.fromisoformat(last.started_at)) if last and last.started_at else inf,
-            since_first=since_first,
-            since_newest=since_newest,
-            relabelled=last is not None and bool(last.model) and not last.speaks(self.schema.labels),
-        )
-
-    def _since_heard(self, last: Round | None, changes: int) -> tuple[float, float]:
-        """Seconds since the first and the newest change that no round has learned from; only where a pause counts."""
-        if not self.policy.debounce or last is None or changes == last.changes:
-            return inf, inf
-        times = self.ledger.answers.times(last.changes)
-        return (self._since(times[0]), self._since(times[1])) if times else (inf, inf)
+        return situation(self.ledger, self.schema, self.policy, self.budget, self._clock())
 
     def names_in(self, regions: Sequence[Region]) -> tuple[str, ...] | None:
         """The labels that regions say, in the labels of now; None where these cannot say it."""
@@ -332,67 +300,15 @@ class Loop:
     def _since(self, moment: datetime) -> float:
         return (self._clock() - moment).total_seconds()
 
-    def closed(self) -> set[str]:
-        """The items whose questions people have answered or skipped."""
-        return {one.item_id for one in self.ledger.answers.questions(["answered", "skipped"])}
-
-    def judge_audits(self) -> list[str]:
-        """Revoke the labels taken from the model if people's answers speak against them; what happened.
-
-        Under the lease. Looks only at what was heard since the last time.
-        """
-        now = self.counting()
-        if now is None:
-            return []
-        changes = self.ledger.answers.changes()
-        if self.ledger.answers.recall(AUDITED) == [now.order, changes]:
-            return []
-        asked = self.ledger.auto.audited(now.order)
-        found = taking.judged(self.schema, now, asked, self.ledger.said(self.schema), self.belief)
-        notes = []
-        if found.revoked_at is not None:
-            ended = self.ledger.auto.revoke(now, taking.why_revoked(found, now))
-            notes = [f"revoked: the {ended.taken} labels taken from model {ended.version}: {ended.why}"]
-        self.ledger.answers.remember(AUDITED, [now.order, changes])
-        return notes
-
     def ask_audits(self, reason: str) -> Round | None:
         """Ask about the next taken labels that are to be audited, in a round of their own; None if there are none.
 
         Not while people have questions of an audit before them.
         """
-        now = self.counting()
-        if now is None or any(one.state in ("planned", "asked") for one in self.ledger.auto.audited(now.order)):
+        if self.taken.is_audited():
             return None
-        due = self.learning.by_chance(self._due_audits(), self.version)
+        due = self.choosing.by_chance(self.taken.due(), self.version)
         return self.record(reason, due) if due else None
-
-    def counting(self) -> Certificate | None:
-        """The certificate whose labels count; none where they are labels of before a change of the labels."""
-        now = self.ledger.auto.active()
-        return now if now is not None and now.labels == self.schema.labels else None
-
-    def _due_audits(self) -> list[Asking]:
-        now = self.counting()
-        if now is None:
-            return []
-        due = self.ledger.auto.due(now, self._config.auto_label.audit_per_round)
-        self.ledger.auto.remember(now, due)
-        return taking.asking(due)
-
-    def _take_labels(self, learned: Learned) -> list[str]:
-        """Where labels are taken from the model: take those of a new one, if they are certified; what happened."""
-        now, judged = self.ledger.auto.active(), learned.judged
-        if now is None or not judged.model or self.ledger.auto.all()[-1].model == judged.model:
-            return []
-        likely = self.learning.probabilities(judged.model, learned.features)
-        found = taking.offer(self.schema, learned.known, likely, self.closed(), now.terms)
-        order = now.order if now.labels == self.schema.labels else 0  # else the audit begins anew, in the new labels
-        made = replace(found.certificate(judged.model, judged.version), order=order, at=self._clock().isoformat())
-        self.ledger.auto.note(made, found.taken(learned.known.columns.ids, self.learning.salt))
-        if found.why:
-            return [f"the labels of model {made.version} were not taken, those before it stay: {found.why}"]
-        return [f"{made.taken} of {made.open} open items have the label of model {made.version} now"]
 
     def _plan(self, start: Start) -> tuple[Mapping[str, str], list[str]]:
         """Learn and write the next round down; returns the answers that were set aside, and what labels were taken."""
@@ -403,12 +319,12 @@ class Loop:
         if advice.stop and self.policy.stop_on_advice:
             start = replace(start, room=0)
         with learned.watch.stage("select"):
-            trust = self.learning.trust(learned, start.number)
-        proposal = self.learning.propose(learned, start.number, start.room, trust.share)
-        notes = self._take_labels(learned)
+            trust = self.choosing.trust(learned, start.number)
+        proposal = self.choosing.propose(learned, start.number, start.room, trust.share)
+        notes = self.taken.take(learned)
         if trust.share < 1.0:
             notes.append(f"auto chooses {trust.share:.0%}, the others are drawn at random: random was cheaper so far")
-        audits = self.learning.by_chance(self._due_audits(), proposal.version)
+        audits = self.choosing.by_chance(self.taken.due(), proposal.version)
         proposal = proposal.with_audits(audits, [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
         planned = replace(planned, trust=trust.share, trust_looked=trust.looked, saved=trust.saved)
@@ -572,13 +488,6 @@ def judgement(judged: Judged) -> dict[str, Any]:
         "gate": judged.gate,
         "metrics": asdict(judged.metrics),
     }
-
-
-def _asking(last: Round | None, there: Mapping[tuple[int, Purpose, State], int]) -> int:
-    """The round whose answers are waited for: the newest, unless it only learned while people were at work."""
-    if last is None or last.asked or last.stopped:
-        return last.number if last else 0
-    return max((key[0] for key in there), default=last.number)
 
 
 def _is_due(one: Asking, round_: Round) -> bool:

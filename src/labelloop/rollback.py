@@ -119,7 +119,7 @@ def roll_back(loop: Loop, to: str = "") -> Done:
 def _record(loop: Loop, planned: Rollback) -> Done:
     to, before = planned.to, planned.before
     last = loop.ledger.rounds.last()
-    refreshed = loop.learning.refreshed(to.model, last.number + 1 if last else 1)
+    refreshed = loop.choosing.refreshed(to.model, last.number + 1 if last else 1)
     shown = sum(one.prediction is not None for one in refreshed)
     known: dict[str, Any] = {
         "model": to.model,

@@ -33,9 +33,10 @@ import numpy as np
 from labelloop import labels, rounds
 from labelloop.artifacts import Ref
 from labelloop.checks import start
+from labelloop.choosing import Proposal, Scored
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.intake import Taken, take_in
-from labelloop.learning import Features, Judged, Proposal, Scored, version_of
+from labelloop.learning import Features, Judged, version_of
 from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import Loop, judgement
@@ -311,7 +312,7 @@ def select(
         said, version = (scores.probabilities, scores.version) if scores else (None, "")
         last = loop.ledger.rounds.last()
         number = last.number + 1 if last else 1
-        proposal = loop.learning.choose(Scored(known, features, said, version), number, n, selector)
+        proposal = loop.choosing.choose(Scored(known, features, said, version), number, n, selector)
         blind = sum(one.purpose == "holdout" for one in proposal.batch)
         line.words = f"{len(proposal.batch)} items, {blind} of them for the score"
         return proposal
