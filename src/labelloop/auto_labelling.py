@@ -186,7 +186,9 @@ def standing(loop: Loop) -> Standing:
 def _active(loop: Loop) -> Certificate:
     found = loop.ledger.auto.active()
     if found is None:
-        raise NotFoundError("no labels are taken from a model now", "labelloop auto-label plan")
+        ended = [one for one in loop.ledger.auto.all() if one.state == "revoked"]
+        why = f"; those of model {ended[-1].version} were revoked: {ended[-1].why}" if ended else ""
+        raise NotFoundError(f"no labels are taken from a model now{why}", "labelloop auto-label plan")
     return found
 
 
