@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,6 +101,24 @@ def test_a_multiple_choice_is_refused(taught: World) -> None:
     loop.schema = LabelSchema("text", LABELS, "multiple-choice")
     with pytest.raises(ConfigError, match="this is a multiple choice"):
         auto_labelling.plan(loop)
+
+
+@pytest.mark.parametrize("per_label", [False, True])
+def test_where_everything_was_asked_that_is_the_reason(taught: World, per_label: bool) -> None:
+    loop = taught.loop(**SETTINGS, auto_label__per_label=per_label)
+    known = loop.learning.know(loop.ledger.items.columns())
+    asked = replace(known, asked=~known.held_out)
+    likely = np.full((len(known.asked), 3), 1 / 3, np.float32)
+
+    found = loop.taken.offer(asked, likely, auto_labelling.terms_of(loop))
+
+    assert found.why == "every item was asked already, or is held out"
+
+
+def test_several_labels_that_cannot_be_taken_are_not_all_told(taught: World) -> None:
+    found = auto_labelling.plan(taught.loop(**{**SETTINGS, "auto_label__error": 0.01}, auto_label__per_label=True))
+
+    assert found.why.endswith("are needed, confident and right; and 2 more label(s) like it")
 
 
 def test_too_few_answers_take_no_label_and_say_how_many_are_needed(taught: World) -> None:
@@ -278,6 +297,7 @@ def test_a_new_model_that_cannot_be_certified_leaves_the_labels_of_the_one_befor
 def test_each_label_can_have_a_promise_of_its_own(taught: World) -> None:
     found = auto_labelling.plan(taught.loop(**SETTINGS, auto_label__per_label=True))
     assert set(found.bounds) == set(LABELS)
+    assert sum(found.take(label) for label in LABELS) == len(found.rows)
     assert found.as_dict()["needed"] == 19, "a third of delta for each of three labels"
 
 

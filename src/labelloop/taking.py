@@ -42,7 +42,16 @@ class Offer:
     @property
     def why(self) -> str:
         """Why no label can be taken; empty if some can."""
-        return "" if len(self.rows) else "; ".join(dict.fromkeys(one.why for one in self.bounds.values() if one.why))
+        if len(self.rows):
+            return ""
+        if not self.open:
+            return "every item was asked already, or is held out"
+        first, *others = [one.why for one in self.bounds.values() if one.why]
+        return f"{first}; and {len(others)} more label(s) like it" if others else first
+
+    def take(self, name: str) -> int:
+        """Items that would get this label; of `ALL`, any label."""
+        return len(self.rows) if name == ALL else int((self.columns == self.names.index(name)).sum())
 
     def certificate(self, model: str, version: str) -> Certificate:
         """What is written down of it."""
@@ -83,7 +92,7 @@ class Offer:
             "labels": {
                 name: {
                     "threshold": one.threshold if one.taken else None,
-                    "take": one.taken,
+                    "take": self.take(name),
                     "checked": one.checked,
                     "wrong": one.wrong,
                     "why": one.why,

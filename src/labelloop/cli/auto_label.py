@@ -50,7 +50,7 @@ def plan(app: App, error: float | None, confidence: float | None, per_label: boo
         show_json(found.as_dict())
         return
     rows = [
-        [name, f"{one.threshold:.3f}" if one.taken else "-", one.taken, one.checked, one.wrong, one.why]
+        [name, f"{one.threshold:.3f}" if one.taken else "-", found.take(name), one.checked, one.wrong, one.why]
         for name, one in found.bounds.items()
     ]
     table(rows, ["labels", "confidence from", "taken", "checked", "wrong", "why none"])

@@ -50,7 +50,7 @@ def demo(
     if app.as_json:
         return
     click.echo(curve(shown.rounds))
-    click.echo(f"report        {shown.report}")
+    click.echo(f"report        {folder / shown.report.name}")
     click.echo(f"Label Studio  {shown.url}")
     click.echo(f"signed in     labelloop -C {folder} annotator open")
     click.echo(f"stop it       labelloop -C {folder} stack down")
