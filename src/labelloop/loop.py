@@ -195,8 +195,7 @@ class Loop:
         """
         with self.ledger.lease.held():
             self.refuse_other_labels()
-            if self.ledger.items.count() == 0:
-                raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
+            self.refuse_no_items()
             _ = self.dataset  # before anything is computed for people who cannot be asked
             changes = self._take_in()
             self.ask_opinions()
@@ -261,6 +260,15 @@ class Loop:
             self.refuse_other_labels()
             self.hear()
             return self.learning.learn()
+
+    def refuse_no_items(self) -> None:
+        """Go on only where there is something to ask about.
+
+        Raises:
+            ConfigError: Nothing was added yet.
+        """
+        if self.ledger.items.count() == 0:
+            raise ConfigError("there are no items to ask about", "labelloop add FOLDER_OR_FILE")
 
     def refuse_other_labels(self) -> None:
         """Go on only with the labels that hold now.

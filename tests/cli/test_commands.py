@@ -578,6 +578,18 @@ def test_watch_until_done_records_each_round_for_scripts(shell: Shell) -> None:
     assert [json.loads(line)["number"] for line in said.out.splitlines()] == [2]
 
 
+def test_watch_starts_nothing_where_there_is_nothing_to_ask_about(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelloop.checks.start", lambda *_: pytest.fail("started"))
+
+    said = shell("--set", "dataset.name=empty", "watch")
+
+    assert said.code == 2
+    assert "there are no items to ask about" in said.err
+    assert "labelloop add" in said.err
+
+
 @pytest.mark.parametrize(
     ("number", "code", "words"),
     [(signal.SIGINT, 130, "nothing is lost: run the same command again"), (signal.SIGTERM, 143, "")],

@@ -231,5 +231,6 @@ def test_a_backend_that_does_not_run_is_said_to_be_away(
 
     err = capsys.readouterr().err
     assert code == 3
-    assert "Can't connect to ML backend http://127.0.0.1:9" in err
+    assert "reaches no ML backend at http://127.0.0.1:9" in err
+    assert "labelloop ml-backend serve" in err
     assert PASSWORD not in err

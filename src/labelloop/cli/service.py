@@ -50,10 +50,12 @@ def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> Non
         if app.workspace.config.watch.port:
             view.say(f"hints: {hints.register(app.workspace, app.stack.annotator, app.stack.secrets_manager)}")
 
+    loop = app.loop(view.progress)
+    loop.refuse_no_items()
     with _served(app, view, bell, vitals):
         heal()
         watch(
-            app.loop(view.progress),
+            loop,
             view,
             Care(heal=heal, greet=greet, vitals=vitals, sleep=sleep),
             every=every,

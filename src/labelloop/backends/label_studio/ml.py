@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from labelloop.backends.label_studio.client import Client
@@ -21,8 +22,13 @@ def connect(client: Client, project: int, url: str, user: tuple[str, str], versi
 
     Label Studio makes the backend's title the project's model version where that is empty, and a webhook that sends
     everything to the backend without a password. Both are undone, also when a connection was killed half-way.
+
+    Raises:
+        BackendError: Label Studio reaches no backend there.
+        ConfigError: It calls no private addresses.
     """
     before = _shown(client, project)
+    there = _connections(client, project, url)
     body = {
         "project": project,
         "url": url,
@@ -32,8 +38,7 @@ def connect(client: Client, project: int, url: str, user: tuple[str, str], versi
         "basic_auth_user": user[0],
         "basic_auth_pass": user[1],
     }
-    there = _connections(client, project, url)
-    with public_addresses_only(client, url, _HINT):
+    with public_addresses_only(client, url, _HINT), _reachable(client, url):
         if there:
             client.call("PATCH", f"/api/ml/{there[0]['id']}", body=body)
         else:
@@ -42,6 +47,25 @@ def connect(client: Client, project: int, url: str, user: tuple[str, str], versi
         client.call("DELETE", f"/api/ml/{double['id']}")
     _remove_webhook(client, project, url)
     _show(client, project, version if before in ("", TITLE) else before)
+
+
+@contextmanager
+def _reachable(client: Client, url: str) -> Iterator[None]:
+    """Tell that the server has looked for the backend in vain.
+
+    Raises:
+        BackendError: There is none, or the server cannot get there.
+    """
+    try:
+        yield
+    except BackendError as error:
+        if "health check failed" not in error.message:
+            raise
+        raise BackendError(
+            f"Label Studio at {client.url} reaches no ML backend at {url}",
+            "labelloop ml-backend serve in a process of its own; where Label Studio is on another machine, "
+            "ml_backend.host and ml_backend.url",
+        ) from error
 
 
 def disconnect(client: Client, project: int, url: str) -> int:
