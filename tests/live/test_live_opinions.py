@@ -46,7 +46,9 @@ def test_a_second_opinion_is_asked_blind_once_and_another_persons_verdict_counts
     (asked,) = [one for one in world.questions() if one.purpose == "opinion"]
 
     (task,) = [task for task in world.tasks() if task["data"]["labelloop_id"] == asked.item_id]
-    assert ([shown["result"] for shown in task["predictions"]], task["annotations"]) == ([[]], [])
+    assert asked.turn
+    assert [(shown["result"], shown["score"]) for shown in task["predictions"]] == [([], asked.turn.at)]
+    assert task["annotations"] == []
     assert asked.about in task["data"]["image"]
     shown = world.person.next_task(world.name)
     assert (shown["id"], shown["annotations"]) == (task["id"], [])
