@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import inspect
 
 from labelloop.errors import BackendError, BusyError, ConfigError
 from labelloop.ledger import Ledger, connect, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.items import Chunk
 from labelloop.ledger.rounds import Round
+from labelloop.ledger.tables import MIGRATIONS
 from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction, Seen, Turn
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -378,19 +381,60 @@ def test_more_files_than_one_statement_takes_are_looked_up(ledger: Ledger) -> No
     assert len(ledger.items.unchanged([Seen(f"s3://b/{n}", "1") for n in range(1300)])) == 1200
 
 
-def test_a_ledger_from_before_files_were_remembered_opens_with_its_items(url: str) -> None:
-    older = open_ledger(url, "pets")
-    older.items.add(new("a"))
-    older.close()
+NEWER = {
+    "DROP TABLE seen": 1,
+    "DROP INDEX questions_counts": 2,
+    "DROP TABLE opinions": 3,
+    "DROP TABLE guesses": 4,
+    "DROP TABLE certificates": 5,
+    "DROP TABLE auto_labels": 5,
+    "DROP TABLE audits": 5,
+}
+"""What makes a ledger of today one of an older version, and the last version that had not what is dropped."""
+
+
+def grow_old(url: str, number: int) -> None:
     engine = connect(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE seen")
-        connection.exec_driver_sql("UPDATE labelloop_version SET number = 1")
+        for statement, last in NEWER.items():
+            if last >= number:
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"UPDATE labelloop_version SET number = {number}")
     engine.dispose()
 
+
+def shape(ledger: Ledger) -> dict[str, tuple[object, ...]]:
+    there = inspect(ledger.engine)
+    return {
+        table: (
+            sorted(column["name"] for column in there.get_columns(table)),
+            sorted(str(index["name"]) for index in there.get_indexes(table)),
+        )
+        for table in there.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("number", range(1, len(MIGRATIONS)))
+def test_a_ledger_of_every_older_version_opens_with_what_is_in_it(url: str, number: int) -> None:
+    ledger = open_ledger(url, "pets")
+    asked(ledger, "a")
+    wanted = shape(ledger)
+    ledger.close()
+    grow_old(url, number)
+
     opened = open_ledger(url, "pets")
-    opened.items.add([seen_as("a", "s3://b/a", "1")])
-    found = opened.items.unchanged([Seen("s3://b/a", "1")])
+
+    assert [one.item_id for one in opened.answers.questions()] == ["a"]
+    assert shape(opened) == wanted
     opened.close()
 
-    assert found == {"s3://b/a": "a"}
+
+def test_several_processes_make_or_migrate_a_ledger_at_once(url: str) -> None:
+    for number in (0, 1):
+        if number:
+            grow_old(url, number)
+        with ThreadPoolExecutor(8) as pool:
+            opened = list(pool.map(lambda _: open_ledger(url, "pets"), range(8)))
+        assert all(one.items.count() == 0 for one in opened)
+        for one in opened:
+            one.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from labelloop.ledger.tables import migrate
 from labelloop.types import Annotation, LabelSchema
 
 BUSY_SECONDS = 30.0
+BUSY_PAUSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,21 @@ def connect(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # labelloop says BEGIN itself, so that a writer locks before it reads
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _use_wal(connection: Any) -> None:
+    """Let readers and a writer pass each other; SQLite does not wait by itself while another process begins to, too."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(BUSY_PAUSE)
 
 
 def _begin_immediate(connection: Any) -> None:

@@ -18,10 +18,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     select,
 )
 
 from labelloop.errors import ConfigError
+
+LOCK = 0x6C6F6F70
+"""What processes that open one PostgreSQL database wait for each other by."""
 
 metadata = MetaData()
 
@@ -238,11 +242,12 @@ MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opin
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the database to the newest version, inside the caller's transaction.
+    """Bring the database to the newest version, inside the caller's transaction; of several processes, one does.
 
     Raises:
         ConfigError: A newer labelloop wrote this ledger.
     """
+    _wait_for_others(connection)
     version.create(connection, checkfirst=True)
     now = connection.scalar(select(version.c.number)) or 0
     if now > len(MIGRATIONS):
@@ -255,3 +260,9 @@ def migrate(connection: Connection) -> None:
     if now < len(MIGRATIONS):
         connection.execute(version.delete())
         connection.execute(version.insert().values(number=len(MIGRATIONS)))
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Hold a lock until the transaction ends; on SQLite it holds one from its start."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
