@@ -31,7 +31,7 @@ import numpy as np
 from labelloop.gate import LEVEL, Judging, judge, sign_test
 from labelloop.intervals import wilson
 from labelloop.learners.frozen import Frozen
-from labelloop.metrics import Metrics, evaluate
+from labelloop.metrics import Metrics, evaluate, summed
 from labelloop.savings import random_curve, savings
 from labelloop.selection import RANDOM, select
 from labelloop.simulate.labelled import labelled
@@ -82,9 +82,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, default=25)
     options.add_argument("--task", action="append", help="this one only; may be repeated")
+    options.add_argument("--macro-f1", action="store_true", help="only the gate, judging by macro-F1; writes nothing")
     given = options.parse_args()
     wanted = [task for task in islice(tasks(), TASKS) if not given.task or task.name in given.task]
     loops = [one for task in wanted for one in play_all(task, given.seeds)]
+    if given.macro_f1:
+        show_gates([row for loop in loops for row in gates(loop, "macro-f1")])
+        return
     covered = [row for loop in loops for row in coverage(loop)]
     judged = [row for loop in loops for row in gates(loop)]
     studied = [row for task in wanted for row in study_all(task, min(given.seeds, STUDIED))]
@@ -292,10 +296,13 @@ def unless_worse(champion: np.ndarray, challenger: np.ndarray) -> bool:
     return sign_test(int((champion & ~challenger).sum()), int((challenger & ~champion).sum())) >= LEVEL
 
 
+RULES_OF_F1 = ("not-worse", "better")
 RULES = ("always", "unless shown worse", "not lower", "not-worse", "better")
 
 
-def passes(rule: str, loop: Played, champion: np.ndarray, challenger: np.ndarray, size: int) -> bool:
+def passes(
+    rule: str, loop: Played, champion: np.ndarray, challenger: np.ndarray, size: int, metric: Metric = "accuracy"
+) -> bool:
     """Whether a rule promotes the challenger by the first `size` held-out items."""
     said = loop.said[:size]
     old, new = champion[:size] == said, challenger[:size] == said
@@ -304,21 +311,20 @@ def passes(rule: str, loop: Played, champion: np.ndarray, challenger: np.ndarray
     if rule == "not lower":
         return bool(new.sum() >= old.sum())
     groups = loop.groups[:size]
-    how = Judging(rule=cast(Gate, rule), groups=groups if len(np.unique(groups)) < size else None)
+    how = Judging(metric=metric, rule=cast(Gate, rule), groups=groups if len(np.unique(groups)) < size else None)
     given = (one_hot(loop, one[:size]).astype(float) for one in (champion, challenger))
     return judge(*given, one_hot(loop, said), how).promoted
 
 
-def gates(loop: Played) -> Iterator[dict[str, Any]]:
+def gates(loop: Played, metric: Metric = "accuracy") -> Iterator[dict[str, Any]]:
     """Every decision of every rule: what was decided, how much better the model truly is, what that left in use."""
-    said = loop.said[loop.held :]
-    true = {kind: (models[:, loop.held :] == said).mean(axis=1) for kind, models in _kinds(loop).items()}
+    true = {kind: true_scores(loop, models, metric) for kind, models in _kinds(loop).items()}
     for size in (*SIZES, HELD):
-        for rule in RULES:
+        for rule in RULES if metric == "accuracy" else RULES_OF_F1:
             use = 0
             for number in range(1, ROUNDS):
                 promoted = {
-                    kind: passes(rule, loop, loop.natural[use], models[number], size)
+                    kind: passes(rule, loop, loop.natural[use], models[number], size, metric)
                     for kind, models in _kinds(loop).items()
                 }
                 for kind, yes in promoted.items():
@@ -338,6 +344,16 @@ def gates(loop: Played) -> Iterator[dict[str, Any]]:
                         ),
                     }
                 use = number if promoted["natural"] else use
+
+
+def true_scores(loop: Played, models: np.ndarray, metric: Metric) -> np.ndarray:
+    """(rounds,) the score of each model on the items that are not held out."""
+    said = one_hot(loop, loop.said[loop.held :])
+    scores = []
+    for given in models[:, loop.held :]:
+        counts, statistic = summed(one_hot(loop, given), said, metric, False)
+        scores.append(float(statistic(counts.sum(axis=0, keepdims=True))[0]))
+    return np.array(scores)
 
 
 def _kinds(loop: Played) -> dict[str, np.ndarray]:
