@@ -1,6 +1,6 @@
 """How many wrong labels are found by looking at few: 5 % of the labels of real tasks are made wrong, then searched.
 
-Run: python benchmarks/bench_label_errors.py --plot label_errors.png      seven tasks, five seeds, some twenty minutes
+Run: python benchmarks/bench_label_errors.py --plot label_errors.png      twelve tasks, five seeds, some forty minutes
      python benchmarks/bench_label_errors.py --seeds 1 --task mnist
      python benchmarks/bench_label_errors.py --read label_errors.csv --plot label_errors.png      table and plot again
 
@@ -30,6 +30,7 @@ from labelloop.types import Examples, Inputs, LabelSchema
 from tasks import Task, tasks
 
 NOISE = 0.05
+COLUMNS = 4
 REVIEWED = 0.10
 SHARES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.10, 0.15, 0.20)
 STRENGTH = 30.0
@@ -183,7 +184,10 @@ def draw(rows: list[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(row[0] for row in rows))
-    figure, panels = plt.subplots(2, 4, figsize=(10, 4.6), sharex=True, sharey=True)
+    lines = -(-len(names) // COLUMNS)
+    figure, panels = plt.subplots(
+        lines, COLUMNS, figsize=(10, 0.5 + 2.1 * lines), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for panel, task in zip(panels.flat, names, strict=False):
         for ranking in _rankings(rows):
             mine = [row for row in rows if row[:2] == (task, "any") and row[3] == ranking]
@@ -195,11 +199,9 @@ def draw(rows: list[Row], path: Path) -> None:
         panel.set_title(task, fontsize=9)
     for panel in panels.flat[len(names) :]:
         panel.axis("off")
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    panels.flat[-1].legend(handles, labels, fontsize=8, loc="center")
+    figure.legend(*panels.flat[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=5)
     figure.supxlabel("share of the labels reviewed", fontsize=9)
     figure.supylabel("share of the errors found", fontsize=9)
-    figure.tight_layout()
     figure.savefig(path, dpi=90)
 
 
