@@ -81,6 +81,7 @@ def _hound(schema: LabelSchema, history: Sequence[Change]) -> Change:
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 @pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
 def test_the_same_story_leaves_the_same_ledger_on_both_databases(tmp_path: Path, ledger_url: str) -> None:
     wanted = story(World(tmp_path / "sqlite"))
