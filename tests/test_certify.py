@@ -78,6 +78,15 @@ def test_a_bad_model_is_refused_in_words() -> None:
     assert "not what the model says" in found.why
 
 
+def test_where_no_answer_is_as_sure_as_the_open_items_it_says_so() -> None:
+    answers, right = np.full(40, 0.5), np.ones(40, np.bool_)
+    opened = np.linspace(0.9, 0.99, 400)
+
+    found = bound(Column(answers, right, opened, np.ones(400, np.bool_)), 0.2, 0.05)
+
+    assert found.why.startswith("no calibration answer is among the labels that the model is surest of")
+
+
 def test_labels_of_their_own_share_delta() -> None:
     parts = [column(np.random.default_rng(seed), 70, 500, 0.0) for seed in (5, 6)]
     assert [one.taken > 0 for one in per_label(parts, 0.05, 0.05)] == [False, False], "72 are needed at half of delta"

@@ -132,6 +132,8 @@ def _tried(column: Column, threshold: float, error: float) -> Bound:
 
 
 def _failed(tried: Bound, error: float) -> str:
+    if not tried.checked:
+        return f"no calibration answer is among the labels that the model is surest of, from {tried.threshold:.3f} on"
     return (
         f"{tried.wrong} of the {tried.checked} most confident calibration answers are not what the model says: "
         f"that does not show an error of {100 * error:g} % or less (p = {tried.p:.2g})"
