@@ -201,14 +201,41 @@ def test_stray_variables_and_secrets_stay_out_of_the_server(
     assert secrets.get(MANAGED_SECRET)["password"] not in seen
 
 
-def test_a_start_adds_the_indexes_once(tmp_path: Path) -> None:
-    database = tmp_path / "label_studio.sqlite3"
-    with closing(sqlite3.connect(database)) as connection:
-        counters = "total_annotations, cancelled_annotations, total_predictions"
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The tables that a start looks at, with six tasks."""
+    path = tmp_path / "label_studio.sqlite3"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        counters = "total_annotations, cancelled_annotations, total_predictions, overlap, is_labeled"
         connection.execute(f"CREATE TABLE task (id INTEGER PRIMARY KEY, project_id, updated_at, {counters})")
+        connection.execute("CREATE TABLE task_completion (task_id, was_cancelled, completed_by_id, result)")
+        # counted; saved only; skipped, saved only; the second of two, saved only; open; saved only, and not enough
+        rows = [(1, 1, 0, 1, 1), (2, 0, 0, 1, 0), (3, 0, 0, 1, 0), (4, 1, 0, 2, 0), (5, 0, 0, 1, 0), (6, 0, 0, 2, 0)]
+        connection.executemany("INSERT INTO task VALUES (?, 1, 'then', ?, ?, 0, ?, ?)", rows)
+        said = [(1, 0, 7), (2, 0, 7), (3, 1, 7), (4, 0, 7), (4, 0, 8), (6, 0, 7), (None, 0, 7)]
+        connection.executemany("INSERT INTO task_completion VALUES (?, ?, ?, '[]')", said)
+    return path
 
-    serve.index(database)
-    serve.index(database)
+
+def test_a_start_counts_answers_that_a_killed_server_saved_and_did_not_count(database: Path) -> None:
+    serve.prepare(database)
+
+    with closing(sqlite3.connect(database)) as connection:
+        columns = "id, total_annotations, cancelled_annotations, is_labeled, updated_at = 'then'"
+        found = connection.execute(f"SELECT {columns} FROM task").fetchall()
+    assert found == [
+        (1, 1, 0, 1, 1),
+        (2, 1, 0, 1, 0),
+        (3, 0, 1, 0, 0),
+        (4, 2, 0, 1, 0),
+        (5, 0, 0, 0, 1),
+        (6, 1, 0, 0, 0),
+    ]
+
+
+def test_a_start_adds_the_indexes_once(database: Path) -> None:
+    serve.prepare(database)
+    serve.prepare(database)
 
     changed = "SELECT COUNT(*) FROM task WHERE project_id = 1 AND updated_at >= '2026'"
     counted = "SELECT SUM(total_predictions) FROM task WHERE project_id = 1 AND total_annotations > 0"
@@ -219,13 +246,13 @@ def test_a_start_adds_the_indexes_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, of some length", None])
-def test_a_server_whose_tables_are_others_starts_without_an_index(
+def test_a_server_whose_tables_are_others_starts_as_it_is(
     tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = tmp_path / "label_studio.sqlite3"
     if content is not None:
         database.write_bytes(content)
 
-    serve.index(database)
+    serve.prepare(database)
 
     assert ("no index" in capsys.readouterr().err) == (content is not None)

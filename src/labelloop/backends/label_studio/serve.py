@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,20 @@ _INDEXES = (
     "labelloop_task_counted ON task (project_id, total_annotations, cancelled_annotations, total_predictions)",
 )
 """What Label Studio lacks to find what changed, and to count, without reading every task of a project."""
+
+_RECOUNT = """
+UPDATE task SET
+    total_annotations = found.said, cancelled_annotations = found.skipped,
+    is_labeled = found.people >= task.overlap, updated_at = ?
+FROM (
+    SELECT task_id, SUM(NOT was_cancelled) AS said, SUM(was_cancelled) AS skipped,
+        COUNT(DISTINCT CASE WHEN NOT was_cancelled AND result IS NOT NULL THEN completed_by_id END) AS people
+    FROM task_completion WHERE task_id IS NOT NULL GROUP BY task_id
+) AS found
+WHERE found.task_id = task.id AND (total_annotations, cancelled_annotations) IS NOT (found.said, found.skipped)
+"""
+"""Label Studio saves an answer first and counts it after: killed between the two, it shows the question as open, and as
+unchanged, for ever."""
 
 
 def main() -> None:
@@ -30,21 +45,26 @@ def main() -> None:
     draft = home / "server.json.new"
     draft.write_text(json.dumps({"pid": os.getpid(), "port": port}))
     draft.replace(home / "server.json")
-    index(home / "data" / "label_studio.sqlite3")
+    prepare(home / "data" / "label_studio.sqlite3")
     sys.argv = ["label-studio", "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     import_module("label_studio.server").main()
 
 
-def index(database: Path) -> None:
-    """Add our indexes where they are missing; a Label Studio whose tables are others does without them."""
+def prepare(database: Path) -> None:
+    """Count answers that were saved and not counted, and add our indexes where they are missing.
+
+    A Label Studio whose tables are others does without.
+    """
     if not database.exists():
         return
     connection = sqlite3.connect(database)
     try:
+        with connection:
+            connection.execute(_RECOUNT, (datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),))
         for one in _INDEXES:
             connection.execute(f"CREATE INDEX IF NOT EXISTS {one}")
     except sqlite3.Error as error:
-        sys.stderr.write(f"labelloop: no index, so that hearing takes longer in large projects: {error}\n")
+        sys.stderr.write(f"labelloop: answers were not counted anew, and no index added: {error}\n")
     finally:
         connection.close()
 
