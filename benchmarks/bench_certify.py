@@ -8,7 +8,7 @@ Run: python benchmarks/bench_certify.py [--runs 500] [--output certify.csv] [--p
 Each run draws a holdout of 30 % of the items, at most 800, by groups of near-duplicates; a loop asks two batches of 150
 of the rest, chosen by a selector that changes from run to run; the default learner, of one strength, learns, and the
 gate compares on the same holdout. Then the model's labels of the items that nobody was asked about are certified at an
-error of 1, 2 and 5 %, delta 5 %, and compared with the truth. An item that people would skip is an error. Tasks are
+error of 1, 2, 5 and 10 %, delta 5 %, and compared with the truth. An item that people would skip is an error. Tasks are
 those of tasks.py.
 """
 
@@ -38,7 +38,7 @@ from labelloop.types import LabelSchema
 from tasks import FRESH, Task, tasks
 
 SELECTORS = ("uherding", "auto", "random", "typiclust")
-ERRORS = (0.01, 0.02, 0.05)
+ERRORS = (0.01, 0.02, 0.05, 0.1)
 DELTA = 0.05
 HOW = ("certified", "per label", "naive")
 HOLDOUT, SHARE = 800, 0.3

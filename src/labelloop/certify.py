@@ -20,8 +20,11 @@ from labelloop.errors import ConfigError
 STEPS = 40
 """Thresholds that are tried: as many quantiles of the confidence."""
 
-HEADROOM = 1.5
-"""The strictest threshold leaves this many times the calibration answers that suffice without an error."""
+HEADROOM = (1.5, 3.0)
+"""The strictest threshold leaves half of the calibration answers, but so many times those that suffice without an error.
+
+Fewer, and a single error at the first threshold ends the search; more, and the model has to be right about nearly all.
+"""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,9 @@ def _thresholds(column: Column, least: int) -> list[float]:
     confidence = np.sort(np.concatenate([column.calibration, column.others]))[::-1]
     if len(column.calibration) < least:
         return []
-    first = min(len(confidence), math.ceil(HEADROOM * least * len(confidence) / len(column.calibration)))
+    answers = len(column.calibration)
+    strictest = min(max(answers / 2, HEADROOM[0] * least), HEADROOM[1] * least)
+    first = min(len(confidence), math.ceil(strictest * len(confidence) / answers))
     counts = np.linspace(first, len(confidence), STEPS).astype(int)
     return sorted({float(confidence[count - 1]) for count in counts}, reverse=True)
 
