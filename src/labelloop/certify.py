@@ -21,7 +21,7 @@ STEPS = 40
 """Thresholds that are tried: as many quantiles of the confidence."""
 
 HEADROOM = (1.5, 3.0)
-"""The strictest threshold leaves half of the calibration answers, but so many times those that suffice without an error.
+"""The strictest threshold leaves half of the calibration answers, within so many times those needed at least.
 
 Fewer, and a single error at the first threshold ends the search; more, and the model has to be right about nearly all.
 """
