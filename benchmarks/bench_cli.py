@@ -1,4 +1,4 @@
-"""How long the command line takes beside `zenml stack list`, both on a terminal, and which heavy modules it imports."""
+"""How long the command line takes beside `zenml stack list` and Python itself, and which heavy modules it imports."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from figure import Figure, pairs, ratio, seconds
 
 ZENML = "zenml[local]==0.98.0"
 LIMIT = 1 / 8
+OVER_PYTHON = 8.0
+"""How many times as long as Python itself the two quickest commands may take."""
 HEAVY = (
     *("boto3", "cryptography", "fsspec", "httpx", "label_studio_sdk", "matplotlib", "numpy", "onnxruntime", "pandas"),
-    *("PIL", "pyarrow", "ray", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch"),
+    *("PIL", "pyarrow", "pydantic", "ray", "rich", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers"),
+    "torch",
 )
 """What neither `--help` nor `stack list` may import."""
 
@@ -40,6 +43,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         (place / "labelloop.toml").write_text('[dataset]\nname = "bench"\nlabels = ["cat", "dog"]\n')
         for command in (["--help"], ["stack", "list"]):
             yield heavy_imports(command, place)
+            yield beside_python(command, place, 5 if quick else 15)
         home = zenml_home()
         zenml = zenml_command(home, place / "zenml")
         for command in (["--help"], ["stack", "list"]):
@@ -55,6 +59,19 @@ def heavy_imports(command: Sequence[str], place: Path) -> Figure:
         raise RuntimeError(f"labelloop {' '.join(command)} ended with {code}: {said}")
     what = f"labelloop {' '.join(command)}: heavy imports"
     return Figure(what, [len(found)], at_most=0, unit="", detail=", ".join(found) or f"none of {len(HEAVY)}")
+
+
+def beside_python(command: Sequence[str], place: Path, repeats: int) -> Figure:
+    """The wall time of a command over that of a Python that does nothing, both with their byte code at hand."""
+    labelloop = [str(Path(sys.executable).with_name("labelloop")), *command]
+    env = environment(place / "python", place)
+
+    def timed(command: Sequence[str]) -> float:
+        return seconds(lambda: subprocess.run(command, cwd=place, env=env, stdout=subprocess.DEVNULL, check=True))
+
+    timed(labelloop)
+    taken = pairs(lambda _: timed(labelloop), lambda _: timed([sys.executable, "-c", "pass"]), repeats)
+    return ratio(f"labelloop {' '.join(command)} / python -c pass", taken, at_most=OVER_PYTHON)
 
 
 def beside_zenml(command: Sequence[str], zenml: Sequence[str], place: Path, home: Path, repeats: int) -> Figure:

@@ -19,12 +19,13 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import STATE, load
+from labelloop.config import load
 from labelloop.decide import Wait
 from labelloop.labels import regions_of
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
+from labelloop.root import STATE
 from labelloop.stack import Stack
 from labelloop.types import Item, NewItem
 

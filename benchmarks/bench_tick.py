@@ -13,10 +13,11 @@ import numpy as np
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import STATE, load
+from labelloop.config import load
 from labelloop.decide import Wait
 from labelloop.loop import Loop
 from labelloop.protocols import Annotator, Backbone, Predictor
+from labelloop.root import STATE
 from labelloop.stack import Stack
 from labelloop.types import Examples, Item, Modality, NewItem
 

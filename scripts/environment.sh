@@ -29,9 +29,9 @@ install() {
     echo "installing labelloop into .venv ..." >&2
     [ -x .venv/bin/uv ] || make_environment
     case "$1" in
-        demo) .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo]' ;;
+        demo) .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo]' ;;
         test)
-            .venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
+            .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
             # pip, not uv: it may find a build for CPUs on this machine, where uv fetches one for GPUs
             .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
             ;;

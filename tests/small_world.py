@@ -12,12 +12,13 @@ from sqlalchemy import select
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import STATE, Workspace, load
+from labelloop.config import Workspace, load
 from labelloop.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger, tables
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome
+from labelloop.root import STATE
 from labelloop.sources import content_id
 from labelloop.stack import Stack
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset

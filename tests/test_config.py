@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.config import editing, find_root, load, rewrite, values
+from labelloop.config import editing, load, rewrite, values
 from labelloop.errors import ConfigError, NotFoundError
+from labelloop.root import find_root
 from labelloop.workspace import create
 
 TOML = """\

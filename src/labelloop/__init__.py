@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from labelloop.loop import Loop
     from labelloop.protocols import Progress
     from labelloop.runs import Line
 
 __version__ = "0.1.0"
+
+SILENCED = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+"""Variables that keep libraries from reporting to their makers; onnxruntime reads its own when it is loaded."""
+
+os.environ.update(dict.fromkeys(SILENCED, "1"))
 
 
 def open(
@@ -35,9 +42,11 @@ def open(
         NotFoundError: There is no labelloop.toml, or no such stack.
         ConfigError: The file has a mistake.
     """
-    from labelloop.config import find_root
+    from pathlib import Path
+
     from labelloop.loop import Loop
     from labelloop.protocols import silent
+    from labelloop.root import find_root
     from labelloop.runs import nobody
     from labelloop.stack import Stack
     from labelloop.workspace import enter

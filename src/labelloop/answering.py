@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from labelloop import holdout, labels
-from labelloop.config import FILE
 from labelloop.embedding import embed_items
 from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Predictor
+from labelloop.root import FILE
 from labelloop.sources import content_id
 from labelloop.types import Inputs, Item, LabelSchema, Prediction, Question, Turn
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from labelloop.config import STATE, Config, part_of, rewrite, table_of
+from labelloop.config import Config, part_of, rewrite, table_of
 from labelloop.errors import ConfigError
 from labelloop.registry import OFFERED, Kind, Option, build, convert, options, summary, unknown
+from labelloop.root import STATE
 from labelloop.toml_edits import add_table, drop, drop_table, put, rename_table
 
 BUILT_IN = "default"

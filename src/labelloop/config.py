@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,17 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.registry import BUILT_IN, KINDS, Kind, unknown
+from labelloop.root import FILE, STATE
 from labelloop.toml_edits import place
 from labelloop.types import Gate, LabelSchema, Metric, Modality, Task
 
 if TYPE_CHECKING:
     import tomlkit
 
-FILE = "labelloop.toml"
 VERSION = 1
 """Of the format of labelloop.toml; raised when an older labelloop would misunderstand it."""
 
-STATE = ".labelloop"
 PREFIX = "LABELLOOP_"
 Origin = Literal["default", "file", "environment", "flag"]
 
@@ -246,31 +244,6 @@ class Workspace:
         path = self.root / FILE
         found = where(path, read_text(path), [key for key in keys if key])
         return f"{found}: " if found != str(path) else ""
-
-
-def find_root(start: Path) -> Path:
-    """The nearest folder upwards with a labelloop.toml.
-
-    Raises:
-        NotFoundError: There is none.
-    """
-    for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
-            return folder
-    raise NotFoundError(f"no {FILE} in {start} or above", "labelloop init")
-
-
-def root_at(folder: Path) -> Path:
-    """A folder that somebody named as a workspace, if it is one.
-
-    Raises:
-        NotFoundError: It has no labelloop.toml.
-    """
-    if not (folder / FILE).is_file():
-        raise NotFoundError(
-            f"no {FILE} in {folder}", f"check the folder, or labelloop -C {shlex.quote(str(folder))} init"
-        )
-    return folder
 
 
 def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Workspace:

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from labelloop import holdout
 from labelloop.artifacts import Ref
-from labelloop.config import FILE
 from labelloop.errors import BadItemError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
 from labelloop.relabelling import resume
+from labelloop.root import FILE
 from labelloop.sources import read_content
 from labelloop.types import Item, Survey
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from labelloop.config import FILE, Workspace, rewrite
+from labelloop.config import Workspace, rewrite
 from labelloop.errors import ConfigError
 from labelloop.label_changes import Change, active, meaning, said_names
 from labelloop.loop import Loop
+from labelloop.root import FILE
 from labelloop.toml_edits import put
 from labelloop.types import Annotation, LabelSchema
 

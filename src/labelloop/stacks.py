@@ -10,7 +10,6 @@ from typing import Any
 
 from labelloop.components import BUILT_IN, check_name, checked
 from labelloop.config import (
-    FILE,
     VERSION,
     ComponentConfig,
     Config,
@@ -24,6 +23,7 @@ from labelloop.config import (
 )
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.registry import KINDS, Kind, unknown
+from labelloop.root import FILE
 from labelloop.toml_edits import add_table, drop_table, put, rename_table
 
 Parts = Mapping[Kind, str]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelloop.config import FILE, STATE, Workspace, editing, load, make, replace_text
+from labelloop.config import Workspace, editing, load, make, replace_text
+from labelloop.root import FILE, STATE
 
 TEMPLATE = """\
 # What labelloop does in this folder. Every setting there is, with its value: labelloop config

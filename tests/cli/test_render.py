@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -257,3 +258,32 @@ def test_importing_the_view_imports_nothing_heavy() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("title", ["", "stack default"])
+@pytest.mark.parametrize("rows", [[], [["*", "a", 1]], [["", "a longer name", None], ["*", "b", "x"]]], ids=len)
+def test_a_narrow_table_reads_as_richs_does(
+    rows: list[list[object]], title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown, wide = Terminal(), Terminal()
+
+    table(rows, ["", "stack", "count"], title, shown)
+    monkeypatch.setattr("labelloop.cli.render._is_narrow", lambda *_: False)
+    table(rows, ["", "stack", "count"], title, wide)
+
+    assert _visible(shown) == _visible(wide)
+
+
+def test_a_table_too_wide_for_its_terminal_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    shown = Terminal()
+
+    table([["word " * 10]], ["words"], stream=shown)
+
+    assert max(map(len, _visible(shown))) <= 20
+
+
+def _visible(shown: Terminal) -> list[str]:
+    plain = re.sub("\x1b\\[[0-9;]*m", "", shown.getvalue())
+    return [line.rstrip() for line in plain.splitlines()]

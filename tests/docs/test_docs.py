@@ -19,9 +19,10 @@ import pytest
 from labelloop import errors
 from labelloop.cli import cli
 from labelloop.cli.names import FlavorCommand
-from labelloop.config import FILE, Config
+from labelloop.config import Config
 from labelloop.protocols import Learner, Selector
 from labelloop.registry import build
+from labelloop.root import FILE
 from labelloop.testing.learner import LearnerContract
 from labelloop.testing.selector import SelectorContract
 from labelloop.types import LabelSchema

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 import labelloop
 from labelloop.errors import LabelLoopError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "demo": ("demo", "Watch the whole loop run on real data, with nothing to set up."),
@@ -72,6 +73,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin so, without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
         found = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
@@ -94,23 +97,25 @@ class LazyGroup(click.Group):
 @click.option(
     "-C",
     "--workspace",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Folder of the workspace [here, or above].",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Override a setting: --set loop.batch=20")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
-def cli(ctx: click.Context, workspace: Path | None, settings: tuple[str, ...], as_json: bool, debug: bool) -> None:
+def cli(ctx: click.Context, workspace: str | None, settings: tuple[str, ...], as_json: bool, debug: bool) -> None:
     """Continuous annotation: a model and its annotators in one loop.
 
     A first look:    labelloop demo
 
     Your own data:   labelloop init, labelloop add FOLDER, labelloop watch
     """
+    from pathlib import Path
+
     from labelloop.cli.app import App
 
-    ctx.obj = App(workspace, settings, as_json)
+    ctx.obj = App(Path(workspace) if workspace is not None else None, settings, as_json)
 
 
 def main(arguments: list[str] | None = None, command: click.Command | None = None) -> None:

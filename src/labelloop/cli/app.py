@@ -28,7 +28,7 @@ class App:
     @property
     def root(self) -> Path:
         """The workspace's folder."""
-        from labelloop.config import find_root, root_at
+        from labelloop.root import find_root, root_at
 
         return root_at(self.folder.resolve()) if self.folder else find_root(Path.cwd())
 

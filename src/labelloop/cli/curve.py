@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelloop.report.plain import clean
+from labelloop.report.clean import clean
 from labelloop.report.plots import score_range
 from labelloop.report.views import RoundView
 from labelloop.report.words import percent

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
-from labelloop.report.plain import clean, round_in_words
+from labelloop.report.clean import clean
+from labelloop.report.plain import round_in_words
 from labelloop.report.views import RoundView
 
 if TYPE_CHECKING:

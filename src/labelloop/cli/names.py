@@ -190,7 +190,7 @@ def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:
 
 def _raw(ctx: click.Context) -> tuple[Path, dict[str, Any]]:
     """The folder of the workspace, and what labelloop.toml says, or nothing: completion never complains."""
-    folder = ctx.find_root().params.get("workspace") or Path.cwd()
+    folder = Path(ctx.find_root().params.get("workspace") or Path.cwd())
     for place in (folder, *([] if ctx.find_root().params.get("workspace") else folder.parents)):
         try:
             return place, tomllib.loads((place / "labelloop.toml").read_text("utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from labelloop.report.plain import clean
+from labelloop.report.clean import clean
 from labelloop.report.views import STAGES, RoundView
 from labelloop.report.words import NOTHING, duration, interval, percent
 

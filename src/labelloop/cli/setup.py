@@ -30,7 +30,8 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
     """
     from labelloop.cli.output import show
-    from labelloop.config import FILE, load
+    from labelloop.config import load
+    from labelloop.root import FILE
     from labelloop.workspace import create
 
     root = app.folder.resolve() if app.folder else Path.cwd()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +51,19 @@ def stack() -> None:
 def list_(app: App) -> None:
     """List the stacks and their components; * is the active one."""
     from labelloop.cli.render import show_json, table
+    from labelloop.root import plain_stacks
 
-    config = app.workspace.config
-    stacks = {name: config.stack(name).model_dump() for name in config.stack_names()}
+    active, stacks = plain_stacks(app.root, app.settings) or _checked_stacks(app)
     if app.as_json:
-        show_json({name: {**parts, "active": name == config.active_stack} for name, parts in stacks.items()})
+        show_json({name: {**parts, "active": name == active} for name, parts in stacks.items()})
         return
-    rows = [["*" if name == config.active_stack else "", name, *parts.values()] for name, parts in stacks.items()]
+    rows = [["*" if name == active else "", name, *parts.values()] for name, parts in stacks.items()]
     table(rows, ["", "stack", "artifact store", "secrets manager", "annotator", "orchestrator"])
+
+
+def _checked_stacks(app: App) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+    config = app.workspace.config
+    return config.active_stack, {name: config.stack(name).model_dump() for name in config.stack_names()}
 
 
 @stack.command()

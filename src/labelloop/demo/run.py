@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labelloop.checks import start
-from labelloop.config import FILE, Workspace, load, replace_text
+from labelloop.config import Workspace, load, replace_text
 from labelloop.decide import Finish, Start, Stop
 from labelloop.demo import data
 from labelloop.intake import take_in
@@ -20,6 +20,7 @@ from labelloop.overview import report_view, round_view
 from labelloop.protocols import Progress, silent
 from labelloop.report.files import write
 from labelloop.report.views import RoundView
+from labelloop.root import FILE
 from labelloop.sources import Columns
 from labelloop.stack import Stack
 from labelloop.types import Modality

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelloop.config import STATE, load
+from labelloop.config import load
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.registry import unknown
+from labelloop.root import STATE
 from labelloop.stack import Stack
 
 PROJECTS: Mapping[str, str] = {

@@ -96,6 +96,7 @@ def open_session(path: Path, output: str = "") -> Any:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
+    onnxruntime.disable_telemetry_events()  # for who had loaded it before labelloop set labelloop.SILENCED
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = _cores()
     settings.inter_op_num_threads = 1

@@ -31,15 +31,3 @@ def stages_in_words(one: RoundView) -> str:
         if took >= 0.1
     ]
     return duration(one.total_seconds) + (f": {', '.join(stages)}" if stages else "")
-
-
-def clean(words: str, keep: str = "") -> str:
-    """Text without control characters: what people and services wrote must not steer the terminal.
-
-    Tabs and line breaks become spaces, except those in `keep`.
-    """
-    return "".join(c if c in keep or _is_shown(c) else " " for c in words if c in "\t\n\r" or _is_shown(c))
-
-
-def _is_shown(character: str) -> bool:
-    return character.isprintable() or character == "\u00a0"

@@ -1,0 +1,15 @@
+"""Untrusted text without control characters: what people and services wrote must not steer the terminal."""
+
+from __future__ import annotations
+
+
+def clean(words: str, keep: str = "") -> str:
+    """Text without control characters: what people and services wrote must not steer the terminal.
+
+    Tabs and line breaks become spaces, except those in `keep`.
+    """
+    return "".join(c if c in keep or _is_shown(c) else " " for c in words if c in "\t\n\r" or _is_shown(c))
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character == "\u00a0"
