@@ -15,6 +15,7 @@ from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
 from labelloop.budget import Budget, Spent
 from labelloop.choosing import Choosing, Proposal
+from labelloop.clocks import elapsed
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
@@ -306,7 +307,7 @@ class Loop:
         return self._clock()
 
     def _since(self, moment: datetime) -> float:
-        return (self._clock() - moment).total_seconds()
+        return elapsed(moment, self._clock())
 
     def ask_audits(self, reason: str) -> Round | None:
         """Ask about the next taken labels that are to be audited, in a round of their own; None if there are none.

@@ -7,6 +7,7 @@ from datetime import datetime
 from math import inf
 
 from labelloop.budget import Budget
+from labelloop.clocks import elapsed
 from labelloop.decide import Policy, Situation
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Purpose, State
@@ -24,7 +25,7 @@ def situation(ledger: Ledger, schema: LabelSchema, policy: Policy, budget: Budge
     changes = ledger.answers.changes()
     open_ones = sum(n for key, n in there.items() if key[2] in ("planned", "asked"))
     times = _unlearned(ledger, policy, last, changes)
-    since_first, since_newest = ((now - one).total_seconds() for one in times) if times else (inf, inf)
+    since_first, since_newest = (elapsed(one, now) for one in times) if times else (inf, inf)
     began = datetime.fromisoformat(last.started_at) if last and last.started_at else None
     return Situation(
         items=ledger.items.count(),
@@ -38,7 +39,7 @@ def situation(ledger: Ledger, schema: LabelSchema, policy: Policy, budget: Budge
         changes=changes,
         open=open_ones,
         affordable=budget.left(ledger.answers.spent(), open_ones) if budget else None,
-        since_round=(now - began).total_seconds() if began else inf,
+        since_round=elapsed(began, now) if began else inf,
         since_first=since_first,
         since_newest=since_newest,
         relabelled=last is not None and bool(last.model) and not last.speaks(schema.labels),

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
+from labelloop.clocks import SKEW
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import leases
@@ -57,37 +58,42 @@ class Lease:
 
     def _acquire(self) -> int:
         now = self._clock()
-        me = _me()
         with self._engine.begin() as connection:
             row = connection.execute(select(leases).where(leases.c.dataset == self._dataset).with_for_update()).first()
-            if row is not None and row.expires > now and not _is_dead(row.holder):
-                raise BusyError(
-                    f"round work on dataset {self._dataset!r} is held by {_readable(row.holder)} "
-                    f"since {datetime.fromtimestamp(row.since, UTC):%Y-%m-%d %H:%M:%S} UTC",
-                    "wait for it to finish, or stop that process; nothing was changed",
-                )
-            fence = row.fence + 1 if row is not None else 1
-            values = {
-                "dataset": self._dataset,
-                "holder": me,
-                "fence": fence,
-                "since": now,
-                "expires": now + TTL_SECONDS,
-            }
-            _sql.upsert(connection, leases, [values], update=["holder", "fence", "since", "expires"])
+            if row is None or row.expires <= now or _is_dead(row.holder):
+                return self._take(connection, row.fence + 1 if row is not None else 1, now)
+            if row.expires > now + TTL_SECONDS + SKEW:
+                # the clock was set back since: who lives renews it in time, for anybody else it ends as ever
+                self._set_expiry(connection, row.fence, now + TTL_SECONDS)
+        raise BusyError(
+            f"round work on dataset {self._dataset!r} is held by {_readable(row.holder)} "
+            f"since {datetime.fromtimestamp(row.since, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            "wait for it to finish, or stop that process; nothing was changed",
+        )
+
+    def _take(self, connection: Connection, fence: int, now: float) -> int:
+        values = {
+            "dataset": self._dataset,
+            "holder": _me(),
+            "fence": fence,
+            "since": now,
+            "expires": now + TTL_SECONDS,
+        }
+        _sql.upsert(connection, leases, [values], update=["holder", "fence", "since", "expires"])
         return fence
 
     def _renew(self, fence: int, stop: threading.Event) -> None:
         while not stop.wait(BEAT_SECONDS):
-            self._set_expiry(fence, self._clock() + TTL_SECONDS)
+            with self._engine.begin() as connection:
+                self._set_expiry(connection, fence, self._clock() + TTL_SECONDS)
 
     def _release(self, fence: int) -> None:
-        self._set_expiry(fence, 0.0)
-
-    def _set_expiry(self, fence: int, expires: float) -> None:
-        where = (leases.c.dataset == self._dataset, leases.c.fence == fence)
         with self._engine.begin() as connection:
-            connection.execute(update(leases).where(*where).values(expires=expires))
+            self._set_expiry(connection, fence, 0.0)
+
+    def _set_expiry(self, connection: Connection, fence: int, expires: float) -> None:
+        where = (leases.c.dataset == self._dataset, leases.c.fence == fence)
+        connection.execute(update(leases).where(*where).values(expires=expires))
 
 
 def _me() -> str:
