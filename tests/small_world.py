@@ -101,9 +101,13 @@ class World:
 
     def tick(self, **settings: Any) -> Outcome:
         """One tick of a new loop."""
-        loop = self.loop(**settings)
+        return self.tick_knowing(settings)
+
+    def tick_knowing(self, settings: Mapping[str, Any] | None = None, **how: bool) -> Outcome:
+        """One tick of a new loop, told what a person knows: `take_over`, `believe_losses`, `reconcile`."""
+        loop = self.loop(**(settings or {}))
         try:
-            return loop.tick()
+            return loop.tick(**how)
         finally:
             loop.ledger.close()
 
@@ -182,7 +186,7 @@ def held_by(ledger: Ledger, without: Collection[str] = ()) -> dict[str, list[str
             table.name: sorted(repr(_stripped(row._asdict(), without)) for row in connection.execute(select(table)))
             for table in tables.metadata.sorted_tables
         }
-    held["facts"] = [row for row in held["facts"] if "answers_cursor" not in row]
+    held["facts"] = [row for row in held["facts"] if "answers_cursor" not in row and "dataset_owner" not in row]
     return held
 
 

@@ -15,13 +15,22 @@ from urllib.parse import unquote, urlsplit
 
 from labelloop import holdout
 from labelloop.artifacts import Ref
-from labelloop.errors import BadItemError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.errors import (
+    BadItemError,
+    ConfigError,
+    LabelLoopError,
+    NotFoundError,
+    OtherOwnerError,
+    VanishedError,
+)
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
+from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
 from labelloop.sources import read_content
 from labelloop.types import Item, Survey
+from labelloop.vanished import Losses
 
 LEFT_AFTER = 600.0
 """Seconds after which a temporary file of a process that is gone is a leftover: it may be of another machine."""
@@ -30,6 +39,8 @@ STORE, ANNOTATOR = "artifact store", "annotator"
 """What may be away while the rest is looked at, by the names that `check` gives them."""
 
 ORDERS = {"turns": "their turns", "asked": "the order of asking"}
+
+WRITE_BACK = "write questions and answers back from the ledger"
 
 SHOWN = 3
 _TEMPORARY = re.compile(r"(?:^|~|\.)(\d+)(?:-[0-9a-f]{8,16}|\.tmp|\.part)$")
@@ -177,6 +188,13 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
             (lambda: mend(name, loop.schema)) if mend else None,
         )
         return
+    try:
+        loop.ownership.refuse_others(dataset)
+    except OtherOwnerError as error:
+        # what another ledger has asked and guessed is not ours to judge
+        back = partial(write_back, loop) if error.is_behind and hasattr(dataset, "restore") else None
+        yield Fault("dataset", error.message, WRITE_BACK if back else error.hint, back)
+        return
     if not hasattr(dataset, "survey"):
         return
     survey: Survey = dataset.survey(loop.ledger.answers.cursor())
@@ -194,6 +212,12 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     questions = loop.ledger.answers.questions()
     there = {one.item_id for one in questions if one.state not in ("planned", "gone")}
     gone = sorted(there - survey.heard.keys())
+    try:
+        Losses().refuse_questions(loop.ledger.answers, survey.heard.keys())
+    except VanishedError as error:
+        back = partial(write_back, loop) if hasattr(dataset, "restore") else None
+        yield Fault("questions", error.message, WRITE_BACK if back else error.hint, back)
+        gone = []
     if gone:
         yield Fault(
             "questions",

@@ -46,6 +46,30 @@ class OtherLabelsError(ConfigError):
         self.begin_again = begin_again
 
 
+class NoSecretError(NotFoundError):
+    """A component needs a secret that the secrets manager does not have."""
+
+
+class OtherOwnerError(ConfigError):
+    """A dataset is another ledger's, or is not where this ledger left it.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        turn: How many times its owner has asked.
+        is_behind: Whether the dataset is older than the ledger.
+    """
+
+    def __init__(self, message: str, hint: str = "", turn: int = 0, *, is_behind: bool = False) -> None:
+        super().__init__(message, hint)
+        self.turn = turn
+        self.is_behind = is_behind
+
+
+class VanishedError(ConfigError):
+    """So many questions or answers are gone at once that it does not look like people's work."""
+
+
 class OptionError(ConfigError):
     """An option of a component is unknown, missing, or cannot be what was written.
 

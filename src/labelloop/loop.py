@@ -18,13 +18,14 @@ from labelloop.choosing import Choosing, Proposal
 from labelloop.clocks import elapsed
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
-from labelloop.errors import ConfigError, NotFoundError, OtherLabelsError
+from labelloop.errors import ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Stopwatch
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
+from labelloop.ownership import Ownership
 from labelloop.places import access_of
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
@@ -35,6 +36,7 @@ from labelloop.stack import Stack
 from labelloop.taken_labels import TakenLabels
 from labelloop.turns import outdated
 from labelloop.types import LabelSchema, Question, Region
+from labelloop.vanished import Losses
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
@@ -138,6 +140,8 @@ class Loop:
         self._dataset: Dataset | None = None
         self._agreed = False
         self._label_changes = self.ledger.labels.changes()
+        self.ownership = Ownership(self.ledger.answers, config.dataset.name)
+        self._losses = Losses()
 
     def __enter__(self) -> Self:
         return self
@@ -157,6 +161,8 @@ class Loop:
             name = self._config.dataset.name
             try:
                 self._dataset = self._shared(self.stack.annotator.open(name, self.schema, create=fresh))
+            except NoSecretError:
+                raise
             except NotFoundError as error:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
@@ -183,21 +189,26 @@ class Loop:
         self._dataset = None
         self._agreed = False
 
-    def tick(self, *, reconcile: bool = False) -> Outcome:
+    def tick(self, *, reconcile: bool = False, take_over: bool = False, believe_losses: bool = False) -> Outcome:
         """Hear, decide, act once. Idempotent: killed anywhere and called again, it continues where it stopped.
 
         Args:
             reconcile: Compare everything with the annotator first, which is done once in `loop.reconcile_every` anyway.
+            take_over: Make the dataset this ledger's, whosever it was.
+            believe_losses: Go on however many questions and answers are gone at once.
 
         Raises:
             BackendError: The annotator is away; nothing was computed.
             BusyError: Another process is at it.
+            OtherOwnerError: The dataset is another ledger's, or not as this one left it; nothing was believed.
+            VanishedError: Much of what was there is gone; nothing of that was believed.
             ConfigError: There are no items.
         """
         with self.ledger.lease.held():
             self.refuse_other_labels()
             self.refuse_no_items()
-            _ = self.dataset  # before anything is computed for people who cannot be asked
+            taken = self.ownership.take_over(self.dataset) if take_over else False
+            self._losses = Losses(believed=believe_losses or taken)
             changes = self._take_in()
             self.ask_opinions()
             now = self.look()
@@ -216,16 +227,19 @@ class Loop:
             pruned = self._prune() if self._config.loop.old_predictions == "prune" else 0
             return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair, notes, pruned)
 
-    def hear(self) -> tuple[Changes, int]:
+    def hear(self, *, believe_losses: bool = False) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
+        self._losses = Losses(believed=believe_losses)
         changes = self._take_in()
         return changes, self._notice_lost(self.look())
 
     def _take_in(self) -> Changes:
         changes = Changes()
+        self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
         if self.ledger.rounds.last() is None:
             return changes
         for page in self.dataset.answers(self.ledger.answers.cursor()):
+            self._losses.refuse_answers(self.ledger.answers, page)
             changes += self.ledger.answers.hear(page, self._clock())
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
@@ -238,11 +252,13 @@ class Loop:
         """
         if self.ledger.rounds.last() is None:
             return Repair()
+        self.ownership.refuse_others(self.dataset)
         before, gone = self.dataset.size(), self._gone()
-        lost = len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+        lost = self._lose(self.dataset.present())
         twice = max(0, before - self.dataset.size())
         changes = Changes()
         for page in self.dataset.answers(None):
+            self._losses.refuse_answers(self.ledger.answers, page)
             changes += self.ledger.answers.hear(page, self._clock())
         self.ledger.answers.remember(RECONCILED, self._clock().isoformat())
         return Repair(changes, lost, gone + lost - self._gone(), twice)
@@ -436,7 +452,9 @@ class Loop:
         with watch.stage("ask"):
             due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
             unasked = sure and all(one.state == "planned" for one in due)
-            asked = self.dataset.ask(self._questions(due), unasked=unasked) if due else None
+            if due:
+                self.ownership.claim(self.dataset)
+            asked = self.dataset.ask(self.questions_of(due), unasked=unasked) if due else None
         if asked and asked.existing > sum(one.state == "asked" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
@@ -446,10 +464,10 @@ class Loop:
         """Send the second opinions that are planned and belong to no round; how many; under the lease."""
         due = self.ledger.answers.questions(["planned"], round=0)
         if due:
-            self.ledger.opinions.confirm(self.dataset.ask(self._questions(due)).tasks)
+            self.ledger.opinions.confirm(self.dataset.ask(self.questions_of(due)).tasks)
         return len(due)
 
-    def _questions(self, due: Sequence[Asking]) -> list[Question]:
+    def questions_of(self, due: Sequence[Asking]) -> list[Question]:
         """As the annotator is asked; what it takes for the item's id is that of the question."""
         items = self.ledger.items.get([one.item for one in due])
         return [Question(replace(items[one.item], id=one.item_id), one.prediction, one.turn) for one in due]
@@ -481,11 +499,16 @@ class Loop:
         self._agreed = counted[0] == now.there and not self.ledger.rounds.fact(STRANGERS)
         if counted[0] == now.there or list(counted) == self.ledger.answers.recall(SCANNED):
             return 0
-        lost = len(self.ledger.answers.lose(self.dataset.present(), self._clock()))
+        lost = self._lose(self.dataset.present())
         left = [self.dataset.size(), now.there - lost]
         if left[0] != left[1]:  # tasks that people added by hand are no reason to scan at every tick
             self.ledger.answers.remember(SCANNED, left)
         return lost
+
+    def _lose(self, present: set[str]) -> int:
+        """Note which questions are not among those that there are; how many."""
+        self._losses.refuse_questions(self.ledger.answers, present)
+        return len(self.ledger.answers.lose(present, self._clock()))
 
 
 def judgement(judged: Judged) -> dict[str, Any]:

@@ -196,6 +196,19 @@ class Dataset(Protocol):
         ...
 
 
+@runtime_checkable
+class Marked(Protocol):
+    """A dataset that keeps a short text of the ledger that asks its questions, where people do not stumble over it."""
+
+    def mark(self) -> str:
+        """The text that was left last; empty without one. A text that has one somewhere in it will do."""
+        ...
+
+    def set_mark(self, mark: str) -> None:
+        """Leave this text in place of the one before."""
+        ...
+
+
 class Annotator(Protocol):
     """The service people annotate in."""
 

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--reconcile", is_flag=True, help="First compare everything with the annotator, and repair the ledger.")
+@click.option("--take-over", is_flag=True, help="Make the dataset this workspace's, whosever it was; the other stops.")
+@click.option("--believe-losses", is_flag=True, help="Go on however many questions and answers are gone at once.")
 @pass_app
-def tick(app: App, reconcile: bool) -> None:
+def tick(app: App, reconcile: bool, take_over: bool, believe_losses: bool) -> None:
     """Do the next thing once: hear, then wait, learn and ask, or finish what was interrupted.
 
     Safe to repeat and to kill at any moment, so cron, CI or a cluster can drive the loop. Exits with 75 when another
     process holds the round. With --reconcile, which happens by itself once a day [loop.reconcile_every], every question
     and answer is compared, and what was different is said.
+
+    A dataset that another ledger asks, that has gone on without this one, or that has lost much at once is refused
+    before anything is asked or believed.
     """
     from labelloop.cli.output import show, working
     from labelloop.overview import outcome_as_dict, outcome_in_words
 
     with working(as_json=app.as_json) as progress:
-        outcome = app.loop(progress).tick(reconcile=reconcile)
+        outcome = app.loop(progress).tick(reconcile=reconcile, take_over=take_over, believe_losses=believe_losses)
     show(outcome_as_dict(outcome), outcome_in_words(outcome), as_json=app.as_json)
 
 

@@ -456,6 +456,17 @@ class FakeDataset:
         self._by_turn = False
         self._failure: tuple[BackendError, int] | None = None
         self._amiss = Survey({})
+        self._mark = ""
+
+    def mark(self) -> str:
+        """What was left last."""
+        self._present()
+        return self._mark
+
+    def set_mark(self, mark: str) -> None:
+        """Leave a text."""
+        self._present()
+        self._mark = mark
 
     def go_wrong(self, amiss: Survey) -> None:
         """Have a survey say so too.

@@ -23,12 +23,13 @@ from labelloop.backends.label_studio.environment import (
     ensure_template,
     is_there,
 )
+from labelloop.backends.label_studio.known_projects import KnownProjects
 from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look, rehearse
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import IN_ORDER, UID
-from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.errors import BackendError, ConfigError, LabelLoopError, NoSecretError, NotFoundError
 from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
 from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, Item, LabelSchema
@@ -87,6 +88,7 @@ class LabelStudioAnnotator:
         )
         self._client: Client | None = None
         self._checked = False
+        self._known = KnownProjects(self._home / f"projects-{self._key()}.json")
 
     def __repr__(self) -> str:
         return f"LabelStudioAnnotator({self.url or 'managed'!r})"
@@ -192,12 +194,13 @@ class LabelStudioAnnotator:
             )
         self._check_version()
         with self._writing():
-            number = self._number(name)
+            number = self._number(name) or self._remembered(name)
             if number is None and not create:
                 raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
             project = self._create(name, schema) if number is None else self._project(number)
         self._agree(name, schema, project)
         number = int(project["id"])
+        self._known.remember(name, number)
         media_root, access = None if self.url else self._media_root, access_of(self._store)
         where = Place(self.client(), number, name, media_root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
@@ -228,7 +231,7 @@ class LabelStudioAnnotator:
         found = cast(BucketStore, self._store).bucket()
         if not self._media_secret:
             return found
-        return with_secret(found, self._media_secret, self._secrets.get(self._media_secret))
+        return with_secret(found, self._media_secret, self._secret_values(self._media_secret))
 
     def page(self, name: str) -> str:
         """Where a person annotates the project of exactly this title.
@@ -248,7 +251,7 @@ class LabelStudioAnnotator:
         bucket = self.bucket()
         if bucket is None:
             return ""
-        number = self._number(name)
+        number = self._number(name) or self._remembered(name)
         seen = look(self.client(), number, bucket) if number else ""
         return seen or rehearse(self.client(), bucket, self._store)
 
@@ -374,7 +377,7 @@ class LabelStudioAnnotator:
         """The token, and the command that replaces it."""
         if not self.url:
             return self._server.credentials()["token"], "labelloop stack up"
-        values = self._secrets.get(self._secret)
+        values = self._secret_values(self._secret)
         for key in _TOKEN_KEYS:
             if values.get(key):
                 return values[key], f"labelloop secret update {self._secret} --{key}=..."
@@ -382,6 +385,12 @@ class LabelStudioAnnotator:
             f"secret {self._secret!r} has no token; it has {', '.join(sorted(values)) or 'nothing'}",
             f"labelloop secret update {self._secret} --api_key=...",
         )
+
+    def _secret_values(self, name: str) -> Mapping[str, str]:
+        try:
+            return self._secrets.get(name)
+        except NotFoundError as error:
+            raise NoSecretError(error.message, error.hint) from error
 
     def _projects(self, fields: str, title: str = "") -> list[Mapping[str, Any]]:
         """Every project, or those whose title contains `title`."""
@@ -396,8 +405,18 @@ class LabelStudioAnnotator:
                 return found
             query["page"] += 1
 
+    def _remembered(self, name: str) -> int | None:
+        """The project that bore this title when it was opened, if it is there under another one."""
+        number = self._known.of(name)
+        if number is None:
+            return None
+        try:
+            return int(self._project(number)["id"])
+        except NotFoundError:
+            return None
+
     def _existing(self, name: str) -> int:
-        number = self._number(name)
+        number = self._number(name) or self._remembered(name)
         if number is None:
             known = [str(one["title"]) for one in self._projects("title")]
             near = [repr(one) for one in difflib.get_close_matches(name, known, n=3)]

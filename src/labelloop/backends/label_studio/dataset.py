@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from labelloop.backends.label_studio import relabelling, tasks
+from labelloop.backends.label_studio import marks, relabelling, tasks
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
@@ -212,6 +212,18 @@ class LabelStudioDataset:
         with self._place.writing():
             self._client.call("PATCH", path, query={"include": "id"}, body=body, timeout=WRITE_TIMEOUT)
         self._people_wanted = people
+
+    def mark(self) -> str:
+        """The mark of the ledger that asks the questions, from the end of the project's description."""
+        try:
+            return marks.mark_of(self._client, self._project)
+        except NotFoundError as error:
+            raise self._gone() from error
+
+    def set_mark(self, mark: str) -> None:
+        """Put this mark at the end of the project's description, in place of the one before."""
+        with self._place.writing():
+            marks.set_mark(self._client, self._project, mark)
 
     def stats(self) -> DatasetStats:
         """Counts from Label Studio's own counters and filters."""

@@ -1,0 +1,137 @@
+"""Whose a dataset is: the ledger that asks its questions leaves a mark there, and reads it before it believes anything.
+
+The mark names the ledger and counts the times that it asked. So a second ledger, a copy of this one, an older backup of
+it and an older backup of the annotator are told apart before anything is asked or believed. The annotator has no
+atomic exchange: two copies that ask within the same few milliseconds may both go on, and the next look tells.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from labelloop.errors import OtherOwnerError
+from labelloop.ledger.answers import AnswerBook
+from labelloop.protocols import Dataset, Marked
+
+OWNER = "dataset_owner"
+"""The fact that holds the mark this ledger left, and the one it is about to leave."""
+
+TAKE_OVER = "labelloop tick --take-over"
+
+_TEXT = re.compile(r"labelloop:([0-9a-f]{16}):(\d{1,12}):([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a ledger leaves in its dataset.
+
+    Attributes:
+        ledger: The ledger's id, made once.
+        turn: How many times it has asked.
+        nonce: Tells apart two copies of a ledger that asked as many times.
+    """
+
+    ledger: str
+    turn: int
+    nonce: str
+
+    def __str__(self) -> str:
+        return f"labelloop:{self.ledger}:{self.turn}:{self.nonce}"
+
+    def next(self, turn: int = 0) -> Mark:
+        """The mark of the next time, or of one after `turn`."""
+        return Mark(self.ledger, max(self.turn, turn) + 1, token_hex(4))
+
+
+def read(text: str) -> Mark | None:
+    """The mark in a text; None where there is none."""
+    found = _TEXT.search(text)
+    return Mark(found[1], int(found[2]), found[3]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """A ledger's claim to one dataset.
+
+    Args:
+        answers: Keeps the marks.
+        name: The dataset's, for the words of an error.
+    """
+
+    answers: AnswerBook
+    name: str
+
+    def refuse_others(self, dataset: Dataset) -> None:
+        """Go on only where the dataset is as this ledger left it.
+
+        Raises:
+            OtherOwnerError: It is another ledger's, or of another time.
+        """
+        if isinstance(dataset, Marked):
+            mine, following = self._kept()
+            theirs = read(dataset.mark())
+            if theirs not in (None, mine, following):
+                raise self._refusal(mine, theirs)
+
+    def claim(self, dataset: Dataset) -> None:
+        """Leave the next mark, before anything is asked. Killed anywhere and repeated, it is still ours.
+
+        Raises:
+            OtherOwnerError: Somebody else has left one meanwhile.
+        """
+        self.refuse_others(dataset)
+        self._leave(dataset, 0)
+
+    def take_over(self, dataset: Dataset) -> bool:
+        """Make the dataset this ledger's, whosever it was; whether it was another's. Everything is heard anew then."""
+        try:
+            self.refuse_others(dataset)
+        except OtherOwnerError as other:
+            self._leave(dataset, other.turn)
+            self.answers.rewind()
+            return True
+        return False
+
+    def _leave(self, dataset: Dataset, turn: int) -> None:
+        """Leave our next mark, or the one after that `turn`."""
+        if not isinstance(dataset, Marked):
+            return
+        mine = self._kept()[0]
+        wanted = (mine or Mark(token_hex(8), 0, "")).next(turn)
+        self.answers.remember(OWNER, {"mine": str(mine or ""), "next": str(wanted)})
+        dataset.set_mark(str(wanted))
+        there = read(dataset.mark())
+        if there != wanted:
+            raise self._refusal(wanted, there)
+        self.answers.remember(OWNER, {"mine": str(wanted), "next": ""})
+
+    def _kept(self) -> tuple[Mark | None, Mark | None]:
+        kept: Any = self.answers.recall(OWNER) or {}
+        return read(kept.get("mine", "")), read(kept.get("next", ""))
+
+    def _refusal(self, mine: Mark | None, theirs: Mark | None) -> OtherOwnerError:
+        what, turn = f"dataset {self.name!r}", theirs.turn if theirs else 0
+        if mine is None or theirs is None or theirs.ledger != mine.ledger:
+            return OtherOwnerError(
+                f"{what} is asked by another ledger than this workspace's",
+                f"go on in that workspace; if it is lost: {TAKE_OVER}, and the other one stops",
+                turn,
+            )
+        if theirs.turn < mine.turn:
+            return OtherOwnerError(
+                f"{what} is {mine.turn - theirs.turn} time(s) of asking behind the ledger: the annotator was restored"
+                " from an older backup",
+                "restore a newer one; or labelloop doctor --repair writes questions and answers back from the ledger;"
+                f" or {TAKE_OVER} goes on with what is there",
+                turn,
+                is_behind=True,
+            )
+        further = f"{theirs.turn - mine.turn} time(s) of asking further" if theirs.turn > mine.turn else "elsewhere"
+        return OtherOwnerError(
+            f"{what} has gone on {further}, without this ledger: it is a copy, or was restored from an older backup",
+            f"go on in the other workspace; if there is none: {TAKE_OVER} hears what this one has missed",
+            turn,
+        )

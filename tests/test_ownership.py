@@ -1,0 +1,232 @@
+"""Two of a kind notice each other: before anything is asked or believed, in words, with a way on."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelloop.decide import Start, Wait
+from labelloop.doctor import examine, mended
+from labelloop.errors import LabelLoopError, NoSecretError, OtherOwnerError, VanishedError
+from labelloop.ownership import OWNER, Mark, read
+from labelloop.recovery import write_back
+
+from small_world import NAME, World
+
+
+def copied(world: World, to: Path) -> World:
+    """The workspace once more, with the same people: `cp -a`."""
+    shutil.copytree(world.root, to)
+    return World(to, world.people)
+
+
+def backup(world: World) -> Callable[[], None]:
+    """Keeps what the annotator holds now; the result brings it back."""
+    kept = copy.deepcopy(world.dataset.__dict__)
+    return lambda: world.dataset.__dict__.update(copy.deepcopy(kept))
+
+
+def refusal(world: World) -> LabelLoopError:
+    """What a tick says that refuses; it has asked and believed nothing."""
+    before = {**world.dump(), "leases": []}
+    with pytest.raises((OtherOwnerError, VanishedError)) as refused:
+        world.tick()
+    assert {**world.dump(), "leases": []} == before
+    return refused.value
+
+
+@pytest.mark.parametrize("text", ["", "labelloop:x:1:y", "what people wrote", "labelloop:0123456789abcdef:1:"])
+def test_a_text_without_a_mark_has_none(text: str) -> None:
+    assert read(text) is None
+
+
+def test_a_mark_is_found_in_what_people_wrote() -> None:
+    mark = Mark("0123456789abcdef", 7, "89abcdef")
+
+    assert read(f"Animals, Q4 [{mark}]") == mark
+
+
+def test_a_copy_that_comes_second_is_refused_before_it_hears(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    second = copied(animals, tmp_path / "copy")
+    animals.tick()
+    animals.answer_all()
+
+    error = refusal(second)
+
+    assert "has gone on 1 time(s) of asking further, without this ledger" in error.message
+    assert "labelloop tick --take-over" in error.hint
+
+
+def test_whoever_was_taken_over_stops_in_turn(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    second = copied(animals, tmp_path / "copy")
+    animals.tick()
+    animals.answer_all()
+
+    second.tick_knowing(take_over=True)
+
+    assert "without this ledger" in refusal(animals).message
+    second.answer_all()
+    assert isinstance(second.tick().action, Start)
+    items = [one.item_id for one in second.questions() if one.state != "gone"]
+    assert len(items) == len(set(items))
+
+
+def test_two_copies_that_have_asked_as_often_notice_each_other(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    second = copied(animals, tmp_path / "copy")
+    back = backup(animals)
+    animals.tick()
+    back()
+    second.tick()
+
+    assert "has gone on elsewhere" in refusal(animals).message
+
+
+def test_another_ledger_on_the_same_dataset_is_refused(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    other = World(tmp_path / "other", animals.people)
+    other.add()
+
+    assert "is asked by another ledger" in refusal(other).message
+
+
+def test_an_older_ledger_is_refused_and_hears_what_it_has_missed_once_it_is_told(animals: World) -> None:
+    animals.play(2)
+    kept = (animals.root / ".labelloop" / "ledger.db").read_bytes()
+    animals.play(2)
+    there = animals.dataset.present()
+    for left in animals.root.glob(".labelloop/ledger.db*"):
+        left.unlink()
+    (animals.root / ".labelloop" / "ledger.db").write_bytes(kept)
+
+    assert "2 time(s) of asking further" in refusal(animals).message
+    animals.tick_knowing(take_over=True)
+    animals.answer_all()
+    animals.tick()
+
+    assert animals.dataset.present() >= there
+    asked = [one.item_id for one in animals.questions()]
+    assert len(asked) == len(set(asked))
+
+
+def test_an_older_annotator_is_refused_and_gets_everything_back(animals: World) -> None:
+    animals.play(3)
+    back = backup(animals)
+    animals.play(2)
+    animals.loop().hear()
+    said = _said(animals)
+    back()
+
+    error = refusal(animals)
+    found = write_back(animals.loop())
+
+    assert "2 time(s) of asking behind the ledger" in error.message
+    assert found.questions
+    assert _said(animals) == said
+    assert isinstance(animals.tick().action, Start | Wait)
+    assert _said(animals) == said
+
+
+def test_doctor_offers_to_write_back_and_nothing_that_is_anothers(animals: World, tmp_path: Path) -> None:
+    animals.play(3)
+    back = backup(animals)
+    animals.play(2)
+    animals.loop().hear()
+    back()
+
+    faults = [one for one in examine(animals.loop()) if one.what in ("dataset", "questions", "predictions")]
+
+    assert [one.repair for one in faults] == ["write questions and answers back from the ledger"]
+    assert mended(faults[0]) == "repaired"
+    assert [one.detail for one in examine(animals.loop()) if one.what in ("dataset", "questions", "answers")] == []
+
+
+def test_doctor_leaves_the_predictions_of_another_ledger_alone(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    second = copied(animals, tmp_path / "copy")
+    animals.play(2)
+
+    faults = list(examine(second.loop()))
+
+    assert [one.what for one in faults if one.what in ("dataset", "predictions", "questions")] == ["dataset"]
+    assert all(one.mend is None for one in faults if one.what == "dataset")
+
+
+def test_answers_that_vanish_in_bulk_are_not_removed_by_people(animals: World) -> None:
+    animals.play(3)
+    animals.loop().hear()
+    said = _said(animals)
+    for found in animals.ledger().answers.current().values():
+        for one in found:
+            animals.people.retract(NAME, one.id)
+
+    error = refusal(animals)
+
+    assert "answers are gone from the annotator at once" in error.message
+    assert _said(animals) == said
+    animals.tick_knowing(believe_losses=True)
+    assert _said(animals) == {}
+
+
+def test_a_few_removals_are_what_people_meant(animals: World) -> None:
+    animals.play(3)
+    animals.loop().hear()
+    first = next(iter(animals.ledger().answers.current().values()))[0]
+    animals.people.retract(NAME, first.id)
+
+    assert animals.tick().changes.removed == 1
+
+
+def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals: World) -> None:
+    animals.play(2)
+    animals.dataset.set_mark("")
+    animals.ledger().answers.remember(OWNER, {})
+
+    animals.tick()
+
+    assert read(animals.dataset.mark()) is not None
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_kill_while_the_mark_is_left_is_no_other_owner(animals: World, moment: str, monkeypatch: Any) -> None:
+    animals.play(1)
+    dataset, leave = animals.dataset, animals.dataset.set_mark
+
+    def killed(mark: str) -> None:
+        if moment == "after":
+            leave(mark)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "set_mark", killed)
+    with pytest.raises(KeyboardInterrupt):
+        animals.tick()
+    monkeypatch.undo()
+
+    animals.tick()
+
+    assert animals.last().state != "planned"
+
+
+def test_a_missing_secret_is_not_a_missing_dataset(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    animals.play(1)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NoSecretError("no secret 'ls' in memory", "labelloop secret register ls --api_key=...")
+
+    monkeypatch.setattr(animals.people, "open", refuse)
+
+    with pytest.raises(NoSecretError, match="no secret 'ls'"):
+        animals.tick()
+
+
+def _said(world: World) -> dict[str, Any]:
+    """What people say now, without the ids that an annotator gives."""
+    current = world.ledger().answers.current()
+    return {item: [(one.regions, one.annotator) for one in found] for item, found in current.items() if found}
