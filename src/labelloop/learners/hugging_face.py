@@ -21,25 +21,37 @@ SENTENCES = "sentence_bert_config.json"
 
 
 def from_hub(repository: str, modality: Modality) -> Backbone:
-    """A backbone from `org/name`, downloaded once into Hugging Face's own cache.
+    """A backbone from `org/name` or `org/name@revision`, downloaded once into Hugging Face's own cache.
+
+    Args:
+        repository: Without a revision, the newest there is at each start; with a commit, always the same bytes.
+        modality: What is embedded.
 
     Raises:
-        NotFoundError: There is no such repository, or it has no ONNX file.
+        NotFoundError: There is no such repository or revision, or it has no ONNX file.
         BackendError: The hub cannot be reached and the repository is not in the cache.
         ConfigError: The package huggingface_hub is missing, or the files are not usable.
     """
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+        from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
     except ImportError as error:
-        raise ConfigError("hf: backbones need the package huggingface_hub", "pip install huggingface_hub") from error
+        raise ConfigError(
+            "hf: backbones need the package huggingface_hub", "pip install 'labelloop[huggingface]'"
+        ) from error
     from httpx import HTTPError
 
     wanted = [*NETWORKS, *(f"{name}_data" for name in NETWORKS), PICTURES, POOLING, TOKENIZER, SENTENCES, SIDECAR]
+    name, _, revision = repository.partition("@")
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=wanted))
+        folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+    except RevisionNotFoundError as error:
+        raise NotFoundError(
+            f"the Hugging Face repository {name!r} has no revision {revision!r}",
+            "give a branch, a tag or a commit of it",
+        ) from error
     except (HFValidationError, RepositoryNotFoundError) as error:
-        raise NotFoundError(f"there is no Hugging Face repository {repository!r}", "check hf:org/name") from error
+        raise NotFoundError(f"there is no Hugging Face repository {name!r}", "check hf:org/name") from error
     except (OSError, HTTPError) as error:
         raise BackendError(
             f"the Hugging Face repository {repository!r} cannot be downloaded: {error}",
