@@ -72,6 +72,15 @@ def test_too_few_answers_are_no_certificate_and_it_is_said_how_many() -> None:
     assert bound(column(np.random.default_rng(3), 0, 10, 0.0), 0.02, 0.05).why
 
 
+def test_where_everything_has_been_asked_it_is_not_the_answers_that_are_too_few() -> None:
+    answers, asked = np.linspace(0.5, 0.99, 42), np.zeros(400, np.bool_)
+
+    found = bound(Column(answers, np.ones(42, np.bool_), np.linspace(0.5, 0.99, 400), asked), 0.1, 0.05)
+
+    assert "no item is left whose label could be taken" in found.why
+    assert "too few" not in found.why
+
+
 def test_a_bad_model_is_refused_in_words() -> None:
     found = bound(column(np.random.default_rng(4), 400, 2000, 1.0), 0.01, 0.05)
     assert (found.taken, math.isinf(found.threshold)) == (0, True)

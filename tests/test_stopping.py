@@ -92,3 +92,24 @@ def test_the_stop_set_does_not_depend_on_the_order_and_is_stable_under_growth() 
     assert len(chosen & set(grown[stop_set(grown, "7", 100)])) >= 80
     assert chosen != set(ids[stop_set(ids, "8", 100)])
     assert len(stop_set(ids[:3], "7", 100)) == 3
+
+
+@pytest.mark.parametrize(
+    ("there", "answers", "says"), [(43, 43, True), (43, 42, None), (20, 20, None), (500, 99, None)]
+)
+def test_a_holdout_that_is_small_as_a_whole_is_enough_once_it_is_answered(
+    there: int, answers: int, says: bool | None
+) -> None:
+    wrong = np.zeros(answers)
+
+    assert flat(wrong, wrong, there).says_stop is says
+
+
+def test_advice_ends_when_nothing_is_left_to_ask() -> None:
+    unsure = Signal(None, "only 3 of 100 held-out answers to see a gain on")
+
+    told = advise({"flat": unsure}, left=0)
+
+    assert told.stop
+    assert "nothing is left to ask" in told.words
+    assert not advise({"flat": unsure}, left=1).stop

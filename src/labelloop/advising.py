@@ -27,7 +27,8 @@ def advise(learning: Learning, schema: LabelSchema, learned: Learned, history: S
         "flat": _flat(learning, schema, learned, models),
         "spent": stopping.spent(curve_of([*before, *_now(learned)]), stopping.ROUNDS * learning.batch),
     }
-    return stopping.advise(signals)
+    columns = learned.known.columns
+    return stopping.advise(signals, int((columns.readable & ~learned.known.asked).sum()))
 
 
 def curve_of(found: Sequence[Round | Point]) -> Forecast | None:
@@ -87,10 +88,11 @@ def _flat(learning: Learning, schema: LabelSchema, learned: Learned, models: Seq
     if not now or len(models) < stopping.ROUNDS:
         return Signal(None, f"only {len(models)} of {stopping.ROUNDS} earlier rounds to compare with")
     judging = rounds.examples_of(learned.known, learned.features.matrix, schema, held_out=True)
+    there = int((learned.known.held_out & learned.known.columns.readable).sum())
     if not len(judging):
-        return stopping.flat(np.empty(0), np.empty(0))
+        return stopping.flat(np.empty(0), np.empty(0), there)
     assert judging.inputs.features is not None
     wrong = [
         (learning.decided(model, judging.inputs.features) != judging.targets).sum(axis=1) for model in (models[0], now)
     ]
-    return stopping.flat(*wrong)
+    return stopping.flat(*wrong, there)

@@ -96,7 +96,7 @@ def bound(column: Column, error: float, delta: float) -> Bound:
         if tried.p > delta:
             return best or replace(tried, threshold=math.inf, taken=0, why=_failed(tried, error))
         best = tried
-    return best or Bound(math.inf, 0, len(column.right), 0, 1.0, _too_few(column, least))
+    return best or Bound(math.inf, 0, len(column.right), 0, 1.0, _why_none(column, least))
 
 
 def per_label(columns: Sequence[Column], error: float, delta: float) -> list[Bound]:
@@ -145,7 +145,11 @@ def _failed(tried: Bound, error: float) -> str:
     )
 
 
-def _too_few(column: Column, least: int) -> str:
+def _why_none(column: Column, least: int) -> str:
+    if not column.open.any():
+        return "no item is left whose label could be taken: every one has been asked or is held out"
+    if len(column.calibration) >= least:
+        return f"the model is surest of items that have been asked already, among its {len(column.calibration)} answers"
     return (
         f"{len(column.calibration)} calibration answer(s) are too few: at least {least} are needed, confident and right"
     )

@@ -20,6 +20,8 @@ LEAST_GAIN = 0.01
 SURE = 0.8
 STOP_SET = 1000
 FEWEST_HELD_OUT = 100
+FEWEST_OF_ALL = 30
+"""Where the whole holdout is smaller than that, all of it will do, down to this many."""
 SALT = "stop set"
 _SIGNIFICANT = 0.05
 
@@ -92,15 +94,16 @@ def stable(kappas: Sequence[float]) -> Signal:
     return Signal(holds, f"the last {ROUNDS + 1} models agree with kappa {lowest:.3f} or more (stable from {KAPPA})")
 
 
-def flat(before: np.ndarray, after: np.ndarray) -> Signal:
+def flat(before: np.ndarray, after: np.ndarray, there: int = FEWEST_HELD_OUT) -> Signal:
     """Whether the holdout shows no gain over the last rounds: less than a point, and not significant.
 
     Args:
         before, after: (n,) wrong decisions per held-out item, of the model some rounds ago and of this one.
+        there: Items that are held out: more answers than that never come.
     """
-    n = len(before)
-    if n < FEWEST_HELD_OUT:
-        return Signal(None, f"only {n} of {FEWEST_HELD_OUT} held-out answers to see a gain on")
+    n, wanted = len(before), max(FEWEST_OF_ALL, min(FEWEST_HELD_OUT, there))
+    if n < wanted:
+        return Signal(None, f"only {n} of {wanted} held-out answers to see a gain on")
     won, lost = int((after < before).sum()), int((after > before).sum())
     gain, p = (won - lost) / n, sign_test(won, lost)
     holds = gain < LEAST_GAIN and p > _SIGNIFICANT
@@ -117,8 +120,14 @@ def spent(curve: Forecast | None, more: int) -> Signal:
     return Signal(unlikely >= SURE, f"{more} more answers would bring {band}")
 
 
-def advise(signals: Mapping[str, Signal]) -> Advice:
-    """Stop when at least two signals say so."""
+def advise(signals: Mapping[str, Signal], left: int | None = None) -> Advice:
+    """Stop when at least two signals say so, or nothing is left to ask.
+
+    Args:
+        left: Items that have not been asked; None is some.
+    """
+    if left == 0:
+        return Advice(True, "nothing is left to ask: every item has been asked, add more for a better model", signals)
     votes = [one.words for one in signals.values() if one.says_stop]
     against = [one.words for one in signals.values() if not one.says_stop]
     if len(votes) >= 2:
