@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.intervals import exact, wilson
-from labelloop.metrics import PerLabel, evaluate, nothing
+from labelloop.metrics import PerLabel, evaluate, hardly_found, nothing
 
 LABELS = ("bird", "cat", "dog")
 
@@ -183,3 +183,31 @@ def test_a_subset_accuracy_can_be_the_score_of_a_multiple_choice() -> None:
     now = evaluate(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), targets, LABELS, multiple=True, metric="accuracy")
 
     assert (now.score_name, now.score) == ("accuracy", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("recall", "support", "interval", "said"),
+    [
+        (0.0, 3, (0.0, 0.56), True),
+        (0.0, 2, (0.0, 0.66), False),
+        (0.1, 40, (0.04, 0.23), True),
+        (0.3, 10, (0.11, 0.6), False),
+        (0.9, 40, (0.77, 0.96), False),
+        (None, 0, None, False),
+    ],
+)
+def test_a_label_is_hardly_found_where_that_is_no_accident(
+    recall: float | None, support: int, interval: tuple[float, float] | None, said: bool
+) -> None:
+    one = {"recall": recall, "support": support, "recall_interval": interval}
+
+    assert ("owl" in hardly_found({"owl": one})) is said
+
+
+def test_the_least_found_label_comes_first() -> None:
+    scores = {
+        name: {"recall": recall, "support": 50, "recall_interval": (0.0, 0.4)}
+        for name, recall in (("a", 0.2), ("b", 0.0), ("c", 0.1))
+    }
+
+    assert list(hardly_found(scores)) == ["b", "c", "a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from labelloop.overview import (
     outcome_as_dict,
     outcome_in_words,
     report_view,
+    seldom_in_words,
     set_aside_in_words,
     status_as_dict,
     status_in_words,
 )
 from labelloop.savings import Savings
 
-from small_world import LABELS, World
+from small_world import LABELS, NOW, World
 
 
 def test_the_status_before_the_first_round_says_what_comes(animals: World) -> None:
@@ -119,3 +121,24 @@ def test_the_report_needs_no_annotator(animals: World) -> None:
     animals.people.delete("animals")
 
     assert report_view(animals.loop()).annotator_url == ""
+
+
+def test_labels_that_are_hardly_found_are_named_with_what_helps() -> None:
+    told = seldom_in_words({"owl": 0.0, "dog": 0.07})
+
+    assert "hardly finds owl (0% of them), dog (7% of them)" in told
+    assert "balanced(uherding)" in told
+    assert "macro-f1" in told
+
+
+def test_the_status_names_labels_that_the_model_hardly_finds(animals: World) -> None:
+    animals.play(3)
+    loop = animals.loop()
+    last = animals.last()
+    score = {"owl": {"precision": None, "recall": 0.0, "f1": 0.0, "support": 4, "recall_interval": [0.0, 0.49]}}
+    loop.ledger.rounds.plan(
+        replace(last, number=last.number + 1, metrics={**last.metrics, "per_label": score}), [], NOW
+    )
+
+    assert status_as_dict(loop)["hardly_found"] == {"owl": 0.0}
+    assert "the model hardly finds owl" in status_in_words(loop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ Interval = tuple[float, float]
 BINS = 10
 SEED = 20_010_516
 """Of every resampling: the same answers have the same interval."""
+
+FEWEST_OF_A_LABEL = 3
+"""Held-out items of a label below which nothing is said about how well it is found."""
 
 _LEAST = 1e-15
 
@@ -89,6 +92,27 @@ class Metrics:
     per_label: Mapping[str, PerLabel] = field(default_factory=dict)
     reliability: Sequence[Bin] = ()
     confusion: Sequence[Sequence[int]] = ()
+
+
+def hardly_found(per_label: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The labels that a model hardly finds, the least found first: label -> recall.
+
+    Those of which no held-out item was found, of three or more, or the whole recall interval lies below a half.
+
+    Args:
+        per_label: Of each label `recall`, `support` and `recall_interval`, as a round records them.
+    """
+    seldom = {
+        label: float(one["recall"])
+        for label, one in per_label.items()
+        if one["support"] >= FEWEST_OF_A_LABEL and one["recall"] is not None and _is_hardly_found(one)
+    }
+    return dict(sorted(seldom.items(), key=lambda pair: pair[1]))
+
+
+def _is_hardly_found(one: Mapping[str, Any]) -> bool:
+    interval = one.get("recall_interval")
+    return one["recall"] == 0.0 or bool(interval and interval[1] < 0.5)
 
 
 def nothing(labels: Sequence[str], *, multiple: bool = False, metric: Metric = "auto") -> Metrics:

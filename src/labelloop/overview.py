@@ -16,6 +16,7 @@ from labelloop.learning import Learned
 from labelloop.ledger.answers import Asking, Said
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome, Repair
+from labelloop.metrics import hardly_found
 from labelloop.places import Access
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
@@ -132,6 +133,7 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
         "advice": now.last.advice if now.last else {},
+        "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
         "spent": _spent(loop),
         "saved": _saved(now.last),
         "auto_label": _taken(loop),
@@ -181,10 +183,21 @@ def status_in_words(loop: Loop) -> str:
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
     lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
+    lines += [f"rare      {seldom_in_words(now['hardly_found'])}"] if now["hardly_found"] else []
     lines += [f"saved     {now['saved']['words']}"] if now["saved"] else []
     lines += [f"taken     {now['auto_label']['words']}"] if now["auto_label"] else []
     lines += [f"spent     {now['spent']['words']}"] if loop.budget else []
     return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])
+
+
+def seldom_in_words(seldom: Mapping[str, float]) -> str:
+    """The labels that the model hardly finds, and what brings more answers of them."""
+    some = [f"{label} ({recall:.0%} of them)" for label, recall in list(seldom.items())[:SHOWN]]
+    more = f" and {len(seldom) - SHOWN} more" if len(seldom) > SHOWN else ""
+    helps = (
+        'loop.selector = "balanced(uherding)" asks more of them, holdout.metric = "macro-f1" makes the score count them'
+    )
+    return f"the model hardly finds {', '.join(some)}{more}: {helps}"
 
 
 def learned_as_dict(learned: Learned) -> Mapping[str, Any]:
