@@ -95,4 +95,4 @@ def _flat(learning: Learning, schema: LabelSchema, learned: Learned, models: Seq
     wrong = [
         (learning.decided(model, judging.inputs.features) != judging.targets).sum(axis=1) for model in (models[0], now)
     ]
-    return stopping.flat(*wrong, there)
+    return stopping.flat(wrong[0], wrong[1], there)
