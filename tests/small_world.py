@@ -47,6 +47,7 @@ flavor = "quick_learner:QuickLearner"
 _CLOCKED = {
     "seconds",
     "at",
+    "due",
     "asked_at",
     "planned_at",
     "sent_at",

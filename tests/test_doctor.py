@@ -147,7 +147,7 @@ def change_the_labels_by_hand(world: World) -> None:
 def lose_a_file(world: World) -> None:
     gone = world.root / "gone.txt"
     ledger = world.ledger()
-    ledger.items.add([NewItem(Item("gone", "text", uri=gone.as_uri(), digest="gone"), b"")])
+    ledger.items.add([NewItem(Item("gone", "text", text="broken", uri=gone.as_uri(), digest="gone"), b"")])
     ledger.close()
 
 
@@ -234,7 +234,6 @@ BROKEN: list[tuple[Callable[[World], None], str]] = [
     (interrupt_a_change_of_labels, "interrupted: rename"),
     (interrupt_a_change_of_labels_half_way, "interrupted: rename"),
     (change_the_labels_by_hand, "the model in use speaks other labels"),
-    (lose_a_file, "gone.txt is gone"),
     (interrupt_a_round, "planned, and not confirmed"),
     (interrupt_second_opinions, "1 second opinion(s) were planned"),
     (ask_twice, "1 item(s) are asked more than once"),
@@ -263,6 +262,22 @@ def test_what_is_broken_is_named_and_repaired(world: World, break_it: Callable[[
     repair(world)
     assert faults(world) == []
     assert world.tick().round is not None
+
+
+def test_an_item_that_cannot_be_read_is_named_until_it_can(world: World) -> None:
+    lose_a_file(world)
+    (fault,) = faults(world)
+    assert "gone.txt is gone" in fault.detail
+    assert mended(fault) == "repaired"
+
+    (noted,) = faults(world)
+    assert "1 item(s) left out: 1 cannot be read, such as" in noted.detail
+    assert "gone.txt is gone" in mended(noted)
+
+    ledger = world.ledger()
+    ledger.aside.hurry(["gone"])
+    assert ledger.aside.due(world.clock()) == ["gone"]
+    ledger.close()
 
 
 @pytest.mark.parametrize(("expires", "holder"), [(1.0, "elsewhere/7/8"), (2e12, "elsewhere/7/8")])

@@ -18,6 +18,7 @@ from labelloop.decide import Finish, Start, Stop, Wait
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError, OtherOwnerError
 from labelloop.labels import names_of
 from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
@@ -297,9 +298,10 @@ def test_an_unreadable_item_is_reported_and_left_out(animals: World) -> None:
         animals.tick(loop__batch=20)
         animals.answer_all()
 
-    assert animals.tick(loop__batch=20).action == Stop("every item has been asked")
+    words = "every item that can be read has been asked, and 1 cannot: labelloop doctor names them"
+    assert animals.tick(loop__batch=20).action == Stop(words)
     assert broken not in animals.dataset.present()
-    assert "could not be read" in animals.ledger().items.problems()[broken]
+    assert animals.ledger().items.problems() == {broken: "'broken picture' cannot be decoded"}
 
 
 def test_an_open_question_that_became_unreadable_does_not_stop_the_loop(
@@ -460,7 +462,8 @@ def test_a_round_that_another_process_planned_meanwhile_is_not_planned_again(
 EFFECTS: Mapping[type, tuple[str, ...]] = {
     LocalArtifactStore: ("write",),
     StepBook: ("remember",),
-    ItemBook: ("add_chunk", "set_problems"),
+    ItemBook: ("add_chunk",),
+    AsideBook: ("put", "release"),
     RoundBook: ("fix", "plan", "confirm"),
     AnswerBook: ("hear", "lose"),
     FakeDataset: ("ask",),

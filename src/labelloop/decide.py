@@ -31,6 +31,7 @@ class Situation:
         since_newest: Seconds since the newest change was heard.
         affordable: Questions that hours or money still pay for, beside the open ones; None is no limit.
         relabelled: Whether the model in use speaks other labels than people are asked for.
+        aside: Items that are left out as they cannot be read.
     """
 
     items: int
@@ -48,6 +49,7 @@ class Situation:
     since_newest: float = math.inf
     affordable: int | None = None
     relabelled: bool = False
+    aside: int = 0
 
     @property
     def news(self) -> int:
@@ -151,7 +153,7 @@ def _next(now: Situation, last: Round, policy: Policy) -> Action:
         return _wait(now, policy, f"{now.closed} of {wanted} answers to round {now.asking}")
     if crowded:
         return _wait(now, policy, f"{now.open} questions are open")
-    has_more = now.items != last.items or (last.room == 0 and room != 0)
+    has_more = now.items != last.items or now.aside < last.aside or (last.room == 0 and room != 0)
     if last.stopped and not has_more and not now.news and not now.relabelled:
         return Stop(last.stopped)
     if last.stopped and not has_more and policy.retrains and now.open and not early:
@@ -222,8 +224,14 @@ def _why_start(now: Situation, last: Round, room: int | None) -> str:
     return "there is room for more questions" if room != last.room else "answers or items have changed"
 
 
-def why_nothing(policy: Policy, room: int | None) -> str:
-    """Why a round asked nothing, in words."""
+def why_nothing(policy: Policy, room: int | None, aside: int = 0) -> str:
+    """Why a round asked nothing, in words.
+
+    Args:
+        aside: Items that nobody was asked about, as they cannot be read.
+    """
+    if aside and (room is None or room > 0):
+        return f"every item that can be read has been asked, and {aside} cannot: labelloop doctor names them"
     if room is None or room > 0:
         return "every item has been asked"
     if policy.rounds:

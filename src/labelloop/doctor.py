@@ -16,20 +16,22 @@ from urllib.parse import unquote, urlsplit
 from labelloop import holdout
 from labelloop.artifacts import Ref
 from labelloop.errors import (
-    BadItemError,
+    BackendError,
     ConfigError,
     LabelLoopError,
     NotFoundError,
     OtherOwnerError,
+    UnreadableError,
     VanishedError,
 )
+from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
 from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
 from labelloop.sources import read_content
-from labelloop.types import Item, Survey
+from labelloop.types import Item, Missing, Survey
 from labelloop.vanished import Losses
 
 LEFT_AFTER = 600.0
@@ -127,35 +129,49 @@ def _artifacts(loop: Loop) -> Iterator[Fault]:
 
 
 def _items(loop: Loop) -> Iterator[Fault]:
-    """Items whose file is gone, and open questions that cannot be read."""
-    known = loop.ledger.items.problems()
+    """Items that are set aside, items whose file is gone, and open questions that cannot be read."""
+    known = {one.item_id for one in loop.ledger.aside.all()}
     waiting = {one.item_id for one in loop.ledger.answers.questions(["planned", "asked"])}
-    gone: dict[str, str] = {}
+    gone: dict[str, Missing] = {}
     for start in range(0, loop.ledger.items.count(), 1000):
         for item in loop.ledger.items.between(start, start + 1000):
-            if item.id in known:
-                continue
-            if problem := _problem(loop, item, whole=item.id in waiting):
+            if item.id not in known and (problem := _problem(loop, item, whole=item.id in waiting)):
                 gone[item.id] = problem
     if gone:
+        reasons = [one.reason for one in gone.values()]
         yield Fault(
             "items",
-            f"{len(gone)} item(s) cannot be read any more, such as {_some(list(gone.values()))}",
-            "note it: they are not asked, and not learned from, until they are added again",
-            lambda: loop.ledger.items.set_problems(gone),
+            f"{len(gone)} item(s) cannot be read any more, such as {_some(reasons)}",
+            "note it: they are not asked, and not learned from, until they can be read again",
+            lambda: loop.ledger.aside.put(gone, loop.now()),
         )
+    if known:
+        words = aside.in_words(loop.ledger.aside.all(), loop.now())
+        yield Fault("items", words, "try them again now", lambda: _try_again(loop))
 
 
-def _problem(loop: Loop, item: Item, *, whole: bool) -> str:
-    """Why an item cannot be read; empty if it can. Of local files that are not open, only whether they are there."""
+def _try_again(loop: Loop) -> None:
+    def retry() -> None:
+        loop.ledger.aside.hurry()
+        loop.learning.retry()
+
+    _under_lease(loop, retry)
+    if left := loop.ledger.aside.all():
+        raise UnreadableError(aside.in_words(left, loop.now()), retryable=True)
+
+
+def _problem(loop: Loop, item: Item, *, whole: bool) -> Missing | None:
+    """Why an item cannot be read; None if it can. Of local files that are not open, only whether they are there."""
     if not whole:
         path = Path(unquote(urlsplit(item.uri).path)) if item.uri.startswith("file://") else None
-        return f"{path} is gone" if path and not path.exists() else ""
+        return Missing(f"{path} is gone") if path and not path.exists() else None
     try:
         read_content(item, loop.access)
-    except BadItemError as error:
-        return error.message
-    return ""
+    except BackendError as error:
+        return Missing(error.message, away=True)
+    except LabelLoopError as error:
+        return Missing(error.message)
+    return None
 
 
 def _leftovers(loop: Loop) -> Iterator[Fault]:

@@ -106,6 +106,10 @@ class BackendError(LabelLoopError):
         self.retryable = retryable
 
 
+class UnreadableError(BackendError):
+    """Most items cannot be read now, or all: what has them is away. Nothing was given up."""
+
+
 class StepError(LabelLoopError):
     """A step raised; the message names the step, `__cause__` keeps the error."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
@@ -19,9 +20,10 @@ from labelloop.config import Config
 from labelloop.errors import ConfigError
 from labelloop.gate import Judging, Verdict
 from labelloop.ledger import Ledger
-from labelloop.ledger.items import Chunk, ItemColumns
+from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
+from labelloop.pool import Pool
 from labelloop.protocols import Learner, Predictor, Progress, WarmLearner
 from labelloop.rounds import Doubted, Known
 from labelloop.runs import Artifact, Run, fingerprint
@@ -114,25 +116,32 @@ class Learning:
         progress: Progress,
         *,
         access: Access = ALONE,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._config = config
         self._ledger = ledger
         self._run = run
         self._learner = learner
         self._schema: LabelSchema = config.dataset.schema_of()
-        self._progress = progress
         self._read = partial(read_content, access=access)
+        self._pool = Pool(ledger, run, learner, self._read, progress, clock)
 
     def embedded(self) -> tuple[ItemColumns, Features]:
-        """Every item as columns, with its embedding; only items that are new are computed."""
-        self._embed_new()
+        """Every item as columns, with its embedding; only items that are new are computed, or due to be tried again.
+
+        Raises:
+            UnreadableError: Most of them cannot be read, or all that there are.
+        """
+        self._pool.complete()
         columns, features = self._ledger.items.columns(), self._features()
-        new = features.unreadable & columns.readable
-        if not new.any():
-            return columns, features
-        reason = "its content could not be read or decoded when it was embedded"
-        self._ledger.items.set_problems({str(item_id): reason for item_id in columns.ids[new]})
-        return replace(columns, readable=columns.readable & ~features.unreadable), features
+        columns = replace(columns, readable=columns.readable & ~features.unreadable)
+        if len(columns.ids) and not columns.readable.any():
+            raise self._pool.nothing_left()
+        return columns, features
+
+    def retry(self) -> int:
+        """Try the items that are due to be tried again, if some are; how many can be read now."""
+        return self._pool.retry()
 
     def learn(self) -> Learned:
         """Learn from every answer heard so far, and judge the model on the holdout."""
@@ -391,26 +400,8 @@ class Learning:
             )
         return fixed
 
-    def _embed_new(self) -> None:
-        backbone = self._learner.backbone
-        if backbone is None:
-            raise ConfigError(f"learner {self._learner!r} has no backbone", "choose a learner with one: learner.flavor")
-        total = self._ledger.items.count()
-        chunks = self._ledger.items.chunks(backbone.fingerprint)
-        if not all(self.is_stored(chunk.ref) for chunk in chunks):
-            self._ledger.items.forget_chunks(backbone.fingerprint)
-            chunks = []
-        for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
-            stop = min(start + rounds.CHUNK, total)
-            items = self._ledger.items.between(start, stop)
-            digests = [item.digest or item.id for item in items]
-            progress = _within(self._progress, start, total)
-            made = self._run(rounds.embed, backbone, digests, items, self._read, progress)
-            self._ledger.items.add_chunk(backbone.fingerprint, Chunk(start, stop, str(made.ref)))
-
     def _features(self) -> Features:
-        backbone = self._learner.backbone
-        assert backbone is not None
+        backbone = self._pool.backbone
         refs = [Ref.parse(chunk.ref) for chunk in self._ledger.items.chunks(backbone.fingerprint)]
         parts = [self._run.artifact(ref).value for ref in refs]
         return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))
@@ -435,8 +426,3 @@ class Stopwatch:
 def version_of(model: Ref) -> str:
     """The version of a model, as people see it beside its predictions."""
     return model.digest[:12]
-
-
-def _within(progress: Progress, start: int, total: int) -> Progress:
-    """Progress of a part, told as progress of the whole."""
-    return lambda what, done, _: progress(what, start + done, total)

@@ -21,12 +21,13 @@ from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, dec
 from labelloop.errors import ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Stopwatch
-from labelloop.ledger import Ledger, open_ledger
+from labelloop.ledger import Ledger, aside, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
 from labelloop.ownership import Ownership
 from labelloop.places import access_of
+from labelloop.pool import refuse_most
 from labelloop.protocols import Dataset, Learner, Progress, silent
 from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
@@ -35,7 +36,7 @@ from labelloop.situation import situation
 from labelloop.stack import Stack
 from labelloop.taken_labels import TakenLabels
 from labelloop.turns import outdated
-from labelloop.types import LabelSchema, Question, Region
+from labelloop.types import LabelSchema, Missing, Question, Region
 from labelloop.vanished import Losses
 
 STRANGERS = "strangers"
@@ -128,7 +129,7 @@ class Loop:
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
         self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
         self.access = access_of(stack.artifact_store)
-        self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access)
+        self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access, clock=clock)
         self.choosing = Choosing(config, self.ledger, self.learning)
         self.taken = TakenLabels(config, self.ledger, self.learning, clock)
         self.belief = config.loop.belief
@@ -211,6 +212,7 @@ class Loop:
             self._losses = Losses(believed=believe_losses or taken)
             changes = self._take_in()
             self.ask_opinions()
+            self.learning.retry()
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
@@ -346,7 +348,7 @@ class Loop:
         with learned.watch.stage("select"):
             trust = self.choosing.trust(learned, start.number)
         proposal = self.choosing.propose(learned, start.number, start.room, trust.share)
-        notes = self.taken.take(learned)
+        notes = [*self._left_out(), *self.taken.take(learned)]
         if trust.share < 1.0:
             notes.append(f"auto chooses {trust.share:.0%}, the others are drawn at random: random was cheaper so far")
         audits = self.choosing.by_chance(self.taken.due(), proposal.version)
@@ -373,6 +375,11 @@ class Loop:
             barred=self.learning.barred(),
         )
 
+    def _left_out(self) -> list[str]:
+        """The items that a round leaves out as they cannot be read now, in words."""
+        words = aside.in_words(self.ledger.aside.all(), self._clock())
+        return [words] if words else []
+
     def _why_no_room(self, planned: Round) -> str:
         """Why a round may ask nothing, in words."""
         if self.policy.stop_on_advice and planned.advice.get("stop"):
@@ -387,6 +394,7 @@ class Loop:
     ) -> dict[str, Any]:
         """What a round that asks this batch, and so many second opinions, records of the moment."""
         counts = self.ledger.answers.counts()
+        left_out = self.ledger.aside.count()
         return {
             "asked": len(batch) + again,
             "again": again,
@@ -395,10 +403,11 @@ class Loop:
             "answered": sum(n for (_, _, state), n in counts.items() if state == "answered"),
             "room": room,
             "items": self.ledger.items.count(),
+            "aside": left_out,
             "seed": self._config.loop.seed,
             "learner": self.learning.recipe,
             "versions": {"labelloop": labelloop.__version__, "numpy": np.__version__},
-            "stopped": "" if batch or again or crowded else why_nothing(self.policy, room),
+            "stopped": "" if batch or again or crowded else why_nothing(self.policy, room, left_out),
         }
 
     def record(
@@ -455,10 +464,26 @@ class Loop:
             if due:
                 self.ownership.claim(self.dataset)
             asked = self.dataset.ask(self.questions_of(due), unasked=unasked) if due else None
+        if asked and asked.missing:
+            self._leave_out(due, asked.missing)
         if asked and asked.existing > sum(one.state == "asked" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
+        if asked and asked.missing:
+            done = replace(done, asked=done.asked - sum(one.item_id in asked.missing for one in due))
         self.ledger.rounds.confirm(done, asked.tasks if asked else {}, self._clock())
+
+    def _leave_out(self, due: Sequence[Asking], missing: Mapping[str, Missing]) -> None:
+        """Drop the planned questions that people could not be shown, and set their items aside.
+
+        Raises:
+            UnreadableError: They are most of those that were sent; nothing was given up.
+        """
+        planned = [one for one in due if one.state == "planned"]
+        lost = [one for one in planned if one.item_id in missing]
+        refuse_most(len(planned), [missing[one.item_id] for one in lost])
+        self.ledger.aside.put({one.item: missing[one.item_id] for one in lost}, self._clock())
+        self.ledger.rounds.drop([one.item_id for one in lost])
 
     def ask_opinions(self) -> int:
         """Send the second opinions that are planned and belong to no round; how many; under the lease."""

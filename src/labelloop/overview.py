@@ -13,6 +13,7 @@ from labelloop.auto_labelling import granted, standing
 from labelloop.decide import Finish, Start, decide
 from labelloop.errors import BadItemError, LabelLoopError, NotFoundError
 from labelloop.learning import Learned
+from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Said
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome, Repair
@@ -127,7 +128,8 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
     return {
         "dataset": loop.ledger.dataset,
         "items": now.items,
-        "unreadable": len(loop.ledger.items.problems()),
+        "unreadable": now.aside,
+        "left_out": aside.in_words(loop.ledger.aside.all(), loop.now()),
         "asked": now.asked,
         "answered": sum(n for key, n in counts.items() if key[2] == "answered"),
         "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
@@ -180,6 +182,7 @@ def status_in_words(loop: Loop) -> str:
         f"answers   {now['answered']} of {now['asked']} questions, {now['skipped']} skipped, "
         f"{now['held_out']} held out for the score",
     ]
+    lines += [f"left out  {now['left_out']}"] if now["left_out"] else []
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
     lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
@@ -333,7 +336,7 @@ def _totals(loop: Loop, asked: Sequence[Asking]) -> Totals:
         items=loop.ledger.items.count(),
         tasks=sum(one.state != "gone" for one in asked),
         annotations=sum(len(said) for said in loop.ledger.answers.current().values()),
-        unreadable=len(loop.ledger.items.problems()),
+        unreadable=loop.ledger.aside.count(),
         holdout=sum(one.purpose == "holdout" for one in asked),
         skipped=sum(one.state == "skipped" for one in asked),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from labelloop import holdout, label_errors, labels, metrics, savings
-from labelloop.embedding import embed_items
-from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.embedding import embed_items, embed_what_can_be
+from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
@@ -20,9 +21,6 @@ from labelloop.runs import step
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
 from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Metric, Pool, Prediction
-
-MANY = 10
-"""Items of which at least one should be readable: if none is, their source is away, not they."""
 
 RANKED = 1024
 """Open questions that a selector ranks after each promotion: more than people answer until the next one."""
@@ -40,13 +38,29 @@ def embed(
     progress: Progress,
 ) -> np.ndarray:
     """Embed items: (n, d) float32, L2-normalised; a row of NaN for an item that cannot be read or decoded."""
-    made = embed_items(backbone, items, read, progress)
-    if len(items) >= MANY and np.isnan(made[:, 0]).all():
-        raise BackendError(
-            f"none of {len(items)} items could be read, such as {items[0].uri or items[0].id}",
-            "is their disk, bucket or network there? run again when it is; nothing was given up",
-            retryable=True,
-        )
+    return embed_items(backbone, items, read, progress)
+
+
+@step(cache=False)
+def embed_again(
+    backbone: Backbone, items: Sequence[Item], read: Callable[[Item], bytes | str], progress: Progress
+) -> dict[str, Any]:
+    """Try items that could not be embedded once more, and say why those that still cannot be: plain data.
+
+    Returns:
+        The `rows` of those that can now, with their `values` (m, d), and of the others `row` -> (reason, away).
+    """
+    matrix, missing = embed_what_can_be(backbone, items, read, progress)
+    rows = [int(row) for row in np.flatnonzero(~np.isnan(matrix[:, 0]))]
+    left = {str(row): [why.reason, why.away] for row, why in missing.items()}
+    return {"rows": rows, "values": matrix[rows].tolist(), "missing": left}
+
+
+@step
+def patched(embeddings: np.ndarray, rows: Sequence[int], values: Sequence[Sequence[float]]) -> np.ndarray:
+    """The embeddings of a chunk, with those of some rows in place of what was there."""
+    made = embeddings.copy()
+    made[list(rows)] = np.asarray(values, np.float32)
     return made
 
 

@@ -62,6 +62,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Why the content of an item cannot be had now.
+
+    Attributes:
+        reason: In words.
+        away: What has it did not answer, which may be over soon; else it is gone, closed to us, or broken.
+    """
+
+    reason: str
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NewItem:
     """An item as it was found in a source.
 
@@ -193,13 +206,15 @@ class Asked:
         created: Questions that are new in the annotator.
         existing: Questions that were there before.
         predictions: Predictions stored by this call; a blind question's turn is kept as an empty one.
-        tasks: Item id -> the annotator's own id of the question, for every question of the call.
+        tasks: Item id -> the annotator's own id of the question, for every question of the call that people can see.
+        missing: Item id -> why there is nothing to show; not asked.
     """
 
     created: int
     existing: int
     predictions: int
     tasks: Mapping[str, str]
+    missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

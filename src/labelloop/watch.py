@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from labelloop.decide import Finish, Situation, Start, Stop, Wait
-from labelloop.errors import BackendError, BusyError, LabelLoopError
+from labelloop.errors import BackendError, BusyError, LabelLoopError, UnreadableError
 from labelloop.loop import Loop, Outcome
 from labelloop.overview import round_view, set_aside_in_words
 from labelloop.report.views import RoundView
@@ -184,7 +184,7 @@ class _Watch:
         return False
 
     def _back_off(self, error: LabelLoopError) -> None:
-        if isinstance(error, BackendError):
+        if isinstance(error, BackendError) and not isinstance(error, UnreadableError):
             self._away, self._greeted = True, False
         self._view.say(f"{error.message}; looking again in about {self._pause:.0f} s")
         self._wait(self._pause)

@@ -21,7 +21,7 @@ from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.items import Chunk
 from labelloop.ledger.rounds import Round
 from labelloop.ledger.tables import MIGRATIONS
-from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Prediction, Seen, Turn
+from labelloop.types import Annotation, Answers, Heard, Item, Missing, NewItem, Prediction, Seen, Turn
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ def test_items_come_back_as_they_were_added(ledger: Ledger) -> None:
 def test_columns_follow_positions(ledger: Ledger) -> None:
     ledger.items.add(new("b", "a"))
     ledger.items.add([NewItem(Item("c", "text", text="near b", group="b"), b"c")])
-    ledger.items.set_problems({"a": "corrupt"})
+    ledger.aside.put({"a": Missing("corrupt")}, NOW)
 
     columns = ledger.items.columns()
 

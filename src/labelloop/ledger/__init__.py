@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from labelloop.errors import BackendError, ConfigError
 from labelloop.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
@@ -42,6 +43,7 @@ class Ledger:
     labels: LabelBook
     opinions: OpinionBook
     auto: AutoBook
+    aside: AsideBook
 
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now."""
@@ -82,6 +84,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         LabelBook(engine, dataset),
         OpinionBook(engine, dataset),
         AutoBook(engine, dataset),
+        AsideBook(engine, dataset),
     )
 
 

@@ -93,16 +93,6 @@ class ItemBook:
         with _sql.reading(self._engine) as connection:
             return {row.id: row.problem for row in connection.execute(query)}
 
-    def set_problems(self, problems: Mapping[str, str]) -> None:
-        """Mark items as unreadable, with the reason."""
-        with self._engine.begin() as connection:
-            for item_id, problem in problems.items():
-                connection.execute(
-                    items.update()
-                    .where(items.c.dataset == self._dataset, items.c.id == item_id)
-                    .values(problem=problem)
-                )
-
     def fingerprints(self) -> tuple[list[str], list[bytes]]:
         """Ids and fingerprints of the first item of every group."""
         query = select(items.c.id, items.c.fingerprint).where(

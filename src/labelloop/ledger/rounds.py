@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.opinions import write as write_opinions
-from labelloop.ledger.tables import facts, guesses, questions, rounds
+from labelloop.ledger.tables import facts, guesses, opinions, questions, rounds
 from labelloop.types import Prediction, Region
 
 
@@ -29,6 +29,7 @@ class Round:
         learned_from: Answers that the newest model was trained on, in use or not.
         room: How many it was allowed to ask; None is as many as a round asks.
         items: Items there were when the round learned.
+        aside: Of these, those that were left out as they could not be read.
         changes: `AnswerBook.changes()` when the round learned: nothing new means nothing to learn.
         model: Reference of the model in use after this round; empty before the first one.
         promoted: Whether this round's own model is the one in use.
@@ -56,6 +57,7 @@ class Round:
     learned_from: int = 0
     room: int | None = None
     items: int = 0
+    aside: int = 0
     changes: int = 0
     model: str = ""
     version: str = ""
@@ -192,6 +194,17 @@ class RoundBook:
                     guesses.c.sent_at.is_(None),
                 )
                 connection.execute(update(guesses).where(*unsent).values(sent_at=_sql.stamp(now)))
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Planned questions that cannot be asked, with the guesses about them, as if they had not been chosen."""
+        with self._engine.begin() as connection:
+            for some in _sql.chunks(ids):
+                for table in (questions, guesses, opinions):
+                    name = table.c.question if table is opinions else table.c.item_id
+                    state = [questions.c.state == "planned"] if table is questions else []
+                    unsent = [guesses.c.sent_at.is_(None)] if table is guesses else []
+                    where = (table.c.dataset == self._dataset, name.in_(some), *state, *unsent)
+                    connection.execute(delete(table).where(*where))
 
     def note_labels(self, labels: Sequence[str]) -> None:
         """Write down which labels the model in use speaks, where an older labelloop did not."""

@@ -50,6 +50,17 @@ items = Table(
     Index("items_position", "dataset", "position", unique=True),
 )
 
+aside = Table(
+    "aside",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", String, nullable=False),
+)
+
 seen = Table(
     "seen",
     metadata,
@@ -237,7 +248,19 @@ def _turns(_: Connection) -> None:
     """A question may have a turn without a guess from now on, which an older labelloop cannot read."""
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto, _turns]
+def _aside(connection: Connection) -> None:
+    """What an older labelloop marked as unreadable for ever is tried again."""
+    aside.create(connection, checkfirst=True)
+    lost = select(items.c.dataset, items.c.id, items.c.problem).where(items.c.problem.is_not(None))
+    same = {"kind": "unreadable", "tries": 0, "due": ""}
+    rows = [
+        {"dataset": row.dataset, "item_id": row.id, "reason": row.problem, **same} for row in connection.execute(lost)
+    ]
+    if rows:
+        connection.execute(aside.insert(), rows)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto, _turns, _aside]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

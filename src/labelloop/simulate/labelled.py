@@ -14,7 +14,7 @@ import numpy as np
 
 from labelloop import rounds
 from labelloop.duplicates import Leaders
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, UnreadableError
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Progress, silent
 from labelloop.runs import Run
@@ -91,6 +91,12 @@ def embedded(found: Found, run: Run, backbone: Backbone, fewest: int = 0, progre
         parts.append(run(rounds.embed, backbone, digests, chunk, read_content, told).value)
     matrix = np.concatenate(parts)
     readable = np.isfinite(matrix).all(axis=1)
+    if not readable.any():
+        raise UnreadableError(
+            f"none of {len(found.items)} items could be read, such as {found.items[0].uri or found.items[0].id}",
+            "is their disk, bucket or network there? run again when it is",
+            retryable=True,
+        )
     answers = np.asarray(found.answers)
     return labelled(matrix[readable], answers[readable], found.groups[readable], fewest)
 

@@ -1,0 +1,146 @@
+"""The items as embeddings: what is new is computed, what cannot be read is set aside and tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from labelloop import rounds
+from labelloop.artifacts import Ref
+from labelloop.errors import ConfigError, UnreadableError
+from labelloop.ledger import Ledger
+from labelloop.ledger.items import Chunk
+from labelloop.protocols import Backbone, Learner, Progress
+from labelloop.runs import Artifact, Run
+from labelloop.types import Item, Missing
+
+MANY = 10
+"""Items of which most should be readable: if they are not, their source is away, not they."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The items of a ledger with their embeddings by one backbone.
+
+    Args:
+        clock: When what cannot be read is tried again is reckoned from.
+    """
+
+    ledger: Ledger
+    run: Run
+    learner: Learner
+    read: Callable[[Item], bytes | str]
+    progress: Progress
+    clock: Callable[[], datetime]
+
+    @property
+    def backbone(self) -> Backbone:
+        """What embeds.
+
+        Raises:
+            ConfigError: The learner has none.
+        """
+        if self.learner.backbone is None:
+            raise ConfigError(f"learner {self.learner!r} has no backbone", "choose a learner with one: learner.flavor")
+        return self.learner.backbone
+
+    def complete(self) -> None:
+        """Embed what is new, and what was set aside and is due to be tried again.
+
+        Raises:
+            UnreadableError: Most of what is new cannot be read; nothing was given up.
+        """
+        total, chunks = self.ledger.items.count(), self._chunks()
+        for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
+            stop = min(start + rounds.CHUNK, total)
+            items = self.ledger.items.between(start, stop)
+            made = self._embed(items, start, total)
+            self.ledger.items.add_chunk(self.backbone.fingerprint, Chunk(start, stop, str(made.ref)))
+        self.retry()
+
+    def retry(self) -> int:
+        """Try the items that are due to be tried again, if some are; how many can be read now."""
+        due = self.ledger.aside.due(self.clock())
+        there = sorted((position, item_id) for item_id, position in self.ledger.items.positions(due).items())
+        found = 0
+        for chunk in self._chunks() if there else []:
+            inside = [(position - chunk.start, one) for position, one in there if chunk.start <= position < chunk.stop]
+            if inside:
+                found += self._retry(chunk, dict(inside))
+        return found
+
+    def nothing_left(self) -> UnreadableError:
+        """What is to be said where no item at all can be read."""
+        found = self.ledger.aside.all()
+        reason = f", such as {found[0].missing.reason}" if found else ""
+        return UnreadableError(
+            f"none of the {self.ledger.items.count()} items can be read{reason}",
+            "make them readable, or labelloop add them from where they are now, then labelloop doctor --repair",
+            retryable=True,
+        )
+
+    def _chunks(self) -> list[Chunk]:
+        chunks = self.ledger.items.chunks(self.backbone.fingerprint)
+        if all(self._is_stored(chunk.ref) for chunk in chunks):
+            return chunks
+        self.ledger.items.forget_chunks(self.backbone.fingerprint)
+        return []
+
+    def _is_stored(self, ref: str) -> bool:
+        handle = self.run.artifact(Ref.parse(ref))
+        return handle.artifacts.has(handle.ref)
+
+    def _embed(self, items: Sequence[Item], start: int, total: int) -> Artifact[np.ndarray]:
+        digests = [item.digest or item.id for item in items]
+        progress = _within(self.progress, start, total)
+        made = self.run(rounds.embed, self.backbone, digests, items, self.read, progress)
+        set_aside = {one.item_id for one in self.ledger.aside.all()}
+        lost = [int(row) for row in np.flatnonzero(np.isnan(made.value[:, 0])) if items[row].id not in set_aside]
+        if not lost:
+            return made
+        again = self.run(rounds.embed_again, self.backbone, [items[row] for row in lost], self.read).value
+        missing = {items[lost[int(row)]].id: Missing(*why) for row, why in again["missing"].items()}
+        refuse_most(len(items), list(missing.values()))
+        self.ledger.aside.put(missing, self.clock())
+        return self._patched(made, [lost[row] for row in again["rows"]], again)
+
+    def _retry(self, chunk: Chunk, rows: Mapping[int, str]) -> int:
+        """Try items of a chunk again, row -> item id; how many can be read now."""
+        places, items = list(rows), self.ledger.items.get(list(rows.values()))
+        made = self.run(rounds.embed_again, self.backbone, [items[rows[row]] for row in places], self.read).value
+        handle = self.run.artifact(Ref.parse(chunk.ref))
+        patched = self._patched(handle, [places[row] for row in made["rows"]], made)
+        self.ledger.items.add_chunk(self.backbone.fingerprint, Chunk(chunk.start, chunk.stop, str(patched.ref)))
+        self.ledger.aside.release([rows[places[row]] for row in made["rows"]])
+        missing = {rows[places[int(row)]]: Missing(*why) for row, why in made["missing"].items()}
+        self.ledger.aside.put(missing, self.clock())
+        return len(made["rows"])
+
+    def _patched(self, chunk: Artifact[Any], rows: Sequence[int], made: Mapping[str, Any]) -> Artifact[Any]:
+        return self.run(rounds.patched, chunk, list(rows), made["values"]) if rows else chunk
+
+
+def refuse_most(tried: int, missing: Sequence[Missing]) -> None:
+    """Going on is fine.
+
+    Raises:
+        UnreadableError: Most of those that were tried did not answer, or none can be read.
+    """
+    away = [one for one in missing if one.away]
+    if tried < MANY or (2 * len(away) <= tried and len(missing) < tried):
+        return
+    first = (away or missing)[0]
+    raise UnreadableError(
+        f"{len(missing)} of {tried} items could not be read, such as {first.reason}",
+        "is their disk, bucket or network there? run again when it is: nothing was given up",
+        retryable=True,
+    )
+
+
+def _within(progress: Progress, start: int, total: int) -> Progress:
+    """Progress of a part, told as progress of the whole."""
+    return lambda what, done, _: progress(what, start + done, total)
