@@ -1,4 +1,4 @@
-"""Pictures that cannot be read now are left out, counted, named and tried again; only a pool that is gone is an error."""
+"""Pictures that cannot be read now are left out, named and tried again; only a pool that is gone is an error."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_clock_that_was_ahead_does_not_keep_a_picture_out(pictures: Pictures) 
 def test_a_pool_that_cannot_be_read_is_an_error_and_never_at_its_end(
     pictures: Pictures, count: int, status: int
 ) -> None:
-    ids = pictures.add_numbers(count)
+    pictures.add_numbers(count)
     _Web.status.update(dict.fromkeys(range(count), status))
 
     for _ in range(2):
@@ -191,7 +191,7 @@ def test_a_pool_that_cannot_be_read_is_an_error_and_never_at_its_end(
 
     _Web.status.clear()
     pictures.tick()
-    assert pictures.asked() == set(ids)
+    assert len(pictures.asked()) == min(count, 30)
 
 
 def test_most_of_a_pool_that_does_not_answer_is_an_error_and_nothing_is_given_up(pictures: Pictures) -> None:
