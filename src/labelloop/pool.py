@@ -99,7 +99,8 @@ class Pool:
         progress = _within(self.progress, start, total)
         made = self.run(rounds.embed, self.backbone, digests, items, self.read, progress)
         set_aside = {one.item_id for one in self.ledger.aside.all()}
-        lost = [int(row) for row in np.flatnonzero(np.isnan(made.value[:, 0])) if items[row].id not in set_aside]
+        unread = map(int, np.flatnonzero(np.isnan(made.value[:, 0])))
+        lost = [row for row in unread if items[row].id not in set_aside]
         if not lost:
             return made
         again = self.run(rounds.embed_again, self.backbone, [items[row] for row in lost], self.read).value
