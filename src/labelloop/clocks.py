@@ -15,5 +15,9 @@ def elapsed(then: datetime, now: datetime) -> float:
     A clock that was set back must not make anybody wait until it has caught up: a pause that began in the future is
     over.
     """
-    seconds = (now - then).total_seconds()
-    return math.inf if seconds < -SKEW else max(0.0, seconds)
+    return elapsed_seconds((now - then).total_seconds())
+
+
+def elapsed_seconds(measured: float) -> float:
+    """The same for a difference in seconds."""
+    return math.inf if measured < -SKEW else max(0.0, measured)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from labelloop.config import Config, part_of, rewrite, table_of
 from labelloop.errors import ConfigError
+from labelloop.masking import has_any_credentials
 from labelloop.registry import OFFERED, Kind, Option, build, convert, options, summary, unknown
 from labelloop.root import STATE
 from labelloop.toml_edits import add_table, drop, drop_table, put, rename_table
@@ -187,9 +187,10 @@ def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> M
         ConfigError: An option is unknown, missing, of the wrong type, carries a password, or the flavor refuses it.
     """
     for name, value in chosen.items():
-        if isinstance(value, str) and "://" in value and _has_password(value):
+        if isinstance(value, str) and "://" in value and has_any_credentials(value):
             raise ConfigError(
-                f"option {name!r} of {kind} flavor {flavor!r} carries a password, which labelloop.toml must not hold",
+                f"option {name!r} of {kind} flavor {flavor!r} carries a password or a token, "
+                "which labelloop.toml must not hold",
                 "put it into a secret: labelloop secret register --help",
             )
     surroundings = {"home": root / STATE, "secrets": _Unasked(), "store": _Unasked(), "component": "NAME"}
@@ -231,13 +232,6 @@ def _not_built_in(kind: Kind, name: str, what: str) -> None:
             f"the {kind} {BUILT_IN!r} is built in and cannot be {what}: a stack that names none uses it",
             f"labelloop {kind} register NAME ..., then labelloop stack update {FLAGS[kind]} NAME",
         )
-
-
-def _has_password(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).password)
-    except ValueError:
-        return False
 
 
 def _plain(value: Any) -> Any:

@@ -369,6 +369,11 @@ def replace_text(path: Path, text: str) -> None:
         temporary.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", "check the disk and its permissions") from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.object[error.start : error.end]!a} is no text",
+            "correct the value, or the locale: LANG=C.UTF-8",
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -388,7 +393,7 @@ def _locked(root: Path) -> Iterator[Path]:
     from filelock import FileLock, Timeout
 
     path = root / FILE
-    (root / STATE).mkdir(parents=True, exist_ok=True)
+    (root / STATE).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with FileLock(root / STATE / "config.lock", timeout=10, poll_interval=0.01):
             for left in path.resolve().parent.glob(f".{FILE}.*.tmp"):  # by an editor that was killed

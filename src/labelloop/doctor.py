@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from labelloop import holdout
 from labelloop.artifacts import Ref
+from labelloop.clocks import elapsed_seconds
 from labelloop.errors import (
     BackendError,
     ConfigError,
@@ -379,7 +380,7 @@ def _is_left(path: Path) -> bool:
     try:
         os.kill(int(found[1]), 0)
     except (ProcessLookupError, OverflowError):
-        return time.time() - path.lstat().st_mtime > LEFT_AFTER
+        return elapsed_seconds(time.time() - path.lstat().st_mtime) > LEFT_AFTER
     except PermissionError:
         pass
     return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from labelloop.masking import masked
+
 
 class LabelLoopError(Exception):
-    """Base of every error labelloop raises on purpose.
+    """Base of every error labelloop raises on purpose. Credentials in addresses are masked, whoever put them there.
 
     Args:
         message: What happened, with the offending value in it.
@@ -14,9 +16,9 @@ class LabelLoopError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        self.hint = masked(hint)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.hint), self.__dict__

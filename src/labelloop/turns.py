@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
+from labelloop.clocks import elapsed
 from labelloop.holdout import draw_order
 from labelloop.ledger.rounds import Round
 
@@ -26,7 +27,8 @@ def outdated(history: Sequence[Round], now: datetime) -> dict[str, str]:
     return {
         version: start
         for version, start in replaced.items()
-        if version not in ("", history[-1].version) and now - datetime.fromisoformat(start) > PRUNED_AFTER
+        if version not in ("", history[-1].version)
+        and elapsed(datetime.fromisoformat(start), now) > PRUNED_AFTER.total_seconds()
     }
 
 

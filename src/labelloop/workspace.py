@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from labelloop.config import Workspace, editing, load, make, replace_text
+from labelloop.privacy import make_private
 from labelloop.root import FILE, STATE
 
 TEMPLATE = """\
@@ -65,13 +67,16 @@ def enter(root: Path, flags: Mapping[str, Any]) -> Workspace:
 
 
 def furnish(root: Path) -> None:
-    """Make the git-ignored folder of a workspace, which a fresh clone of one does not have."""
+    """Make the git-ignored folder of a workspace, which a fresh clone of one does not have; its owner's alone."""
     state = root / STATE
-    if not (state / ".gitignore").exists():
-        state.mkdir(parents=True, exist_ok=True)
-        replace_text(state / ".gitignore", "*\n")
+    if not state.exists() or os.access(state, os.W_OK):
+        make_private(state)
+        if not (state / ".gitignore").exists():
+            replace_text(state / ".gitignore", "*\n")
 
 
 def _safe_name(root: Path) -> str:
-    name = root.resolve().name.replace('"', "").replace("\\", "") or "dataset"
+    # where Python takes names for ASCII, others come as lone surrogates, which no file can hold
+    spoken = os.fsencode(root.resolve().name).decode("utf-8", "ignore")
+    name = "".join(one for one in spoken if one.isprintable() and one not in '"\\').strip() or "dataset"
     return name if len(name) >= 3 else f"{name}-dataset"

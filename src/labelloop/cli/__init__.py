@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,7 +121,8 @@ def cli(ctx: click.Context, workspace: str | None, settings: tuple[str, ...], as
 
 
 def main(arguments: list[str] | None = None, command: click.Command | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 your move, 3 a service's fault, 4 a step raised, 75 try again.
+    """Run the command line and exit: 0 done, 2 your move, 3 a service's fault, 4 a step raised,
+    70 nobody foresaw it, 75 try again.
 
     Args:
         command: One of your own instead of ours, with the same errors, signals and codes.
@@ -135,11 +138,14 @@ def run(arguments: list[str] | None = None, command: click.Command | None = None
         from labelloop.cli.completion import answer
 
         return answer(asked)
-    debug = "--debug" in (arguments if arguments is not None else sys.argv)
+    words = arguments if arguments is not None else sys.argv[1:]
+    debug = "--debug" in words
+    _print_anything()
     try:
         with terminable():
             name = "labelloop" if command is None else None
             result: Any = (command or cli).main(arguments, prog_name=name, standalone_mode=False)
+            sys.stdout.flush()  # here, where a full disk or a reader that went away is still told in words
     except click.exceptions.Abort:
         return _interrupted()
     except KeyboardInterrupt:
@@ -155,9 +161,31 @@ def run(arguments: list[str] | None = None, command: click.Command | None = None
             raise
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 141
+    except Exception as error:  # noqa: BLE001 - the last resort: a traceback is for us, not for users
+        from labelloop.cli.last_resort import told
+        from labelloop.cli.render import error as show_error
+
+        if isinstance(error, OSError) and error.filename is None:
+            _print_no_more()
+        instead = told(error, words, command or cli, debug=debug)
+        show_error(instead)
+        return instead.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _print_no_more() -> None:
+    """What is still to be printed goes nowhere: at its end Python would fail on it once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_anything() -> None:
+    """Escape what the terminal's encoding does not have, instead of failing in the middle of a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _interrupted() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,11 @@ class App:
                 raise ConfigError(f"--set {setting!r} is not NAME=VALUE", "for example --set loop.batch=20")
             flags[name.strip()] = [part.strip() for part in value.split(",")] if name == "dataset.labels" else value
         return flags
+
+
+def spoken(words: str | None) -> str | None:
+    """What a person typed; where Python takes her terminal for one of ASCII, it comes as bytes that stand for it."""
+    return os.fsencode(words).decode("utf-8", "replace") if words and not words.isascii() else words
 
 
 pass_app = click.make_pass_decorator(App)

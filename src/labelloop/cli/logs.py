@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
+from labelloop.masking import masked, masked_tree
 from labelloop.report.clean import clean
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import RoundView
@@ -70,7 +71,10 @@ class LoggedRounds:
     def _log(self, event: str, message: str, *, level: str = "info", **more: Any) -> None:
         time = self._clock().isoformat(timespec="milliseconds")
         if self._form == "json":
-            line = json.dumps({"time": time, "level": level, "event": event, "message": message, **more}, default=str)
+            line = json.dumps(
+                {"time": time, "level": level, "event": event, "message": masked(message), **masked_tree(more)},
+                default=str,
+            )
         else:
             hint = f" ({more['hint']})" if more.get("hint") else ""
             line = clean(f"{time} {level} {message}{hint}")

@@ -102,6 +102,7 @@ def infer(app: App, output: str) -> None:
 
     with working(as_json=True) as progress:
         count = write_predictions(app.loop(progress), output)
+    _note_readers(app, output)
     click.echo(f"{count} prediction(s) written to {output}", err=True)
 
 
@@ -117,6 +118,7 @@ def export(app: App, output: str, only_human: bool) -> None:
     from labelloop.harvest import write_labels
 
     count = write_labels(app.loop(), output, only_human=only_human)
+    _note_readers(app, output)
     click.echo(f"{count} labelled item(s) written to {output}", err=True)
 
 
@@ -132,4 +134,13 @@ def report(app: App, output: Path) -> None:
     from labelloop.report.files import write
 
     write(report_view(app.loop()), output)
+    _note_readers(app, str(output))
     show({"report": str(output)}, f"written {output}", as_json=app.as_json)
+
+
+def _note_readers(app: App, output: str) -> None:
+    """What holds texts and answers is written as the umask says; that others read it is said once."""
+    from labelloop.privacy import note_readers
+
+    if output != "-":
+        note_readers(Path(output), app.workspace.home)

@@ -279,7 +279,9 @@ def _narrow_table(cells: Sequence[Sequence[str]], columns: Sequence[str], title:
 
 def show_json(value: Any, stream: TextIO | None = None) -> None:
     """Print one JSON document; times and paths as text."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str), file=stream or sys.stdout)
+    out = stream or sys.stdout
+    is_spoken = (out.encoding or "utf-8").lower().startswith("utf")
+    print(json.dumps(value, ensure_ascii=not is_spoken, indent=2, default=str), file=out)
 
 
 def error(failure: LabelLoopError, stream: TextIO | None = None) -> None:

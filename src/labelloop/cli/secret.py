@@ -82,13 +82,15 @@ def get(app: App, name: str, key: str, shown: bool) -> None:
     Example:  labelloop secret get ls --key=api_key --show
     """
     from labelloop.cli.output import show
+    from labelloop.cli.render import show_json
     from labelloop.secrets import MASK, values_of
 
     values = values_of(app.stack.secrets_manager, name, key)
-    if key and shown and not app.as_json:
-        click.echo(values[key])
+    if shown:  # as it is, were it an address with a password in it
+        lines = [values[key]] if key else [f"{one}: {value}" for one, value in values.items()]
+        show_json(dict(values)) if app.as_json else click.echo("\n".join(lines))
         return
-    visible = values if shown else dict.fromkeys(values, MASK)
+    visible = dict.fromkeys(values, MASK)
     show(dict(visible), "\n".join(f"{one}: {value}" for one, value in visible.items()), as_json=app.as_json)
 
 

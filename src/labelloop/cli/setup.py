@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from labelloop.cli.app import App, pass_app
+from labelloop.cli.app import App, pass_app, spoken
 
 
 @click.command()
@@ -35,7 +35,7 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     from labelloop.workspace import create
 
     root = app.folder.resolve() if app.folder else Path.cwd()
-    chosen = {"name": name, "modality": modality, "task": task, "labels": _split(labels)}
+    chosen = {"name": spoken(name), "modality": modality, "task": task, "labels": _split(spoken(labels))}
     given = {key: value for key, value in chosen.items() if value}
     created = create(root, given)
     done = "created" if created else f"set {', '.join(given)} in" if given else "kept"
@@ -107,8 +107,9 @@ def config(app: App) -> None:
     """Show every setting and where its value comes from: default, file, environment or flag."""
     from labelloop.cli.render import show_json, table
     from labelloop.config import values
+    from labelloop.masking import setting
 
-    rows: list[list[Any]] = [[name, value, origin] for name, value, origin in values(app.workspace)]
+    rows: list[list[Any]] = [[name, setting(name, value), origin] for name, value, origin in values(app.workspace)]
     if app.as_json:
         show_json({name: {"value": value, "source": origin} for name, value, origin in rows})
         return

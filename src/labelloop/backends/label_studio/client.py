@@ -17,6 +17,7 @@ import httpx
 
 from labelloop.backends.label_studio.repeats import AwayError, Repeats, SpoiledError
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
+from labelloop.masking import has_any_credentials
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
@@ -268,9 +269,14 @@ def checked_url(url: str) -> str:
     """The address without a trailing slash.
 
     Raises:
-        ConfigError: It is not an http(s) address.
+        ConfigError: It is not an http(s) address, or has a credential in it.
     """
     parts = urlsplit(url)
+    if has_any_credentials(url):
+        raise ConfigError(
+            f"Label Studio's url carries a password or a token: {url}",
+            "write it without, and put the token into a secret: labelloop secret register --help",
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"Label Studio's url is {url!r}, which is no address", f"write it like {_suggested(url)}")
     return url.rstrip("/")
@@ -289,7 +295,9 @@ def _wanted_pause(answer: httpx.Response) -> float:
     try:
         if said.strip().isdigit():
             return float(said)
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+        now = answer.headers.get("Date")  # of the clock that the pause is told by
+        since = parsedate_to_datetime(now) if now else datetime.now(UTC)
+        return max(0.0, (parsedate_to_datetime(said) - since).total_seconds())
     except (ValueError, TypeError):
         return 0.0
 

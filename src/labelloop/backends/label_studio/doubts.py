@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from labelloop.clocks import elapsed_seconds
 from labelloop.errors import BackendError
 
 _SETTLED_AFTER = 900.0
@@ -50,7 +51,11 @@ class Doubts:
         now = self._clock()
         try:
             kept = json.loads(self._path.read_text()).items()
-            return {str(item): (since, sent) for item, (since, sent) in kept if now - since < _SETTLED_AFTER}
+            return {
+                str(item): (since, sent)
+                for item, (since, sent) in kept
+                if elapsed_seconds(now - since) < _SETTLED_AFTER
+            }
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 

@@ -193,7 +193,7 @@ class Server:
         try:
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.old"))
-            with self.log.open("wb") as log:
+            with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
                 process = subprocess.Popen(
                     [str(python), str(_HERE / "serve.py"), str(self.home), str(port)],
                     stdin=subprocess.DEVNULL,
