@@ -50,11 +50,11 @@ def masked(text: str) -> str:
 
 
 def masked_tree(value: Any) -> Any:
-    """The same for everything that JSON can hold; also the value of a key that is called `password` or the like."""
+    """The same for everything that JSON can hold."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
-        return {key: _of_key(str(key), masked_tree(one)) for key, one in value.items()}
+        return {key: masked_tree(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [masked_tree(one) for one in value]
     return value
