@@ -41,6 +41,8 @@ def test_jsonl_holds_everything_exactly(tmp_path: Path) -> None:
         "held_out": True,
         "updated_at": "2026-03-01T12:30:00+00:00",
         "meta": {"row": 7, "by": None},
+        "extra": {},
+        "annotations": [],
     }
     assert (second["id"], second["labels"]) == ("=b", ["|"])
 

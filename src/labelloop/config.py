@@ -69,6 +69,7 @@ class LoopConfig(_Section):
     reconcile_every: Annotated[float, Field(ge=0)] = 86400.0
     gate: Gate = "not-worse"
     belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
+    ground_truth_by: list[str] | None = None
     seed: int = 0
 
 

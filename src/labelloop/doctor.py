@@ -25,6 +25,7 @@ from labelloop.errors import (
     UnreadableError,
     VanishedError,
 )
+from labelloop.labels import brief
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
@@ -32,7 +33,8 @@ from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
 from labelloop.sources import read_content
-from labelloop.types import Item, Missing, Survey
+from labelloop.types import Annotation, Item, Missing, Survey
+from labelloop.unusable import unheard_in_words
 from labelloop.vanished import Losses
 
 LEFT_AFTER = 600.0
@@ -214,9 +216,11 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         return
     if not hasattr(dataset, "survey"):
         return
+    loop.trust()
     survey: Survey = dataset.survey(loop.ledger.answers.cursor())
     yield from _questions(loop, dataset, survey)
     yield from _answers(loop, survey)
+    yield from _not_learned_from(loop, survey)
     yield from _predictions(loop, dataset, survey)
     if survey.stale:
         yield Fault("pictures", survey.stale, "give it the credentials of now", lambda: list(dataset.answers(None)))
@@ -228,9 +232,9 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
 def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     questions = loop.ledger.answers.questions()
     there = {one.item_id for one in questions if one.state not in ("planned", "gone")}
-    gone = sorted(there - survey.heard.keys())
+    gone = sorted(there - survey.present)
     try:
-        Losses().refuse_questions(loop.ledger.answers, survey.heard.keys())
+        Losses().refuse_questions(loop.ledger.answers, survey.present)
     except VanishedError as error:
         back = partial(write_back, loop) if hasattr(dataset, "restore") else None
         yield Fault("questions", error.message, WRITE_BACK if back else error.hint, back)
@@ -240,7 +244,7 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
             "questions",
             f"{len(gone)} question(s) are gone from the annotator, such as {_some(gone)}",
             "note it; their answers stay in the history",
-            lambda: _under_lease(loop, lambda: loop.ledger.answers.lose(survey.heard, loop.now())),
+            lambda: _under_lease(loop, lambda: loop.ledger.answers.lose(survey.present, loop.now())),
         )
     if survey.twins:
         yield Fault(
@@ -268,9 +272,7 @@ def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
     differing = [
         item_id
         for item_id, heard in survey.heard.items()
-        if item_id in asked
-        and item_id not in survey.twins
-        and {one.id: one for one in heard.annotations} != {one.id: one for one in said.get(item_id, ())}
+        if item_id in asked and item_id not in survey.twins and _differs(loop, heard.annotations, said.get(item_id, ()))
     ]
     if differing:
         yield Fault(
@@ -279,6 +281,26 @@ def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
             f" {_some(sorted(differing))}",
             "hear everything again",
             lambda: _hear_everything(loop),
+        )
+
+
+def _differs(loop: Loop, shown: Sequence[Annotation], said: Sequence[Annotation]) -> bool:
+    """Whether the annotator shows other answers to an item than the ledger has, apart from whose account is left."""
+    kept = loop.ledger.answers.as_kept(shown, said)
+    return {one.id: one for one in kept} != {one.id: one for one in said}
+
+
+def _not_learned_from(loop: Loop, survey: Survey) -> Iterator[Fault]:
+    """What people said, and cannot be read, or does not count."""
+    if survey.unheard:
+        hint = "delete or correct what was said there; it is tried again by itself, and heard when it can be shown"
+        yield Fault("answers", unheard_in_words(survey.unheard), hint)
+    claims = loop.unusable().claims
+    if claims:
+        who = ", ".join(f"{brief(name) or 'nobody knows who'} ({n})" for name, n in claims.items())
+        words = f"ground truth of people who are not in loop.ground_truth_by counts like other answers: {who}"
+        yield Fault(
+            "ground truth", words, "add who may decide to ground_truth_by under [loop]; remove it from the others"
         )
 
 

@@ -14,14 +14,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from labelloop.errors import BackendError, ConfigError
-from labelloop.types import Item
+from labelloop.types import Annotation, Item
 
 Format = Literal["jsonl", "csv", "parquet"]
 STDOUT = "-"
@@ -39,6 +39,8 @@ class ExportRow:
         annotator: Who said so last, as the annotator names people; the version of a model.
         source: Who said so: "human", or "model" for a label that nobody has seen (`labelloop auto-label`).
         held_out: Whether the item is protected: part of the honest score, not for training.
+        extra: Control -> what people said in it, of those that labelloop does not learn from.
+        annotations: Everything people say about the item, with every region as it is; only JSONL holds it.
     """
 
     item: Item
@@ -47,6 +49,8 @@ class ExportRow:
     source: str
     held_out: bool
     updated_at: datetime
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Sequence[Annotation] = ()
 
     def columns(self) -> dict[str, Any]:
         """The row as it is written."""
@@ -58,7 +62,12 @@ class ExportRow:
             "held_out": self.held_out,
             "updated_at": self.updated_at.astimezone(UTC).isoformat(),
             "meta": dict(self.item.meta),
+            "extra": dict(self.extra),
         }
+
+    def everything(self) -> dict[str, Any]:
+        """The row with every region of every annotation."""
+        return {**self.columns(), "annotations": [_annotation(one) for one in self.annotations]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +118,11 @@ def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
     if str(output) == STDOUT:
         if chosen == "parquet":
             raise ConfigError("Parquet cannot be written to the standard output", "name a file ending in .parquet")
-        count = _WRITERS[chosen](_columns(rows), sys.stdout.buffer)
+        count = _WRITERS[chosen](_columns(rows, chosen), sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return count
     with _completed(Path(output)) as file:
-        return _WRITERS[chosen](_columns(rows), file)
+        return _WRITERS[chosen](_columns(rows, chosen), file)
 
 
 def _guessed(output: str) -> Format:
@@ -151,8 +160,22 @@ def _completed(path: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
-def _columns(rows: Rows) -> Iterator[dict[str, Any]]:
-    return (row.columns() for row in rows)
+def _columns(rows: Rows, format: Format) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield row.everything() if format == "jsonl" and isinstance(row, ExportRow) else row.columns()
+
+
+def _annotation(one: Annotation) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "annotator": one.annotator,
+        "skipped": one.skipped,
+        "ground_truth": one.ground_truth,
+        "lead_time": one.lead_time,
+        "created_at": one.created_at.astimezone(UTC).isoformat(),
+        "updated_at": one.updated_at.astimezone(UTC).isoformat(),
+        "result": [dict(region) for region in one.regions],
+    }
 
 
 def _of(item: Item) -> dict[str, Any]:
@@ -221,7 +244,9 @@ def _arrow_type(pa: Any, name: str, value: Any) -> Any:
 
 
 def _arrow_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {"meta": json.dumps(row["meta"], ensure_ascii=False)}
+    changed: dict[str, Any] = {
+        name: json.dumps(row[name], ensure_ascii=False) for name in ("meta", "extra") if name in row
+    }
     if "updated_at" in row:
         changed["updated_at"] = datetime.fromisoformat(row["updated_at"])
     if "probabilities" in row:

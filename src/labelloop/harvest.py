@@ -9,6 +9,7 @@ from labelloop import labels
 from labelloop.errors import ConfigError
 from labelloop.export import ExportRow, PredictionRow, export
 from labelloop.loop import Loop
+from labelloop.unusable import extra
 
 BATCH = 2000
 
@@ -57,6 +58,8 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
                 source="human",
                 held_out=purposes[item_id] == "holdout",
                 updated_at=newest.updated_at,
+                extra=extra(loop.schema, said[item_id]),
+                annotations=said[item_id],
             )
 
     if not only_human:

@@ -226,7 +226,8 @@ def _region(schema: LabelSchema, counting: Sequence[Change], region: Region) -> 
             choices += one
     if said and not choices:
         return None
-    return {**region, "value": {**region["value"], "choices": list(dict.fromkeys(choices))}}
+    once = [one for i, one in enumerate(choices) if one not in choices[:i]]  # people may write what cannot be hashed
+    return {**region, "value": {**region["value"], "choices": once}}
 
 
 def _choices(schema: LabelSchema, region: Region) -> Sequence[Any] | None:

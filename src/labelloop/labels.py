@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Policy = Literal["newest", "majority", "unanimous", "weighted"]
+UNKEPT = "labelloop-unkept"
 _REGION_FIELDS = {"id", "from_name", "to_name", "type", "value", "score", "origin"}
 Reading = tuple[Annotation, tuple[str, ...]]
 
@@ -61,6 +62,23 @@ class Disagreement:
     votes: Mapping[str, tuple[str, ...]]
     believed: tuple[str, ...] | None
     tied: bool
+
+
+def brief(value: Any, most: int = 80) -> str:
+    """Something that people wrote, short enough for a line."""
+    text = value if isinstance(value, str) else repr(value)
+    shown = text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+    return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def unkept(why: str, what: Any = None) -> Region:
+    """The region that stands for an annotation, or a part of it, which is not kept as it was said: it labels nothing.
+
+    Args:
+        why: What is the matter with it, in words after "it".
+        what: What was said, where that is kept.
+    """
+    return {"type": UNKEPT, "value": {"why": why} if what is None else {"why": why, "said": what}}
 
 
 def regions_of(schema: LabelSchema, names: Sequence[str]) -> tuple[Region, ...]:
@@ -314,7 +332,8 @@ def prediction_of(guess: Prediction | None, turn: Turn | None) -> dict[str, Any]
 
 def _known(schema: LabelSchema, name: Any) -> None:
     if name not in schema.labels:
-        raise ConfigError(f"label {name!r} is not in the label schema", f"the labels are: {', '.join(schema.labels)}")
+        said = brief(repr(name))
+        raise ConfigError(f"label {said} is not in the label schema", f"the labels are: {', '.join(schema.labels)}")
 
 
 def _in_order(schema: LabelSchema, names: Sequence[str]) -> tuple[str, ...]:
@@ -322,14 +341,14 @@ def _in_order(schema: LabelSchema, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _too_many(names: Sequence[str]) -> str:
-    return f"{len(names)} labels ({', '.join(names)}) for a single choice"
+    return f"{len(names)} labels ({brief(', '.join(names))}) for a single choice"
 
 
 def _choices(region: Region) -> list[Any]:
     value = region.get("value")
     choices = value.get("choices") if isinstance(value, Mapping) else None
     if not isinstance(choices, list | tuple):
-        raise ConfigError(f"value is {value!r}, without a list of choices", 'write it as {"choices": ["..."]}')
+        raise ConfigError(f"value is {brief(value)}, without a list of choices", 'write it as {"choices": ["..."]}')
     return list(choices)
 
 
@@ -340,6 +359,9 @@ def _read(schema: LabelSchema, annotation: Annotation) -> tuple[str, ...]:
         raise ConfigError(_too_many(names))
     if names or (schema.multiple and not annotation.regions):
         return names
+    for region in annotation.regions:
+        if region.get("type") == UNKEPT:
+            raise ConfigError(f"annotation {annotation.id} {region['value']['why']}")
     raise ConfigError(f"annotation {annotation.id} says nothing in the control {schema.control!r}")
 
 

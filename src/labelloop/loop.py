@@ -36,7 +36,8 @@ from labelloop.situation import situation
 from labelloop.stack import Stack
 from labelloop.taken_labels import TakenLabels
 from labelloop.turns import outdated
-from labelloop.types import LabelSchema, Missing, Question, Region
+from labelloop.types import LabelSchema, Missing, Question, Region, Unheard
+from labelloop.unusable import Unusable, unusable
 from labelloop.vanished import Losses
 
 STRANGERS = "strangers"
@@ -87,6 +88,7 @@ class Outcome:
         repair: What a reconciliation found; None where there was none.
         notes: What happened to labels taken from the model, and to the trust in `auto`.
         pruned: Predictions of an older model that were deleted from the annotator.
+        unheard: Questions whose answers the annotator cannot show; they are tried again later.
     """
 
     action: Action
@@ -97,6 +99,7 @@ class Outcome:
     repair: Repair | None = None
     notes: Sequence[str] = ()
     pruned: int = 0
+    unheard: Sequence[Unheard] = ()
 
 
 class Loop:
@@ -227,7 +230,8 @@ class Loop:
             elif isinstance(action, Stop) and (made := self.ask_audits("labels taken from the model are audited")):
                 action = Start(made.number, 0, made.reason)
             pruned = self._prune() if self._config.loop.old_predictions == "prune" else 0
-            return Outcome(action, changes, self.ledger.rounds.last(), lost, set_aside, repair, notes, pruned)
+            unheard, last = self.ledger.answers.unheard(), self.ledger.rounds.last()
+            return Outcome(action, changes, last, lost, set_aside, repair, notes, pruned, unheard)
 
     def hear(self, *, believe_losses: bool = False) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
@@ -240,6 +244,7 @@ class Loop:
         self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
         if self.ledger.rounds.last() is None:
             return changes
+        self.trust()
         for page in self.dataset.answers(self.ledger.answers.cursor()):
             self._losses.refuse_answers(self.ledger.answers, page)
             changes += self.ledger.answers.hear(page, self._clock())
@@ -255,6 +260,7 @@ class Loop:
         if self.ledger.rounds.last() is None:
             return Repair()
         self.ownership.refuse_others(self.dataset)
+        self.trust()
         before, gone = self.dataset.size(), self._gone()
         lost = self._lose(self.dataset.present())
         twice = max(0, before - self.dataset.size())
@@ -264,6 +270,22 @@ class Loop:
             changes += self.ledger.answers.hear(page, self._clock())
         self.ledger.answers.remember(RECONCILED, self._clock().isoformat())
         return Repair(changes, lost, gone + lost - self._gone(), twice)
+
+    def trust(self) -> None:
+        """Have ground truth count where one of `loop.ground_truth_by` declared it: by default, who we are there."""
+        setting = self._config.loop.ground_truth_by
+
+        def trusted() -> Sequence[str] | None:
+            if setting is not None:
+                return None if "*" in setting else setting
+            owner = getattr(self.dataset, "owner", None)
+            return None if owner is None else [owner]
+
+        self.ledger.answers.trust(setting, trusted)
+
+    def unusable(self) -> Unusable:
+        """What people said that is not learned from, from the ledger alone."""
+        return unusable(self.ledger, self.schema, self.belief)
 
     def _gone(self) -> int:
         return sum(n for key, n in self.ledger.answers.counts().items() if key[2] == "gone")

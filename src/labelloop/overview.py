@@ -12,6 +12,7 @@ from labelloop.anchoring import Bias, bias
 from labelloop.auto_labelling import granted, standing
 from labelloop.decide import Finish, Start, decide
 from labelloop.errors import BadItemError, LabelLoopError, NotFoundError
+from labelloop.labels import brief
 from labelloop.learning import Learned
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Said
@@ -33,6 +34,7 @@ from labelloop.report.views import (
 from labelloop.scorecard import Scorecard, notes, scorecard
 from labelloop.sources import read_content
 from labelloop.types import Item
+from labelloop.unusable import region_in_words, unheard_in_words
 
 SHOWN = 12
 THUMBNAIL = 128
@@ -77,6 +79,7 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
         "repair": asdict(outcome.repair) if outcome.repair else None,
         "pruned": outcome.pruned,
         "set_aside": dict(outcome.set_aside),
+        "unheard": [asdict(one) for one in outcome.unheard],
         "round": asdict(outcome.round) if outcome.round else None,
     }
 
@@ -90,6 +93,10 @@ def outcome_in_words(outcome: Outcome) -> str:
             f"heard {heard.created} new, {heard.edited} edited, {heard.removed} removed answer(s)"
             + (f"; {heard.strangers} to questions this loop never asked" if heard.strangers else "")
         )
+    if heard.left:
+        who = ", ".join(map(brief, heard.left))
+        lines.append(f"{len(heard.left)} of the people have no account any more: {who}; what they said stays theirs")
+    lines += [unheard_in_words(outcome.unheard)] if outcome.unheard else []
     if outcome.lost:
         lines.append(f"{outcome.lost} question(s) were deleted in the annotator; their answers are kept in the history")
     lines += [repair_in_words(outcome.repair)] if outcome.repair else []
@@ -136,6 +143,7 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
         "advice": now.last.advice if now.last else {},
         "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
+        "unusable": loop.unusable().as_dict(),
         "spent": _spent(loop),
         "saved": _saved(now.last),
         "auto_label": _taken(loop),
@@ -181,6 +189,7 @@ def status_in_words(loop: Loop) -> str:
         f"dataset   {now['dataset']}: {now['items']} items, {now['unreadable']} unreadable",
         f"answers   {now['answered']} of {now['asked']} questions, {now['skipped']} skipped, "
         f"{now['held_out']} held out for the score",
+        *(f"{word:9} {line}" for word, line in loop.unusable().in_words(now["answered"], now["asked"])),
     ]
     lines += [f"left out  {now['left_out']}"] if now["left_out"] else []
     last = loop.ledger.rounds.last()
@@ -273,8 +282,9 @@ def history_as_dict(loop: Loop, item_id: str) -> list[Mapping[str, Any]]:
 
 def _said(one: Said) -> str:
     """What an annotation says, in the labels that there were at the time."""
-    names = [name for region in one.regions for name in region.get("value", {}).get("choices", ())]
-    return "skipped" if one.skipped else ", ".join(map(str, names)) or "none of them"
+    if one.skipped:
+        return "skipped"
+    return "; ".join(words for region in one.regions if (words := region_in_words(region))) or "none of them"
 
 
 def report_view(loop: Loop) -> ReportView:

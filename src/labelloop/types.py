@@ -133,6 +133,10 @@ class Annotation:
         annotator: Who said it, as the service names people.
         skipped: The person declined to answer.
         lead_time: Seconds the person took, when known.
+        account: The number of that person's account in the service, where it has one; empty where nobody knows who it
+            was. Not compared: whoever said something first stays its author, whatever becomes of the account.
+        declared_by: Who wrote it last, and so declared it to be ground truth; empty where the service does not know,
+            None where it does not say. Not compared.
     """
 
     id: str
@@ -144,6 +148,8 @@ class Annotation:
     skipped: bool = False
     ground_truth: bool = False
     lead_time: float | None = None
+    account: str | None = field(default=None, compare=False)
+    declared_by: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +233,33 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Unheard:
+    """A question whose answers the service cannot show: it is set aside and tried again later.
+
+    Attributes:
+        task_id: The service's number of the question.
+        item_id: The item; empty where the service cannot show that either.
+        why: What went wrong, in words.
+        tries: How often it was tried.
+    """
+
+    task_id: str
+    item_id: str
+    why: str
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
-    """One page of answers, and the cursor to continue from once the page is safe in the ledger."""
+    """One page of answers, and the cursor to continue from once the page is safe in the ledger.
+
+    Attributes:
+        unheard: All questions that are set aside now; None where the service does not say.
+    """
 
     heard: tuple[Heard, ...]
     cursor: str
+    unheard: tuple[Unheard, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +277,7 @@ class Survey:
         stale: What is out of date about showing pictures, in words; empty if nothing is.
         doubts: Questions that were sent without an answer.
         fresh: Items that have changed since the cursor, which the next hearing brings.
+        unheard: Questions that are there, and whose answers cannot be shown.
     """
 
     heard: Mapping[str, Heard]
@@ -260,6 +289,12 @@ class Survey:
     stale: str = ""
     doubts: int = 0
     fresh: frozenset[str] = frozenset()
+    unheard: tuple[Unheard, ...] = ()
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The items that are questions, whether or not their answers can be shown."""
+        return frozenset(self.heard) | {one.item_id for one in self.unheard if one.item_id}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,12 +13,18 @@ from sqlalchemy import Connection, Engine, Row, case, func, or_, select, update
 from labelloop.budget import LONGEST, Spent
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, history, opinions, questions
-from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn, version_behind
+from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn, Unheard, version_behind
 
 Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
 CURSOR = "answers_cursor"
 PEOPLE = "answers_people"
+UNHEARD = "answers_unheard"
+STRANGERS_SEEN = "answers_strangers"
+AUTHORS = "answers_authors"
+LEFT = "answers_left"
+CLAIMS = "answers_claims"
+GROUND_TRUTH_BY = "answers_ground_truth_by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,18 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one hearing changed."""
+    """What one hearing changed.
+
+    Attributes:
+        strangers: Questions of our kind that this loop never asked, each said once.
+        left: Who has no account in the annotator any more, each said once.
+    """
 
     created: int = 0
     edited: int = 0
     removed: int = 0
     strangers: int = 0
+    left: tuple[str, ...] = ()
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(
@@ -73,6 +85,7 @@ class Changes:
             self.edited + other.edited,
             self.removed + other.removed,
             self.strangers + other.strangers,
+            tuple(dict.fromkeys((*self.left, *other.left))),
         )
 
     @property
@@ -101,12 +114,45 @@ class Said:
     ground_truth: bool = False
 
 
+class _Authors:
+    """Who said what, as it was first heard: nothing that becomes of an account changes it.
+
+    Args:
+        names: Account -> the name under which its first answer was heard.
+        left: Who has left already.
+    """
+
+    def __init__(self, names: Mapping[str, str], left: Collection[str]) -> None:
+        self.names = dict(names)
+        self.left = list(left)
+        self.leaving: list[str] = []
+
+    def of(self, said: Annotation, old: Annotation | None) -> Annotation:
+        """The annotation in the name of its author.
+
+        Args:
+            said: As the annotator shows it now.
+            old: The same annotation as it was heard before.
+        """
+        if old is None:
+            name = self.names.setdefault(said.account, said.annotator) if said.account else said.annotator
+        else:
+            name = old.annotator
+            if said.account and name == said.annotator:
+                self.names.setdefault(said.account, name)
+            if said.account == "" and name != said.annotator and name not in self.left:
+                self.left.append(name)
+                self.leaving.append(name)
+        return replace(said, annotator=name)
+
+
 class AnswerBook:
     """Questions and annotations of one dataset."""
 
     def __init__(self, engine: Engine, dataset: str) -> None:
         self._engine = engine
         self._dataset = dataset
+        self._trusted: Callable[[], Collection[str] | None] = lambda: None
 
     def cursor(self) -> str | None:
         """Where the next hearing starts; None hears everything."""
@@ -117,6 +163,41 @@ class AnswerBook:
         """Have the next hearing start from the beginning."""
         with self._engine.begin() as connection:
             connection.execute(facts.delete().where(facts.c.dataset == self._dataset, facts.c.name == CURSOR))
+
+    def trust(self, setting: Sequence[str] | None, trusted: Callable[[], Collection[str] | None]) -> None:
+        """Have ground truth count only where one of these people declared it.
+
+        Where the setting is not the one of before, everything is heard again.
+
+        Args:
+            setting: What is written down, to notice a change of it.
+            trusted: Who they are; None for everybody. Called when somebody has declared some.
+        """
+        self._trusted = trusted
+        wanted = {"by": list(setting) if setting is not None else None}
+        before = self.recall(GROUND_TRUTH_BY)
+        if before == wanted or (before is None and setting is None and not self._has_ground_truth()):
+            return
+        self.rewind()
+        self.remember(GROUND_TRUTH_BY, wanted)
+
+    def claims(self) -> Mapping[str, str]:
+        """Annotation id -> who declared it to be ground truth, without a say in that."""
+        return dict(self.recall(CLAIMS) or {})
+
+    def unheard(self) -> tuple[Unheard, ...]:
+        """Questions whose answers the annotator could not show at the last hearing."""
+        return tuple(Unheard(**one) for one in self.recall(UNHEARD) or ())
+
+    def as_kept(self, annotations: Sequence[Annotation], said: Sequence[Annotation]) -> list[Annotation]:
+        """What the annotator shows about an item, in the words of the ledger.
+
+        Args:
+            annotations: As the annotator shows them.
+            said: What the ledger has about the item.
+        """
+        authors, old = _Authors(self.recall(AUTHORS) or {}, ()), {one.id: one for one in said}
+        return [self._weighed(authors.of(one, old.get(one.id)), {}) for one in annotations]
 
     def recall(self, name: str) -> Any:
         """What was remembered under this name, or None."""
@@ -162,18 +243,62 @@ class AnswerBook:
         """Take in one page and move the cursor, in one transaction. Hearing a page again changes nothing."""
         changes = Changes()
         people = self.people()
+        authors = _Authors(self.recall(AUTHORS) or {}, self.recall(LEFT) or ())
+        claims, strangers = dict(self.recall(CLAIMS) or {}), list(self.recall(STRANGERS_SEEN) or ())
+        known = {AUTHORS: dict(authors.names), LEFT: list(authors.left), CLAIMS: dict(claims)}
         with self._engine.begin() as connection:
             ours = self._ours(connection, [heard.item_id for heard in page.heard])
             before = self._rows(connection, list(ours))
+            foreign = [heard.item_id for heard in page.heard if heard.item_id not in ours]
+            new = [one for one in dict.fromkeys(foreign) if one not in set(strangers)]
+            changes += Changes(strangers=len(new))
             for heard in page.heard:
                 if heard.item_id not in ours:
-                    changes += Changes(strangers=1)
                     continue
-                changes += self._take(connection, heard, before.get(heard.item_id, {}), now)
-                self._set_state(connection, heard.item_id, _state(heard.annotations, people), heard.task_id)
-            row = {"dataset": self._dataset, "name": CURSOR, "value": page.cursor}
-            _sql.upsert(connection, facts, [row], update=["value"])
-        return changes
+                there = before.get(heard.item_id, {})
+                said = self._resolved(heard, there, authors, claims)
+                changes += self._take(connection, said, there, now)
+                self._set_state(connection, said.item_id, _state(said.annotations, people), said.task_id)
+            noted: dict[str, Any] = {AUTHORS: authors.names, LEFT: authors.left, CLAIMS: claims}
+            noted = {name: value for name, value in noted.items() if value != known[name]}
+            if new:
+                noted[STRANGERS_SEEN] = [*strangers, *new]
+            unheard = [asdict(one) for one in page.unheard or ()]
+            if page.unheard is not None and unheard != (self.recall(UNHEARD) or []):
+                noted[UNHEARD] = unheard
+            rows = [
+                {"dataset": self._dataset, "name": n, "value": v} for n, v in {**noted, CURSOR: page.cursor}.items()
+            ]
+            _sql.upsert(connection, facts, rows, update=["value"])
+        return changes + Changes(left=tuple(authors.leaving))
+
+    def _resolved(
+        self, heard: Heard, before: Mapping[str, Row[Any]], authors: _Authors, claims: dict[str, str]
+    ) -> Heard:
+        """What was heard in the names of those who said it first, and with the ground truth that counts."""
+        made = []
+        for one in heard.annotations:
+            old = before.get(one.id)
+            again = old is not None and (old.removed_at is None or not one.account)
+            made.append(self._weighed(authors.of(one, _annotation(old) if old is not None and again else None), claims))
+        return replace(heard, annotations=tuple(made))
+
+    def _weighed(self, one: Annotation, claims: dict[str, str]) -> Annotation:
+        """The annotation, without ground truth that somebody declared who has no say in it."""
+        claims.pop(one.id, None)
+        if not one.ground_truth:
+            return one
+        trusted = self._trusted()
+        declared = one.annotator if one.declared_by is None else one.declared_by
+        if trusted is None or declared in trusted:
+            return one
+        claims[one.id] = declared
+        return replace(one, ground_truth=False)
+
+    def _has_ground_truth(self) -> bool:
+        mine = (annotated.c.dataset == self._dataset, annotated.c.ground_truth.is_(True))
+        with _sql.reading(self._engine) as connection:
+            return connection.scalar(select(annotated.c.id).where(*mine).limit(1)) is not None
 
     def lose(self, present: Iterable[str], now: datetime) -> list[str]:
         """Mark the questions that are not among `present` item ids as gone, their annotations as removed."""

@@ -260,7 +260,29 @@ def _aside(connection: Connection) -> None:
         connection.execute(aside.insert(), rows)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first, _seen, _counted, _opinions, _guesses, _auto, _turns, _aside]
+def _authors(connection: Connection) -> None:
+    """Give answers that an older labelloop gave to "0", when the account of their author was deleted, back to her."""
+    nobody = select(annotated.c.dataset, annotated.c.id).where(annotated.c.annotator == "0")
+    for row in connection.execute(nobody).all():
+        mine = (history.c.dataset == row.dataset, history.c.annotation_id == row.id)
+        query = select(history.c.said).where(*mine).order_by(history.c.number)
+        names = [said.get("annotator", "") for said in connection.scalars(query)]
+        name = next((one for one in names if one not in ("", "0")), f"unknown ({row.id})")
+        mine = (annotated.c.dataset == row.dataset, annotated.c.id == row.id)
+        connection.execute(annotated.update().where(*mine).values(annotator=name))
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    _first,
+    _seen,
+    _counted,
+    _opinions,
+    _guesses,
+    _auto,
+    _turns,
+    _aside,
+    _authors,
+]
 """What brings a database from version i to i + 1; appended to, never edited."""
 
 

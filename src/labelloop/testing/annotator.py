@@ -33,6 +33,7 @@ from labelloop.types import (
     Region,
     Survey,
     Turn,
+    Unheard,
 )
 
 
@@ -456,6 +457,7 @@ class FakeDataset:
         self._by_turn = False
         self._failure: tuple[BackendError, int] | None = None
         self._amiss = Survey({})
+        self._spoilt: set[str] = set()
         self._mark = ""
 
     def mark(self) -> str:
@@ -496,6 +498,20 @@ class FakeDataset:
         ids = {item: self._tasks[item].id for item in wanted}
         return Asked(len(new), len(wanted) - len(new), stored, ids)
 
+    def spoil(self, item_id: str) -> None:
+        """Have the answers to this question be what cannot be shown, until `mend`."""
+        self._spoilt.add(item_id)
+        self._tasks[item_id] = replace(self._tasks[item_id], changed=self._tick())
+
+    def mend(self, item_id: str) -> None:
+        """Have the answers to this question be shown again."""
+        self._spoilt.discard(item_id)
+        self._tasks[item_id] = replace(self._tasks[item_id], changed=self._tick())
+
+    def _unheard(self) -> tuple[Unheard, ...]:
+        spoilt = [self._tasks[item] for item in sorted(self._spoilt) if item in self._tasks]
+        return tuple(Unheard(task.id, task.question.item.id, "it is spoilt") for task in spoilt)
+
     def answers(self, since: str | None, page_size: int = 100) -> Iterator[Answers]:
         """What people say now, about items changed since the cursor."""
         self._present()
@@ -505,8 +521,9 @@ class FakeDataset:
         changed = sorted((t for t in self._tasks.values() if t.changed > start), key=lambda task: task.changed)
         left = iter(changed)
         while some := list(islice(left, page_size)):
-            heard = tuple(Heard(task.question.item.id, task.id, task.said) for task in some)
-            yield Answers(heard, str(some[-1].changed))
+            shown = [task for task in some if task.question.item.id not in self._spoilt]
+            heard = tuple(Heard(task.question.item.id, task.id, task.said) for task in shown)
+            yield Answers(heard, str(some[-1].changed), self._unheard())
 
     def size(self) -> int:
         """How many questions there are."""
@@ -573,10 +590,13 @@ class FakeDataset:
         """Everything in memory."""
         self._present()
         guesses = (one.version for task in self._tasks.values() for one in task.versions)
-        heard = {item: Heard(item, task.id, task.said) for item, task in self._tasks.items()}
+        heard = {
+            item: Heard(item, task.id, task.said) for item, task in self._tasks.items() if item not in self._spoilt
+        }
         fresh = frozenset(item for item, task in self._tasks.items() if task.changed > int(since or 0))
         queue = self._amiss.queue or ("turns" if self._by_turn else "asked")
         survey = replace(self._amiss, heard=heard, fresh=fresh, shown=self._model_version, queue=queue)
+        survey = replace(survey, unheard=(*survey.unheard, *self._unheard()))
         return replace(survey, versions=_counts(guesses))
 
     def tidy(self, items: Sequence[str]) -> None:

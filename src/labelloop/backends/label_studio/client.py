@@ -7,6 +7,7 @@ import re
 import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from labelloop.backends.label_studio.repeats import AwayError, Repeats, SpoiledError
+from labelloop.backends.label_studio.repeats import AwayError, FailedError, Repeats, SpoiledError, TooLargeError
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
 from labelloop.masking import has_any_credentials
 
@@ -30,6 +31,7 @@ _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 _REPEATS = Repeats()
+_OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def _copied(page: str) -> str:
@@ -88,9 +90,17 @@ class Client:
         body: Any = None,
         files: Any = None,
         timeout: float = READ_TIMEOUT,
+        most: int = 0,
+        attempts: int = 0,
     ) -> Any:
-        """The parsed answer of one request; None when the answer is empty. All but a POST are repeated if spoiled."""
-        request: dict[str, Any] = {"query": query, "body": body, "files": files, "timeout": timeout}
+        """The parsed answer of one request; None when the answer is empty. All but a POST are repeated if spoiled.
+
+        Args:
+            most: Bytes of the answer above which it is given up with a `TooLargeError`; 0 for any.
+            attempts: Requests at most, in place of the usual number.
+        """
+        request: dict[str, Any] = {"query": query, "body": body, "files": files, "timeout": timeout, "most": most}
+        repeats = replace(self._repeats, attempts=attempts) if attempts else self._repeats
         authorization = self._authorization()
 
         def attempt(number: int) -> Any:
@@ -101,7 +111,7 @@ class Client:
                     return None  # an attempt whose answer was lost has deleted it
                 raise
 
-        return self._repeats(attempt) if method in _REPEATABLE else attempt(0)
+        return repeats(attempt) if method in _REPEATABLE else attempt(0)
 
     def _attempt(self, method: str, path: str, authorization: str, request: Mapping[str, Any]) -> Any:
         answer = self._send(method, path, authorization, **request)
@@ -197,18 +207,24 @@ class Client:
         body: Any = None,
         files: Any = None,
         timeout: float = READ_TIMEOUT,
+        most: int = 0,
     ) -> httpx.Response:
         headers = {"Authorization": authorization} if authorization else {}
+        request = self._http.build_request(
+            method,
+            self.url + path,
+            params=query,
+            headers=headers if body is None else {**headers, "Content-Type": "application/json"},
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            files=files,
+            content=None if body is None else _written(body),
+        )
         try:
-            return self._http.request(
-                method,
-                self.url + path,
-                params=query,
-                json=body,
-                files=files,
-                headers=headers,
-                timeout=httpx.Timeout(timeout, connect=10.0),
-            )
+            answer = self._http.send(request, stream=True)
+            try:
+                return _read(answer, most)
+            finally:
+                answer.close()
         except httpx.TimeoutException:
             raise SpoiledError(
                 f"Label Studio at {self.url} did not answer {method} {path} in time",
@@ -234,7 +250,8 @@ class Client:
             raise NotFoundError(where + _detail(answer), "it may have been deleted in Label Studio")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             hint = "read the server's log, then try again"
-            raise SpoiledError(where + _detail(answer), hint, after=_wanted_pause(answer))
+            kind = FailedError if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR else SpoiledError
+            raise kind(where + _detail(answer), hint, after=_wanted_pause(answer))
         if answer.status_code in _LATER:
             raise SpoiledError(where + _detail(answer), "try again later", after=_wanted_pause(answer))
         if answer.status_code >= httpx.codes.BAD_REQUEST:
@@ -243,6 +260,8 @@ class Client:
             return None
         try:
             return answer.json()
+        except RecursionError:
+            raise TooLargeError(f"{where}, nested deeper than can be read") from None
         except ValueError:
             raise BackendError(
                 f"{self.url} does not speak Label Studio's API: no JSON from {method} {path}",
@@ -263,6 +282,28 @@ class Client:
             why = f"the token of {len(self._token)} characters is neither a personal access token nor a legacy one"
             page = personal
         return ConfigError(f"{where}: {why}", self._remedy(page))
+
+
+def _written(body: Any) -> bytes:
+    """The body as JSON; escaped where it holds half an emoji that somebody answered with, which UTF-8 cannot say."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _read(answer: httpx.Response, most: int) -> httpx.Response:
+    """The answer with its body, of which no more than `most` bytes are ever held; 0 for any number."""
+    if not most:
+        answer.read()
+        return answer
+    body = bytearray()
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) > most:
+            raise TooLargeError(f"an answer to {answer.request.url.path} is longer than {most:,} bytes")
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_BODY]
+    return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
 
 def checked_url(url: str) -> str:

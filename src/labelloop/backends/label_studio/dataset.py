@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.backends.label_studio import marks, relabelling, tasks
+from labelloop.backends.label_studio.aside import LONG_AGO, Cursor, without
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
-from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, Row, where
-from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.labels import prediction_of
+from labelloop.backends.label_studio.reading import annotation_of
+from labelloop.backends.label_studio.repeats import FailedError
+from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, UNREAD, Row, is_unread, where
+from labelloop.errors import BackendError, LabelLoopError, NotFoundError
+from labelloop.labels import brief, prediction_of
 from labelloop.places import ALONE, Access
 from labelloop.types import (
     Annotation,
@@ -31,6 +34,7 @@ from labelloop.types import (
     LabelSchema,
     Question,
     Survey,
+    Unheard,
 )
 
 CHUNK = 1000
@@ -40,9 +44,10 @@ OVERLAP = timedelta(seconds=20)
 """How far before its cursor a hearing starts: a long import shows up seconds after its own time stamp."""
 
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
-_ANSWER_FIELDS = "id,data,updated_at,annotations,result,completed_by,was_cancelled,ground_truth,lead_time,created_at"
+_ANSWER_FIELDS = (
+    "id,data,updated_at,annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,created_at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +78,16 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self.newest = _LONG_AGO
+        self.newest = LONG_AGO
         self._times: dict[int, datetime] = {}
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def remember(self, rows: Sequence[Row]) -> None:
-        """These tasks were heard, in the order of their change."""
+    def remember(self, rows: Sequence[Row], but: Collection[int] = ()) -> None:
+        """These tasks were heard, in the order of their change, `but` these, which are passed over from now on."""
         self._times |= {int(row["id"]): tasks.moment(row["updated_at"]) for row in rows}
+        self._times = {task: time for task, time in self._times.items() if task not in but}
         self.newest = max(self.newest, tasks.moment(rows[-1]["updated_at"]))
         oldest = self.newest - OVERLAP
         self._times = {task: time for task, time in self._times.items() if time >= oldest}
@@ -106,6 +112,7 @@ class LabelStudioDataset:
         sampling: What the label stream goes by now.
         people: How many people each task is shown to now.
         page_size: The most tasks per page of answers.
+        clock: The time, for tests.
     """
 
     def __init__(
@@ -118,6 +125,7 @@ class LabelStudioDataset:
         sampling: str = IN_ORDER,
         people: int = 1,
         page_size: int = 500,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._place = place
         self._client = place.client
@@ -125,10 +133,12 @@ class LabelStudioDataset:
         self._schema = schema
         self._doubts = doubts
         self._page_size = page_size
+        self._clock = clock
         self._shown = (model_version, sampling)
         self._people_wanted = people
         self._people: dict[int, str] = {}
         self._recent = Recent()
+        self._owner = ""
         self._size: int | None = None
 
     def __repr__(self) -> str:
@@ -138,6 +148,21 @@ class LabelStudioDataset:
     def project(self) -> int:
         """Label Studio's id of the project."""
         return self._project
+
+    def _numbered(self, ids: Sequence[int], include: str, *, everything: bool = False) -> list[Row]:
+        """Those of these tasks that there are."""
+        found: list[Row] = []
+        for some in tasks.chunks(ids):
+            one = tasks.numbered(some)
+            found += tasks.page(self._client, self._project, [one], include, len(some), everything=everything)[0]
+        return found
+
+    @property
+    def owner(self) -> str:
+        """As whom we are here: whose ground truth counts unless somebody says otherwise."""
+        if not self._owner:
+            self._owner = str(self._client.whoami().get("email", ""))
+        return self._owner
 
     def ask(self, questions: Sequence[Question], *, unasked: bool = False) -> Asked:
         """Make these items tasks, each once, with the predictions visible to annotators.
@@ -168,18 +193,53 @@ class LabelStudioDataset:
             ConfigError: The cursor is not one of ours.
             NotFoundError: The project was deleted.
         """
-        cursor = _moment_of(since)
-        reached = cursor or _LONG_AGO
+        cursor = Cursor.of(since)
         try:
             self._resolve_doubts()
             self._keep_storage()
-            for rows in self._pages(cursor):
-                self._recent.remember(rows)
-                heard = tuple(self._heard(row) for row in rows if UID in row["data"])
-                reached = max(reached, tasks.moment(rows[-1]["updated_at"]))
-                yield Answers(heard, tasks.stamp_of(reached))
+            if cursor.aside:
+                page, cursor = self._again(cursor)
+                yield page
+            start, passed = cursor.at, cursor.recent(OVERLAP)[: tasks.MOST_NUMBERS // 2]
+            for rows in self._pages(start, [tasks.numbered(passed, but=True)] if passed else []):
+                page, cursor = self._page_of(rows, cursor)
+                self._recent.remember(rows, cursor.aside)
+                yield page
         except NotFoundError as error:
             raise self._gone() from error
+
+    def _page_of(self, rows: Sequence[Row], cursor: Cursor, *, again: bool = False) -> tuple[Answers, Cursor]:
+        """What these rows say, and the cursor behind them; read `again`, they do not move its time."""
+        large: dict[int, str] = {}
+        heard = []
+        for row in rows:
+            if is_unread(row) or UID not in row["data"]:
+                continue
+            said, too_large = self._heard(row)
+            heard.append(said)
+            if too_large:
+                large[int(row["id"])] = str(row["updated_at"])
+        reached = cursor.at if again else max(cursor.at or LONG_AGO, tasks.moment(rows[-1]["updated_at"]))
+        after = Cursor(reached, without(cursor.aside, rows, large, self._clock()))
+        return Answers(tuple(heard), str(after), after.unheard()), after
+
+    def _again(self, cursor: Cursor) -> tuple[Answers, Cursor]:
+        """Look at what is set aside: what has changed or is due is read, what is gone is forgotten."""
+        there = {
+            int(row["id"]): str(row["updated_at"]) for row in self._numbered(sorted(cursor.aside), "id,updated_at")
+        }
+        now, oldest = self._clock(), (cursor.at or LONG_AGO + OVERLAP) - OVERLAP
+        kept = {
+            number: one
+            for number, one in cursor.aside.items()
+            if number in there and (one.why or there[number] != one.changed or tasks.moment(one.changed) >= oldest)
+        }
+        due = [number for number, one in kept.items() if there[number] != one.changed or one.is_due(now)]
+        cursor = Cursor(cursor.at, kept)
+        if not due:
+            return Answers((), str(cursor), cursor.unheard()), cursor
+        rows = self._numbered(due, _ANSWER_FIELDS, everything=True)
+        return self._page_of(rows, cursor, again=True) if rows else (Answers((), str(cursor), cursor.unheard()), cursor)
 
     def present(self) -> set[str]:
         """The item ids of every task there is; costs one scan. An item that is a task twice is one afterwards.
@@ -253,7 +313,8 @@ class LabelStudioDataset:
         with self._place.writing():
             people = {email: number for number, email in everybody(self._client).items()}
             rows = tasks.with_uids(self._client, self._project, list(wanted), _ANSWER_FIELDS, everything=True)
-            return sum(relabelling.restore(self._client, row, wanted[str(row["data"][UID])], people) for row in rows)
+            shown = [row for row in rows if not is_unread(row)]
+            return sum(relabelling.restore(self._client, row, wanted[str(row["data"][UID])], people) for row in shown)
 
     def survey(self, since: str | None = None) -> Survey:
         """Everything there is, read once; changes nothing.
@@ -262,7 +323,7 @@ class LabelStudioDataset:
             since: The cursor of the last hearing.
         """
         try:
-            return self._survey(_moment_of(since) or _LONG_AGO)
+            return self._survey(Cursor.of(since).at or LONG_AGO)
         except NotFoundError as error:
             raise self._gone() from error
 
@@ -302,6 +363,8 @@ class LabelStudioDataset:
     def _survey(self, since: datetime) -> Survey:
         rows = [row for page in self._everything() for row in page]
         ours = [row for row in rows if UID in row["data"]]
+        shown = [row for row in ours if not is_unread(row)]
+        unread = [row for row in rows if is_unread(row)]
         ids: dict[str, list[str]] = {}
         for row in ours:
             ids.setdefault(str(row["data"][UID]), []).append(str(row["id"]))
@@ -312,15 +375,16 @@ class LabelStudioDataset:
         project = self._get("model_version,sampling")
         sampling = str(project["sampling"])
         return Survey(
-            heard={item.item_id: item for item in map(self._heard, ours)},
+            heard={item.item_id: item for item, _ in map(self._heard, shown)},
             twins={item: tasks for item, tasks in ids.items() if len(tasks) > 1},
-            strangers=len(rows) - len(ours),
+            strangers=sum(not is_unread(row) and UID not in row["data"] for row in rows),
             versions={str(one["model_version"] or ""): int(one["count"]) for one in versions},
             shown=str(project["model_version"] or ""),
             queue=_QUEUES.get(sampling, sampling),
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
             fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
+            unheard=tuple(Unheard(str(row["id"]), str(row["data"].get(UID, "")), row[UNREAD]) for row in unread),
         )
 
     def _everything(self) -> Iterator[list[Row]]:
@@ -352,7 +416,7 @@ class LabelStudioDataset:
         moved = {
             int(known[item]["id"]): question.turn.at
             for item, question in wanted.items()
-            if question.turn and item in known and known[item]["score"] != question.turn.at
+            if question.turn and item in known and known[item].get("score") not in (None, question.turn.at)
         }
         stale = {
             int(there[item]["id"]): question
@@ -405,8 +469,8 @@ class LabelStudioDataset:
         return {
             str(row["data"][UID]): guess
             for row in rows
-            for guess in row["predictions"]
-            if guess["model_version"] == version
+            for guess in ([{}] if is_unread(row) else row["predictions"])
+            if not guess or guess["model_version"] == version
         }
 
     def _import(self, questions: Sequence[Question]) -> tuple[dict[str, str], int]:
@@ -508,36 +572,42 @@ class LabelStudioDataset:
             timeout=WRITE_TIMEOUT,
         )
 
-    def _pages(self, cursor: datetime | None) -> Iterator[list[Row]]:
-        """Pages of tasks changed since the cursor, and of those that a slow import showed only after it."""
+    def _pages(self, cursor: datetime | None, but: list[tasks.Filter]) -> Iterator[list[Row]]:
+        """Pages of tasks changed since the cursor, and of those that a slow import showed only after it.
+
+        Args:
+            cursor: Up to when all was heard.
+            but: What is passed over.
+        """
         if cursor is None or cursor != self._recent.newest:
-            yield from self._changed([_since(cursor - OVERLAP)] if cursor else [])
+            yield from self._changed([_since(cursor - OVERLAP)] if cursor else [], but)
             return
-        newest, there = self._newest(cursor - OVERLAP)
-        if newest == cursor and there == len(self._recent):
+        newest, there = self._newest(cursor - OVERLAP, but)
+        if newest <= cursor and there == len(self._recent):
             return
-        rows, total = self._page([where("updated_at", "greater", tasks.stamp_of(cursor), "Datetime")])
+        rows, total = self._page([where("updated_at", "greater", tasks.stamp_of(cursor), "Datetime"), *but])
         if total > len(rows) or there != self._recent.and_also(rows):
             self._recent.forget()
-            yield from self._changed([_since(cursor - OVERLAP)])
+            yield from self._changed([_since(cursor - OVERLAP)], but)
         elif rows:
             yield rows
 
-    def _newest(self, since: datetime) -> tuple[datetime, int]:
+    def _newest(self, since: datetime, but: list[tasks.Filter]) -> tuple[datetime, int]:
         """The latest change since this time, and how many tasks have changed: one small request."""
-        rows, total = tasks.page(self._client, self._project, [_since(since)], "id,updated_at", 1, order="-updated_at")
-        return (tasks.moment(rows[0]["updated_at"]) if rows else _LONG_AGO), total
+        wanted = [_since(since), *but]
+        rows, total = tasks.page(self._client, self._project, wanted, "id,updated_at", 1, order="-updated_at")
+        return (tasks.moment(rows[0]["updated_at"]) if rows else LONG_AGO), total
 
-    def _changed(self, after: list[tasks.Filter]) -> Iterator[list[Row]]:
+    def _changed(self, after: list[tasks.Filter], but: list[tasks.Filter]) -> Iterator[list[Row]]:
         """Pages of tasks by growing time of change, each page complete up to its last time stamp.
 
         Asks for the first page again and again from an advancing time, since offsets shift while people work.
         """
         while True:
-            rows, total = self._page(after)
+            rows, total = self._page([*after, *but])
             if rows and len(rows) < total:
                 last = rows[-1]["updated_at"]
-                yield [row for row in rows if row["updated_at"] != last] + self._same_moment(last)
+                yield [row for row in rows if row["updated_at"] != last] + self._same_moment(last, but)
                 after = [where("updated_at", "greater", tasks.stamp_of(tasks.moment(last)), "Datetime")]
                 continue
             if rows:
@@ -548,32 +618,20 @@ class LabelStudioDataset:
         size = self._page_size
         return tasks.page(self._client, self._project, after, _ANSWER_FIELDS, size, order="updated_at", everything=True)
 
-    def _same_moment(self, stamp: str) -> list[Row]:
+    def _same_moment(self, stamp: str, but: list[tasks.Filter]) -> list[Row]:
         """Every task changed at exactly this time; a bulk action gives one time to thousands."""
-        exactly = [where("updated_at", "equal", tasks.stamp_of(tasks.moment(stamp)), "Datetime")]
+        exactly = [where("updated_at", "equal", tasks.stamp_of(tasks.moment(stamp)), "Datetime"), *but]
         pages = tasks.scan(self._client, self._project, exactly, _ANSWER_FIELDS, size=self._page_size, everything=True)
         return [row for rows in pages for row in rows]
 
-    def _heard(self, row: Row) -> Heard:
+    def _heard(self, row: Row) -> tuple[Heard, bool]:
+        """What people say about a task, and whether some of it is too large to be kept."""
         item = str(row["data"][UID])
-        return Heard(item, str(row["id"]), tuple(self._annotation(item, said) for said in row["annotations"]))
+        made = [annotation_of(item, said, self._person) for said in row["annotations"]]
+        return Heard(item, str(row["id"]), tuple(said for said, _ in made)), any(large for _, large in made)
 
-    def _annotation(self, item: str, said: Row) -> Annotation:
-        return Annotation(
-            id=str(said["id"]),
-            item_id=item,
-            regions=tuple(said["result"] or ()),
-            annotator=self._person(said["completed_by"]),
-            created_at=tasks.moment(said["created_at"]),
-            updated_at=tasks.moment(said["updated_at"]),
-            skipped=bool(said["was_cancelled"]),
-            ground_truth=bool(said["ground_truth"]),
-            lead_time=said["lead_time"],
-        )
-
-    def _person(self, user: Any) -> str:
-        """The email of a user by id; the id itself for someone who has left."""
-        number = int(user["id"] if isinstance(user, Mapping) else user or 0)
+    def _person(self, number: int) -> str:
+        """The email of a user by number; the number itself for someone who is no member."""
         if number not in self._people:
             self._people |= everybody(self._client)
             self._people.setdefault(number, str(number))
@@ -607,7 +665,7 @@ def counted(client: Client, project: int) -> DatasetStats:
     """
     counters = "task_number,total_annotations_number,model_version"
     found = client.call("GET", f"/api/projects/{project}", query={"include": counters})
-    summary = client.call("GET", f"/api/projects/{project}/summary")
+    summary = _summary(client, project)
     unanswered = where("total_annotations", "equal", 0, "Number")
     skipped = where("cancelled_annotations", "greater", 0, "Number")
     return DatasetStats(
@@ -617,9 +675,27 @@ def counted(client: Client, project: int) -> DatasetStats:
         with_predictions=tasks.count(client, project, [where("total_predictions", "greater", 0, "Number")]),
         annotations=int(found["total_annotations_number"]),
         model_version=str(found["model_version"] or ""),
-        per_label={label: n for labels in summary.get("created_labels", {}).values() for label, n in labels.items()},
+        per_label=_per_label(summary),
         per_annotator=_per_annotator(client, project),
     )
+
+
+def _summary(client: Client, project: int) -> Mapping[str, Any]:
+    """Label Studio's counts of labels; nothing where somebody wrote a label that it cannot show."""
+    try:
+        found: Mapping[str, Any] = client.call("GET", f"/api/projects/{project}/summary", attempts=2)
+    except FailedError:
+        return {}
+    return found
+
+
+def _per_label(summary: Mapping[str, Any]) -> dict[str, int]:
+    """Label -> answers that say so; of a long label its beginning."""
+    counts: Counter[str] = Counter()
+    for labels in (summary.get("created_labels") or {}).values():
+        for label, n in labels.items():
+            counts[brief(label)] += int(n)
+    return dict(counts)
 
 
 def _per_annotator(client: Client, project: int) -> dict[str, int]:
@@ -658,12 +734,3 @@ def _is_answered(row: Row) -> bool:
 
 def _since(time: datetime) -> tasks.Filter:
     return where("updated_at", "greater_or_equal", tasks.stamp_of(time), "Datetime")
-
-
-def _moment_of(since: str | None) -> datetime | None:
-    if since is None:
-        return None
-    try:
-        return tasks.moment(since)
-    except ValueError:
-        raise ConfigError(f"the cursor {since!r} is not one of Label Studio's answers", "hear from the start") from None

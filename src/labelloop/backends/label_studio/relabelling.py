@@ -78,7 +78,7 @@ def restore(client: Client, task: Mapping[str, Any], said: Sequence[Annotation],
 
 
 def _values(regions: Iterable[Mapping[str, Any]]) -> list[Any]:
-    return [region["value"] for region in regions]
+    return [region.get("value") for region in regions]
 
 
 def config_with(xml: str, schema: LabelSchema) -> str:

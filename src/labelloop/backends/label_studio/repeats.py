@@ -27,6 +27,14 @@ class SpoiledError(BackendError):
         self.after = after
 
 
+class FailedError(SpoiledError):
+    """The service is there and failed at this one request (500); a smaller one may succeed."""
+
+
+class TooLargeError(BackendError):
+    """The answer was longer than allowed, and was not read to its end."""
+
+
 class AwayError(BackendError):
     """Nobody listens there: repeating at once is no use, whoever waits longer decides when."""
 

@@ -1,4 +1,4 @@
-"""Label Studio's Data Manager: filtered, trimmed pages of a project's tasks."""
+"""Label Studio's Data Manager: filtered, trimmed pages of a project's tasks, and those that it cannot show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
+from labelloop.backends.label_studio.repeats import FailedError, TooLargeError
 
 UID = "labelloop_id"
 """The key of a task's data that holds our item id. Never trust Label Studio's own ids alone: SQLite re-uses them."""
@@ -19,12 +20,27 @@ IN_ORDER, BY_SCORE = "Sequential sampling", "Uncertainty sampling"
 The second goes on at random where no open task has a prediction of the version that is shown.
 """
 
+_NUMBERS = "id,updated_at"
+
 Filter = Mapping[str, Any]
 Row = Mapping[str, Any]
+
+UNREAD = "labelloop_unread"
+"""The key of a row that says why the rest of it, but for `id`, `updated_at` and maybe `data`, could not be read."""
+
+LARGEST_PAGE = 64 * 2**20
+"""Bytes of one answer that are read at most; a longer page is halved, a task that is longer alone is set aside."""
+
+MOST_HALVINGS = 400
+"""Requests at most to find what cannot be shown on one page; what they leave is set aside with it, for later."""
 
 _SCAN_PAGE = 2000
 _LONGEST_LIST = 6800
 """Bytes of a list of items in an address: proxies take lines of 8 kB, the rest of the address included."""
+MOST_NUMBERS = 400
+"""Tasks that are asked for by their numbers at once, for the same reason."""
+
+_LEAST = 3
 
 
 def where(column: str, operator: str, value: Any, kind: str) -> Filter:
@@ -44,10 +60,127 @@ def page(
 ) -> tuple[list[Row], int]:
     """The first `size` tasks that meet every filter, and how many do.
 
+    A task that the server cannot show is a row with `UNREAD` and what of it can be shown (`is_unread`).
+
     Args:
         include: Fields of the tasks, and of the annotations and predictions inside them.
         everything: Whether annotations and predictions come along.
     """
+    try:
+        return _page(client, project, filters, include, size, order=order, everything=everything)
+    except (FailedError, TooLargeError):
+        if include in ("id", _NUMBERS):
+            raise  # there is nothing smaller to ask for: the server is out of order
+    listed, total = _page(client, project, filters, _NUMBERS, size, order=order)
+    search = _Search(client, project, include, everything)
+    search.read([int(row["id"]) for row in listed])
+    return [search.row(row) for row in listed], total
+
+
+def is_unread(row: Row) -> bool:
+    """Whether the server could not show this task."""
+    return UNREAD in row
+
+
+def numbered(ids: Sequence[int], *, but: bool = False) -> Filter:
+    """Tasks of these numbers; with `but`, all others."""
+    return where("id", "not_in_list" if but else "in_list", list(ids), "List")
+
+
+def chunks(ids: Sequence[int]) -> list[Sequence[int]]:
+    """The numbers in lists that fit an address."""
+    return [ids[start : start + MOST_NUMBERS] for start in range(0, len(ids), MOST_NUMBERS)]
+
+
+class _Search:
+    """Reads tasks of which some cannot be shown: halves them until those stand alone.
+
+    Args:
+        client: The server.
+        project: The project.
+        include: Fields of the tasks, and of the annotations and predictions inside them.
+        everything: Whether annotations and predictions come along.
+    """
+
+    def __init__(self, client: Client, project: int, include: str, everything: bool) -> None:
+        self._client = client
+        self._project = project
+        self._include = include
+        self._everything = everything
+        self._left = MOST_HALVINGS
+        self._found: dict[int, Row] = {}
+        self._why: dict[int, str] = {}
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Read these tasks, or what can be shown of them."""
+        waiting = [list(some) for some in chunks(ids)][::-1]
+        while waiting:
+            some = waiting.pop()
+            if not some:
+                continue
+            if self._left <= 0:
+                self._why |= dict.fromkeys(some, "too many others could not be shown; it was not looked at yet")
+                continue
+            failed = self._try(some)
+            if failed and len(some) == 1:
+                self._why[some[0]] = failed
+            elif failed:
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]]
+        self._name(list(self._why))
+
+    def row(self, listed: Row) -> Row:
+        """The task as it was read, in place of how it was listed."""
+        number = int(listed["id"])
+        if number in self._why:
+            named = self._found.get(number, {})
+            return {**listed, "data": named.get("data") or {}, UNREAD: self._why[number]}
+        return self._found.get(number) or {**listed, "data": {}, UNREAD: "it changed while it was read"}
+
+    def _try(self, ids: Sequence[int]) -> str:
+        """Read these tasks in one request: empty, or why that failed."""
+        self._left -= 1
+        attempts = _LEAST if len(ids) == 1 else 1
+        try:
+            rows, _ = _page(
+                self._client,
+                self._project,
+                [numbered(ids)],
+                self._include,
+                len(ids),
+                everything=self._everything,
+                attempts=attempts,
+            )
+        except FailedError:
+            return "the annotator fails to show its answers (500)"
+        except TooLargeError:
+            return f"its answers are longer than {LARGEST_PAGE:,} bytes, or nested too deep"
+        self._found |= {int(row["id"]): row for row in rows}
+        return ""
+
+    def _name(self, ids: Sequence[int]) -> None:
+        """Find out which items they are about, where at least that can be shown."""
+        for some in [*chunks(ids), *([one] for one in ids)]:
+            if not some or all(one in self._found for one in some):
+                continue
+            try:
+                rows, _ = _page(self._client, self._project, [numbered(some)], "id,data", len(some), attempts=1)
+                self._found |= {int(row["id"]): row for row in rows}
+            except (FailedError, TooLargeError):
+                continue
+
+
+def _page(
+    client: Client,
+    project: int,
+    filters: Sequence[Filter],
+    include: str,
+    size: int,
+    *,
+    order: str = "id",
+    everything: bool = False,
+    attempts: int = 0,
+) -> tuple[list[Row], int]:
     answer = client.call(
         "GET",
         "/api/tasks",
@@ -61,6 +194,8 @@ def page(
             "query": _query(filters, order),
         },
         timeout=READ_TIMEOUT if size == 1 else WRITE_TIMEOUT,
+        most=LARGEST_PAGE,
+        attempts=attempts,
     )
     return answer["tasks"], int(answer["total"])
 

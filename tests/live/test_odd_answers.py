@@ -1,0 +1,153 @@
+"""One bad answer never stops a loop on a real Label Studio: it is set aside by name, and the others are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.client import Client
+from labelloop.decide import Start
+from labelloop.doctor import examine
+from labelloop.errors import BackendError
+from labelloop.labels import regions_of
+from labelloop.loop import Repair
+from labelloop.overview import history_as_dict, outcome_in_words, status_as_dict, status_in_words
+from labelloop.testing.annotator import LabelStudioPerson
+from odd_answers import choice
+
+from small_world import NAME, SCHEMA, World
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
+    """The small world with people who answer in Label Studio."""
+    made = World(tmp_path, people=cast(Any, annotator))
+    made.add(40)
+    yield made
+    annotator.delete(NAME)
+
+
+def numbers(annotator: LabelStudioAnnotator, project: int) -> dict[str, int]:
+    query = {"project": project, "fields": "task_only", "page_size": 200, "include": "id,data"}
+    return {
+        task["data"]["labelloop_id"]: int(task["id"])
+        for task in annotator.client().call("GET", "/api/tasks", query=query)["tasks"]
+    }
+
+
+def post(client: Client, task: int, body: dict[str, Any]) -> None:
+    """Label Studio answers 500 to some of these, and has saved them nevertheless."""
+    with suppress(BackendError):
+        client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
+
+
+SURROGATE = {"result": [choice(["\ud800"])]}
+
+
+def test_an_answer_that_label_studio_cannot_show_is_set_aside_by_its_number_and_heard_when_it_was_mended(
+    annotator: LabelStudioAnnotator, person: LabelStudioPerson, second_person: LabelStudioPerson, world: World
+) -> None:
+    settings = {"loop__batch": 6, "holdout__per_round": 2}
+    world.tick(**settings)
+    items = sorted(world.dataset.present())
+    ids = numbers(annotator, person.project(NAME))
+    truth = world.truth()
+    bad, *good = items
+    for item in good:
+        person.answer(NAME, item, regions_of(SCHEMA, [truth[item]]))
+    post(second_person._client, ids[bad], SURROGATE)
+
+    outcome = world.tick(**settings)
+    again = world.tick(**settings)
+    with world.loop(**settings) as loop:
+        status = status_in_words(loop)
+        told = status_as_dict(loop)["unusable"]["unheard"]
+        faults = [one.detail for one in examine(loop)]
+        present = loop.dataset.present()
+        loop.dataset.stats()
+    repaired = reconciled(world, **settings)
+
+    assert outcome.changes.created == len(good)
+    assert [one.task_id for one in outcome.unheard] == [str(ids[bad])]
+    assert str(ids[bad]) in outcome_in_words(outcome)
+    assert again.changes.total == 0
+    assert [one["item"] for one in told] == [bad]
+    assert f"{ids[bad]} (item {bad}" in status
+    assert any(str(ids[bad]) in one for one in faults)
+    assert not any("gone" in one for one in faults)
+    assert set(items) <= present
+    assert repaired.lost == 0
+
+    person.answer(NAME, bad, regions_of(SCHEMA, [truth[bad]]))
+    spoilt = world.tick(**settings)
+    newest = max_annotation(annotator, ids[bad])
+    annotator.client().call("DELETE", f"/api/annotations/{newest - 1}/")
+    mended = world.tick(**settings)
+    assert [one.item_id for one in spoilt.unheard] == [bad]
+    assert mended.unheard == ()
+    assert mended.changes.created == 1
+    assert isinstance(mended.action, Start)
+
+
+def reconciled(world: World, **settings: Any) -> Repair:
+    """What a reconciliation finds."""
+    with world.loop(**settings) as loop:
+        found = loop.tick(reconcile=True).repair
+    assert found is not None
+    return found
+
+
+def size_of(world: World) -> int:
+    """Bytes of the workspace, ledger included."""
+    return sum(path.stat().st_size for path in world.root.rglob("*") if path.is_file())
+
+
+def max_annotation(annotator: LabelStudioAnnotator, task: int) -> int:
+    """The number of the newest annotation, of a task that cannot be shown."""
+    made = annotator.client().call(
+        "POST", f"/api/tasks/{task}/annotations/", body={"result": [], "was_cancelled": True}
+    )
+    annotator.client().call("DELETE", f"/api/annotations/{made['id']}/")
+    return int(made["id"]) - 1
+
+
+def test_a_huge_answer_is_not_kept_and_not_read_again(
+    annotator: LabelStudioAnnotator, person: LabelStudioPerson, second_person: LabelStudioPerson, world: World
+) -> None:
+    settings = {"loop__batch": 6, "holdout__per_round": 2}
+    world.tick(**settings)
+    items = sorted(world.dataset.present())
+    ids = numbers(annotator, person.project(NAME))
+    huge = [
+        {"result": [choice(["x" * 10_000_000])]},
+        {"result": [choice([f"label {n}"]) for n in range(100_000)]},
+        {
+            "result": [
+                {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["y" * 10_000_000]}}
+            ]
+        },
+    ]
+    for item, body in zip(items, huge, strict=False):
+        post(second_person._client, ids[item], body)
+
+    before = size_of(world)
+    outcome = world.tick(**settings)
+    idle = world.tick(**settings)
+    with world.loop(**settings) as loop:
+        status = status_in_words(loop)
+        said = history_as_dict(loop, items[0])[0]["says"]
+        labels = loop.dataset.stats().per_label
+
+    assert outcome.changes.created == 3
+    assert idle.changes.total == 0
+    assert "has 10,000,0" in status
+    assert "kept at most" in said
+    assert size_of(world) - before < 1_000_000
+    assert max(map(len, labels), default=0) < 200
