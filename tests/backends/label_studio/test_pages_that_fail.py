@@ -53,7 +53,7 @@ def _meets(number: int, condition: Any) -> bool:
     operator, value = condition["operator"], condition["value"]
     if operator == "greater":
         return number > int(value)
-    return (number in value) == (operator == "in_list")
+    return bool((number in value) == (operator == "in_list"))
 
 
 @pytest.fixture
