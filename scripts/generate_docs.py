@@ -52,7 +52,7 @@ MEANINGS: Mapping[str, str] = {
     "loop.debounce": "Seconds without a new answer before a round begins, but at most ten times as many.",
     "loop.cool_down": "Seconds between the beginnings of two rounds, at least.",
     "loop.stop_on_advice": "Whether to ask no more once a round advises so. `labelloop forecast` shows the advice.",
-    "loop.ground_truth_by": "Whose ground truth overrules other answers, by e-mail; `[\"*\"]` is everybody's, `[]` "
+    "loop.ground_truth_by": 'Whose ground truth overrules other answers, by e-mail; `["*"]` is everybody\'s, `[]` '
     "nobody's. By default that of the account that labelloop uses in the annotator alone.",
     "loop.reconcile_every": "Seconds after which a tick compares every question and answer with the annotator, and "
     "repairs the ledger; 0 is never, unless `tick --reconcile` asks for it.",
