@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from guests import invited
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.backends.label_studio.client import Client
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.testing.secrets import MemorySecrets
 
@@ -55,12 +53,4 @@ def personal_token(live_annotator: LabelStudioAnnotator) -> str:
 @pytest.fixture(scope="session")
 def second_person(live_annotator: LabelStudioAnnotator) -> LabelStudioPerson:
     """Bob, who signed up by invitation."""
-    client = live_annotator.client()
-    address = client.url + str(client.call("GET", "/api/invite")["invite_url"])
-    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(address).text)
-        assert found
-        form = {"email": BOB, "password": "bob-and-alice-1", "csrfmiddlewaretoken": found[1]}
-        browser.post(address, data=form, headers={"Referer": client.url}).raise_for_status()
-        token = browser.post(f"{client.url}/api/token/").raise_for_status().json()["token"]
-    return LabelStudioPerson(Client(client.url, token))
+    return invited(live_annotator.client(), BOB)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from labelloop.backends.label_studio.tasks import UID, UNREAD, Row, moment, stamp_of
+from labelloop.backends.label_studio.tasks import PARTLY, UID, UNREAD, Row, moment, stamp_of
 from labelloop.errors import ConfigError
 from labelloop.types import Unheard
 
@@ -103,10 +103,10 @@ def without(
     kept = {number: one for number, one in aside.items() if number not in {int(row["id"]) for row in heard}}
     for row in heard:
         number = int(row["id"])
-        if UNREAD in row:
+        if why := row.get(UNREAD) or row.get(PARTLY):
             tries = aside[number].tries + 1 if number in aside and aside[number].why else 1
             item = str(row["data"].get(UID, ""))
-            kept[number] = Aside(str(row["updated_at"]), item, str(row[UNREAD]), tries, stamp_of(now))
+            kept[number] = Aside(str(row["updated_at"]), item, str(why)[:300], tries, stamp_of(now))
         elif number in large:
             kept[number] = Aside(large[number])
     return kept

@@ -364,7 +364,7 @@ class LabelStudioDataset:
         rows = [row for page in self._everything() for row in page]
         ours = [row for row in rows if UID in row["data"]]
         shown = [row for row in ours if not is_unread(row)]
-        unread = [row for row in rows if is_unread(row)]
+        unread = [row for row in rows if is_unread(row) or row.get(tasks.PARTLY)]
         ids: dict[str, list[str]] = {}
         for row in ours:
             ids.setdefault(str(row["data"][UID]), []).append(str(row["id"]))
@@ -384,7 +384,7 @@ class LabelStudioDataset:
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
             fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
-            unheard=tuple(Unheard(str(row["id"]), str(row["data"].get(UID, "")), row[UNREAD]) for row in unread),
+            unheard=tuple(Unheard(str(row["id"]), str(row["data"].get(UID, "")), _why(row)) for row in unread),
         )
 
     def _everything(self) -> Iterator[list[Row]]:
@@ -730,6 +730,11 @@ def _plain(meta: Mapping[str, Any]) -> Any:
 
 def _is_answered(row: Row) -> bool:
     return bool(row["total_annotations"] or row["cancelled_annotations"])
+
+
+def _why(row: Row) -> str:
+    """Why a task, or some of its answers, could not be read."""
+    return str(row.get(UNREAD) or row[tasks.PARTLY])
 
 
 def _since(time: datetime) -> tasks.Filter:

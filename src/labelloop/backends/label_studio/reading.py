@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labelloop.backends.label_studio.tasks import Row, moment
+from labelloop.backends.label_studio.tasks import UNREAD, Row, is_unread_result, moment
 from labelloop.labels import unkept
 from labelloop.types import Annotation, Region
 
@@ -50,6 +50,8 @@ def regions_in(result: Any) -> tuple[tuple[Region, ...], bool]:
     """The regions, and whether they are too many bytes; what is no list of regions is one that says so."""
     if result is None or result == []:
         return (), False
+    if is_unread_result(result):
+        return (unkept(f"cannot be read: {result[UNREAD]}"),), False
     try:
         size = len(json.dumps(result))
     except RecursionError:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.repeats import FailedError, TooLargeError
+from labelloop.errors import NotFoundError
 
 UID = "labelloop_id"
 """The key of a task's data that holds our item id. Never trust Label Studio's own ids alone: SQLite re-uses them."""
@@ -31,7 +32,10 @@ UNREAD = "labelloop_unread"
 LARGEST_PAGE = 64 * 2**20
 """Bytes of one answer that are read at most; a longer page is halved, a task that is longer alone is set aside."""
 
-MOST_HALVINGS = 400
+PARTLY = "labelloop_partly"
+"""The key of a row that says which of its answers could not be read; these hold why in place of their regions."""
+
+MOST_HALVINGS = 1000
 """Requests at most to find what cannot be shown on one page; what they leave is set aside with it, for later."""
 
 _SCAN_PAGE = 2000
@@ -39,6 +43,9 @@ _LONGEST_LIST = 6800
 """Bytes of a list of items in an address: proxies take lines of 8 kB, the rest of the address included."""
 MOST_NUMBERS = 400
 """Tasks that are asked for by their numbers at once, for the same reason."""
+
+MOST_ANSWERS = 100
+"""Answers to one task that are read each by itself at most."""
 
 _LEAST = 3
 
@@ -82,6 +89,11 @@ def is_unread(row: Row) -> bool:
     return UNREAD in row
 
 
+def is_unread_result(result: Any) -> bool:
+    """Whether the regions of an answer could not be read."""
+    return isinstance(result, dict) and UNREAD in result
+
+
 def numbered(ids: Sequence[int], *, but: bool = False) -> Filter:
     """Tasks of these numbers; with `but`, all others."""
     return where("id", "not_in_list" if but else "in_list", list(ids), "List")
@@ -123,7 +135,7 @@ class _Search:
                 continue
             failed = self._try(some)
             if failed and len(some) == 1:
-                self._why[some[0]] = failed
+                self._one_by_one(some[0], failed)
             elif failed:
                 middle = len(some) // 2
                 waiting += [some[middle:], some[:middle]]
@@ -139,24 +151,55 @@ class _Search:
 
     def _try(self, ids: Sequence[int]) -> str:
         """Read these tasks in one request: empty, or why that failed."""
-        self._left -= 1
-        attempts = _LEAST if len(ids) == 1 else 1
         try:
-            rows, _ = _page(
-                self._client,
-                self._project,
-                [numbered(ids)],
-                self._include,
-                len(ids),
-                everything=self._everything,
-                attempts=attempts,
-            )
+            rows, _ = self._ask(ids, self._include, _LEAST if len(ids) == 1 else 1)
         except FailedError:
             return "the annotator fails to show its answers (500)"
         except TooLargeError:
             return f"its answers are longer than {LARGEST_PAGE:,} bytes, or nested too deep"
         self._found |= {int(row["id"]): row for row in rows}
         return ""
+
+    def _one_by_one(self, task: int, failed: str) -> None:
+        """Read the answers of a task each by itself, so that one that cannot be shown does not hide the others."""
+        fields = self._include.split(",")
+        if not self._everything or "result" not in fields:
+            self._why[task] = failed
+            return
+        rest = ",".join(one for one in fields if one != "result")
+        try:
+            rows, _ = self._ask([task], rest)
+        except (FailedError, TooLargeError):
+            rows = []
+        if not rows or len(rows[0]["annotations"]) > MOST_ANSWERS:
+            self._why[task] = failed
+            return
+        said = [{**one, "result": self._result(int(one["id"]))} for one in rows[0]["annotations"]]
+        bad = [f"answer {one['id']}: {one['result'][UNREAD]}" for one in said if is_unread_result(one["result"])]
+        self._found[task] = {**rows[0], "annotations": said, PARTLY: "; ".join(bad)}
+
+    def _result(self, annotation: int) -> Any:
+        """The regions of one answer, or why they cannot be read."""
+        self._left -= 1
+        try:
+            read = self._client.call("GET", f"/api/annotations/{annotation}/", most=LARGEST_PAGE, attempts=2)
+        except (FailedError, NotFoundError):
+            return {UNREAD: "the annotator fails to show it (500)"}
+        except TooLargeError:
+            return {UNREAD: f"it is longer than {LARGEST_PAGE:,} bytes, or nested too deep"}
+        return read["result"]
+
+    def _ask(self, ids: Sequence[int], include: str, attempts: int = 1) -> tuple[list[Row], int]:
+        self._left -= 1
+        return _page(
+            self._client,
+            self._project,
+            [numbered(ids)],
+            include,
+            len(ids),
+            everything=self._everything,
+            attempts=attempts,
+        )
 
     def _name(self, ids: Sequence[int]) -> None:
         """Find out which items they are about, where at least that can be shown."""
