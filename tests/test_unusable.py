@@ -15,7 +15,7 @@ from labelloop.harvest import write_labels
 from labelloop.label_changes import rename, translated
 from labelloop.labels import believe, brief, unkept
 from labelloop.overview import history_as_dict, outcome_in_words, status_as_dict, status_in_words
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation, LabelSchema, Survey
 from labelloop.unusable import region_in_words
 from odd_answers import KINDS, odd
 
@@ -146,3 +146,15 @@ def test_an_annotation_that_says_nothing_of_ours_gives_the_reason() -> None:
 
 def test_odd_answers_are_many_kinds() -> None:
     assert len({odd(random.Random(seed))[0] for seed in range(400)}) == len(KINDS)
+
+
+def test_doctor_names_questions_that_show_another_thing_than_was_asked(animals: World) -> None:
+    animals.tick()
+    item = animals.dataset.open_items()[0]
+    animals.dataset.go_wrong(Survey({}, swapped=frozenset({item, "nobody's"})))
+
+    with animals.loop() as loop:
+        (fault,) = [one for one in examine(loop) if "another thing" in one.detail]
+
+    assert fault.detail == f"1 question(s) show another thing than was asked, such as {item}"
+    assert fault.mend is None

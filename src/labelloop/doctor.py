@@ -253,6 +253,11 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
             "delete those that nobody has answered",
             lambda: dataset.tidy(list(survey.twins)),
         )
+    if swapped := sorted(survey.swapped & there):
+        words = f"{len(swapped)} question(s) show another thing than was asked, such as {_some(swapped)}"
+        yield Fault(
+            "questions", words, "change the task's data back in Label Studio; what was said about it may be wrong"
+        )
     foreign = sorted(survey.heard.keys() - {one.item_id for one in questions})
     ours = loop.ledger.items.get(foreign)
     if ours:

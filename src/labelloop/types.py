@@ -278,6 +278,7 @@ class Survey:
         doubts: Questions that were sent without an answer.
         fresh: Items that have changed since the cursor, which the next hearing brings.
         unheard: Questions that are there, and whose answers cannot be shown.
+        swapped: Items of which people are shown another thing than they were asked about.
     """
 
     heard: Mapping[str, Heard]
@@ -290,6 +291,7 @@ class Survey:
     doubts: int = 0
     fresh: frozenset[str] = frozenset()
     unheard: tuple[Unheard, ...] = ()
+    swapped: frozenset[str] = frozenset()
 
     @property
     def present(self) -> frozenset[str]:

@@ -146,3 +146,23 @@ def test_a_huge_answer_is_not_kept_and_not_read_again(
     assert "kept at most" in said
     assert size_of(world) - before < 1_000_000
     assert max(map(len, labels), default=0) < 200
+
+
+def test_a_task_whose_id_was_changed_is_said_once_and_a_swapped_text_is_found_by_doctor(
+    annotator: LabelStudioAnnotator, person: LabelStudioPerson, world: World
+) -> None:
+    settings = {"loop__batch": 6, "holdout__per_round": 2}
+    world.tick(**settings)
+    items = sorted(world.dataset.present())
+    ids = numbers(annotator, person.project(NAME))
+    client, foreign, swapped = annotator.client(), items[0], items[1]
+    old = {item: client.call("GET", f"/api/tasks/{ids[item]}/")["data"] for item in (foreign, swapped)}
+    client.call("PATCH", f"/api/tasks/{ids[foreign]}/", body={"data": {**old[foreign], "labelloop_id": "nobody's"}})
+    client.call("PATCH", f"/api/tasks/{ids[swapped]}/", body={"data": {**old[swapped], "text": "another text"}})
+
+    told = [world.tick(**settings).changes.strangers for _ in range(3)]
+    with world.loop(**settings) as loop:
+        faults = [one.detail for one in examine(loop)]
+
+    assert told == [1, 0, 0]
+    assert any(f"show another thing than was asked, such as {swapped}" in one for one in faults)

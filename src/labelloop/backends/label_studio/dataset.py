@@ -45,6 +45,9 @@ OVERLAP = timedelta(seconds=20)
 
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
+SHOWN = "labelloop_shown"
+"""The key of a task's meta that holds what people are shown, so that a picture that somebody swapped is noticed."""
+
 _ANSWER_FIELDS = (
     "id,data,updated_at,annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,created_at"
 )
@@ -384,12 +387,13 @@ class LabelStudioDataset:
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
             fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
+            swapped=frozenset(str(row["data"][UID]) for row in shown if _is_swapped(row, object_name(self._schema))),
             unheard=tuple(Unheard(str(row["id"]), str(row["data"].get(UID, "")), _why(row)) for row in unread),
         )
 
     def _everything(self) -> Iterator[list[Row]]:
         size = self._page_size
-        return tasks.scan(self._client, self._project, [], _ANSWER_FIELDS, size=size, everything=True)
+        return tasks.scan(self._client, self._project, [], f"{_ANSWER_FIELDS},meta", size=size, everything=True)
 
     def url(self, item_id: str | None = None) -> str:
         """The label stream, or the page of one item.
@@ -715,7 +719,7 @@ def _per_annotator(client: Client, project: int) -> dict[str, int]:
 def _task(question: Question, name: str, value: str) -> dict[str, Any]:
     task: dict[str, Any] = {
         "data": {name: value, UID: question.item.id},
-        "meta": {**_plain(question.item.meta), UID: question.item.id},
+        "meta": {**_plain(question.item.meta), UID: question.item.id, SHOWN: value},
     }
     if question.version:
         task["predictions"] = [prediction_of(question.prediction, question.turn)]
@@ -730,6 +734,12 @@ def _plain(meta: Mapping[str, Any]) -> Any:
 
 def _is_answered(row: Row) -> bool:
     return bool(row["total_annotations"] or row["cancelled_annotations"])
+
+
+def _is_swapped(row: Row, name: str) -> bool:
+    """Whether a task shows another thing than it was made with."""
+    made = row.get("meta") or {}
+    return SHOWN in made and row["data"].get(name) != made[SHOWN]
 
 
 def _why(row: Row) -> str:

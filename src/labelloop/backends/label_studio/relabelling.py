@@ -10,6 +10,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.tasks import IN_ORDER
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.label_changes import said_names
+from labelloop.labels import UNKEPT
 from labelloop.types import Annotation, LabelSchema
 
 
@@ -61,9 +62,9 @@ def restore(client: Client, task: Mapping[str, Any], said: Sequence[Annotation],
     """
     there = [one for one in sorted(task["annotations"], key=lambda one: int(one["id"])) if not one["was_cancelled"]]
     oldest_first = sorted(said, key=lambda one: (one.created_at, int(one.id)))
-    if [_values(one["result"]) for one in there] != [_values(one.regions) for one in oldest_first[: len(there)]]:
+    if [_values(one["result"] or ()) for one in there] != [_values(one.regions) for one in oldest_first[: len(there)]]:
         return 0
-    missing = oldest_first[len(there) :]
+    missing = [one for one in oldest_first[len(there) :] if not any(r.get("type") == UNKEPT for r in one.regions)]
     for one in missing:
         body: dict[str, Any] = {
             "result": [dict(region) for region in one.regions],
