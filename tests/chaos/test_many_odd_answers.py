@@ -133,5 +133,5 @@ def test_odd_answers_change_nothing_and_are_set_aside_by_name(annotator: LabelSt
     assert set(aside["ground_truth_not_counted"]) == {"odd@example.com"}
     assert aside["without_label"] == []
     assert memory[1] - memory[0] < 400
-    assert bothered.ledger - calm.ledger < 200 * ODD * 1024 // 10
+    assert bothered.ledger - calm.ledger < 64 * 1024 * ODD
     assert bothered.idle < calm.idle + 5

@@ -43,6 +43,9 @@ CHUNK = 1000
 OVERLAP = timedelta(seconds=20)
 """How far before its cursor a hearing starts: a long import shows up seconds after its own time stamp."""
 
+AGAIN = 3
+"""How many tasks that could not be read are tried again at one hearing, those that have waited longest first."""
+
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
 SHOWN = "labelloop_shown"
@@ -237,11 +240,12 @@ class LabelStudioDataset:
             for number, one in cursor.aside.items()
             if number in there and (one.why or there[number] != one.changed or tasks.moment(one.changed) >= oldest)
         }
-        due = [number for number, one in kept.items() if there[number] != one.changed or one.is_due(now)]
+        changed = [number for number, one in kept.items() if there[number] != one.changed]
+        due = sorted((one.tried, number) for number, one in kept.items() if number not in changed and one.is_due(now))
+        again = [{"id": number, "updated_at": there[number]} for _, number in due[:AGAIN]]
         cursor = Cursor(cursor.at, kept)
-        if not due:
-            return Answers((), str(cursor), cursor.unheard()), cursor
-        rows = self._numbered(due, _ANSWER_FIELDS, everything=True)
+        rows = self._numbered(changed, _ANSWER_FIELDS, everything=True)
+        rows += tasks.alone(self._client, self._project, again, _ANSWER_FIELDS)
         return self._page_of(rows, cursor, again=True) if rows else (Answers((), str(cursor), cursor.unheard()), cursor)
 
     def present(self) -> set[str]:

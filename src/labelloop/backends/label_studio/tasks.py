@@ -84,6 +84,21 @@ def page(
     return [search.row(row) for row in listed], total
 
 
+def alone(client: Client, project: int, listed: Sequence[Row], include: str) -> list[Row]:
+    """These tasks, which could not be shown before, each by itself and answer by answer: a few requests each.
+
+    Args:
+        client: The server.
+        project: The project.
+        listed: With `id` and `updated_at`.
+        include: Fields of the tasks, and of the annotations inside them.
+    """
+    search = _Search(client, project, include, True)
+    for row in listed:
+        search.read_alone(int(row["id"]))
+    return [search.row(row) for row in listed]
+
+
 def is_unread(row: Row) -> bool:
     """Whether the server could not show this task."""
     return UNREAD in row
@@ -140,6 +155,12 @@ class _Search:
                 middle = len(some) // 2
                 waiting += [some[middle:], some[:middle]]
         self._name(list(self._why))
+
+    def read_alone(self, task: int) -> None:
+        """Read one task answer by answer."""
+        self._one_by_one(task, "the annotator fails to show its answers (500)")
+        if task in self._why:
+            self._name([task])
 
     def row(self, listed: Row) -> Row:
         """The task as it was read, in place of how it was listed."""
