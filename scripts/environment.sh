@@ -20,11 +20,18 @@ make_environment() {
         apt-get update -qq && apt-get install -y -qq python3-venv # Debian ships venv apart
     fi
     "$base" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+    awk '/^[a-z0-9]/ { ours = /^uv==/ } ours' labelloop.lock >.venv/uv.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+}
+
+# The very files of the lock, and labelloop itself built with what the lock brings, for the Python that is given.
+install_locked() {
+    .venv/bin/uv pip install --quiet --python "$1" --require-hashes --requirement labelloop.lock
+    .venv/bin/uv pip install --quiet --python "$1" --no-deps --no-build-isolation --editable .
 }
 
 install() {
-    made=.venv/made-$(cat pyproject.toml | cksum | tr ' ' '-')-$1
+    made=.venv/made-$(cat pyproject.toml labelloop.lock | cksum | tr ' ' '-')-$1
     [ -e "$made" ] && return
     echo "installing labelloop into .venv ..." >&2
     [ -x .venv/bin/uv ] || make_environment

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from hashlib import sha256
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from labelloop.backends.label_studio import environment
 from labelloop.backends.label_studio.environment import (
     CACHE_VARIABLE,
+    DEFAULT_VERSION,
     ENV_VARIABLE,
     ensure_environment,
     ensure_template,
@@ -69,6 +72,8 @@ def test_an_interrupted_installation_is_thrown_away(cache: Path, monkeypatch: py
     [
         ("error: No space left on device", "disk space"),
         ("ensurepip is not available", "python3-venv"),
+        ("Hash mismatch for `attr`", "package index"),
+        ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "package index"),
         ("dns error: Temporary failure in name resolution", "network"),
         ("something else", "lines above"),
     ],
@@ -94,3 +99,58 @@ def test_a_template_that_is_there_is_not_made_again(stand_in: Path) -> None:
     template = ensure_template(Path("/no/python/needed"))
 
     assert template.read_bytes() == b"an empty database"
+
+
+@pytest.fixture(params=["uv", "pip"])
+def own_index(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel called label-studio in the only place where the user's own installer looks."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel = folder / f"label_studio-{DEFAULT_VERSION}-py3-none-any.whl"
+    about = f"label_studio-{DEFAULT_VERSION}.dist-info"
+    with ZipFile(wheel, "w") as parcel:
+        parcel.writestr("label_studio/__init__.py", "")
+        parcel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: label-studio\nVersion: {DEFAULT_VERSION}\n")
+        parcel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        parcel.writestr(f"{about}/RECORD", "")
+    for tool in ("UV", "PIP"):
+        monkeypatch.setenv(f"{tool}_FIND_LINKS", str(folder))
+        monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
+    if request.param == "pip":
+        monkeypatch.setattr(environment, "_uv", list)
+    elif not environment._uv():
+        pytest.skip("uv is not installed")
+    return wheel
+
+
+def locked_at(digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "label-studio.lock"
+    lock.write_text(f"label-studio=={DEFAULT_VERSION} \\\n    --hash=sha256:{digest}\n")
+    monkeypatch.setattr(environment, "LOCK", lock)
+
+
+def test_the_tested_version_is_installed_by_its_lock_from_the_users_own_index(
+    own_index: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked_at(sha256(own_index.read_bytes()).hexdigest(), tmp_path, monkeypatch)
+
+    python = ensure_environment()
+
+    assert any((python.parents[1] / "lib").glob("python*/site-packages/label_studio"))
+
+
+def test_a_file_with_another_digest_than_the_locks_is_not_installed(
+    own_index: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked_at("0" * 64, tmp_path, monkeypatch)
+
+    with pytest.raises(BackendError, match=r"(?i)hash") as refused:
+        ensure_environment()
+
+    assert ENV_VARIABLE in refused.value.hint
+    assert not list(cache.glob("label-studio-*/lib/python*/site-packages/label_studio"))
+    assert not list(cache.glob("label-studio-*/complete"))
+
+
+def test_another_version_than_the_tested_one_has_no_lock(tmp_path: Path) -> None:
+    assert environment._installation(tmp_path, "9.9")[-1][-1] == "label-studio==9.9"

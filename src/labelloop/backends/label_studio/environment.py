@@ -25,10 +25,14 @@ ENV_VARIABLE = "LABELLOOP_LABEL_STUDIO_ENV"
 CACHE_VARIABLE = "LABELLOOP_CACHE_DIR"
 DATABASE = "label_studio.sqlite3"
 
+LOCK = Path(__file__).with_name("label-studio.lock")
+"""That version with all it depends on, each file by its digest; an index of the user's brings them."""
+
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _NEWEST_PYTHON = (3, 14)  # numpy 2.2, which this Label Studio needs, has no wheels from here on
 _HINTS = (
     ("No space left", "free some disk space (Label Studio needs about 1 GB) and run the command again"),
+    ("hash", "ask who changed your package index, or name an environment of your own with LABELLOOP_LABEL_STUDIO_ENV"),
     ("ensurepip", "install the system's venv package (python3-venv), or uv, and run the command again"),
     ("Could not find a version", "check the network and the package index, then run the command again"),
     ("resolution", "check the network (name resolution), then run the command again"),
@@ -160,17 +164,18 @@ def _build(home: Path, version: str, progress: Progress) -> None:
 
 
 def _installation(home: Path, version: str) -> list[list[str]]:
-    package = f"label-studio=={version}"
+    locked_by = ["--require-hashes", "--requirement", str(LOCK)]
+    wanted = locked_by if version == DEFAULT_VERSION else [f"label-studio=={version}"]
     uv = _uv()
     if uv:
         interpreter = sys.executable if sys.version_info < _NEWEST_PYTHON else "3.13"
         return [
             [*uv, "venv", "--python", interpreter, str(home)],
-            [*uv, "pip", "install", "--compile-bytecode", "--python", str(_python(home)), package],
+            [*uv, "pip", "install", "--compile-bytecode", "--python", str(_python(home)), *wanted],
         ]
     return [
         [sys.executable, "-m", "venv", str(home)],
-        [str(_python(home)), "-m", "pip", "install", "--disable-pip-version-check", package],
+        [str(_python(home)), "-m", "pip", "install", "--disable-pip-version-check", *wanted],
     ]
 
 
