@@ -25,7 +25,7 @@ from labelloop.types import Item, LabelSchema, Missing, NewItem
 
 from small_world import LABELS, NAME, World
 
-SETTINGS = {"dataset__modality": "image", "learner__pixels": True}
+SETTINGS = {"dataset__modality": "image", "learner__pixels": True, "dataset__hosts": ["127.0.0.1"]}
 
 
 def png(number: int) -> bytes:

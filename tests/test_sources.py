@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
+from labelloop.places import Access
 from labelloop.sources import Columns, Unreadable, content_id, read_content, read_items
 from labelloop.types import Item, Modality, NewItem
 
@@ -404,6 +405,9 @@ def test_content_that_is_gone_or_changed_is_a_bad_item(photos: Path) -> None:
         read_content(second)
 
 
+HERE = Access(hosts=frozenset({"127.0.0.1"}))
+
+
 class _Web(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status = int(self.path.strip("/") or 200)
@@ -428,15 +432,15 @@ def web() -> Iterator[str]:
 )
 def test_the_web_may_refuse_for_good_or_for_now(web: str, status: int, expected: type[Exception]) -> None:
     with pytest.raises(expected, match=str(status)):
-        read_content(Item("a", "image", uri=f"{web}/{status}"))
+        read_content(Item("a", "image", uri=f"{web}/{status}"), HERE)
 
 
 def test_an_image_on_the_web_is_read_when_it_is_needed(web: str) -> None:
-    assert read_content(Item("a", "image", uri=f"{web}/200")) == png()
+    assert read_content(Item("a", "image", uri=f"{web}/200"), HERE) == png()
 
 
 def test_a_web_that_does_not_answer_may_answer_later() -> None:
     with pytest.raises(BackendError) as failed:
-        read_content(Item("a", "image", uri="http://127.0.0.1:9/x.png"))
+        read_content(Item("a", "image", uri="http://127.0.0.1:9/x.png"), HERE)
 
     assert failed.value.retryable

@@ -42,6 +42,7 @@ class DatasetConfig(_Section):
     labels: tuple[str, ...] = ()
     instruction: str = ""
     people_per_item: Annotated[int, Field(ge=1)] = 1
+    hosts: tuple[str, ...] = ()
 
     def schema_of(self) -> LabelSchema:
         """The label schema people answer by."""

@@ -64,6 +64,7 @@ def take_in(
     columns: Columns,
     *,
     store: ArtifactStore | None = None,
+    hosts: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> Taken:
@@ -74,13 +75,14 @@ def take_in(
     Args:
         store: The stack's artifact store. One in a bucket opens URLs in that bucket, and new pictures from elsewhere
             are copied into it, so that they can be shown to anybody.
+        hosts: Hosts of the web that may be this machine.
 
     Raises:
         ConfigError: Nothing readable was found.
         BusyError: Another process is at work on this dataset.
         BackendError: A filesystem or the bucket failed; what was added before is kept.
     """
-    access = access_of(store)
+    access = access_of(store, hosts)
     with ledger.lease.held():
         leaders = cache(lambda: Leaders.from_rows(*ledger.items.fingerprints()))  # only if anything is new
         before = ledger.items.count()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from urllib.parse import urlsplit
 
-from labelloop.errors import BackendError, BadItemError
+from labelloop.errors import LabelLoopError
 from labelloop.places import Access, ending
 from labelloop.protocols import Progress, silent, watched
 from labelloop.sources import IMAGE_ENDINGS, Unreadable, content_id, read_content
@@ -68,7 +68,7 @@ def copy_into_bucket(items: Sequence[NewItem], access: Access, progress: Progres
 def _copied(item: Item, access: Access) -> tuple[str, str] | Unreadable:
     try:
         content = read_content(item, access)
-    except (BadItemError, BackendError) as error:
+    except LabelLoopError as error:
         return Unreadable(str(item.meta.get("file") or item.uri), error.message)
     raw = content if isinstance(content, bytes) else content.encode()
     digest = content_id(raw)

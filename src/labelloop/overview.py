@@ -11,7 +11,7 @@ from labelloop import labels
 from labelloop.anchoring import Bias, bias
 from labelloop.auto_labelling import granted, standing
 from labelloop.decide import Finish, Start, decide
-from labelloop.errors import BadItemError, LabelLoopError, NotFoundError
+from labelloop.errors import LabelLoopError, NotFoundError
 from labelloop.labels import brief
 from labelloop.learning import Learned
 from labelloop.ledger import aside
@@ -439,6 +439,6 @@ def _thumbnail(item: Item, access: Access) -> bytes:
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         body = io.BytesIO()
         picture.convert("RGB").save(body, "PNG")
-    except (BadItemError, OSError):
+    except Exception:  # noqa: BLE001 - a report is written without a picture that cannot be shown
         return b""
     return body.getvalue()

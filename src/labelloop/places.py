@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import posixpath
+import stat
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile
 
@@ -33,9 +37,11 @@ class Access:
 
     Attributes:
         store: The stack's artifact store where it is in a bucket (`protocols.BucketStore`); otherwise None.
+        hosts: Hosts of the web that pictures may be read from although they are this machine, or on its own link.
     """
 
     store: Any = None
+    hosts: frozenset[str] = frozenset()
 
     def holds(self, url: str) -> bool:
         """Whether a URL leads into the store's bucket."""
@@ -52,9 +58,10 @@ ALONE = Access()
 """Without anybody's credentials."""
 
 
-def access_of(store: Any) -> Access:
-    """How URLs are opened by who has this artifact store."""
-    return Access(store) if hasattr(store, "bucket") and hasattr(store, "filesystem") else ALONE
+def access_of(store: Any, hosts: Iterable[str] = ()) -> Access:
+    """How URLs are opened by who has this artifact store, and allows these hosts."""
+    in_bucket = hasattr(store, "bucket") and hasattr(store, "filesystem")
+    return Access(store if in_bucket else None, frozenset(one.lower() for one in hosts))
 
 
 def _bucket_of(url: str) -> tuple[str, str]:
@@ -238,23 +245,57 @@ def read_bytes(uri: str, access: Access = ALONE) -> bytes:
         ConfigError, BackendError: As `open_place`.
     """
     if uri.startswith("file://"):
-        return Path(unquote(urlsplit(uri).path)).read_bytes()
+        with _regular(unquote(urlsplit(uri).path)) as file:
+            return _limited(file)
     fs, path = _in_archive(uri) if "::" in uri else access.opened(uri)
     with fs.open(path, "rb") as file:
-        raw: bytes = file.read()
+        return _limited(file)
+
+
+def _limited(file: BinaryIO) -> bytes:
+    raw = file.read(LARGEST_FILE + 1)
+    if len(raw) > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE >> 20} MiB")
     return raw
+
+
+@contextmanager
+def _regular(path: str) -> Iterator[BinaryIO]:
+    """A file that is one: a pipe, socket or device, which may never end or never begin, is not waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "is no file but a pipe, a device or a folder")
+        yield file
+
+
+@contextmanager
+def opened_file(fs: Any, path: str) -> Iterator[BinaryIO]:
+    """A file of a filesystem, to be read; a pipe, socket or device of this machine is refused, and never waited for.
+
+    Raises:
+        REFUSALS: As the filesystem puts it.
+    """
+    if protocol_of(fs) in ("file", "local"):
+        with _regular(path) as file:
+            yield file
+        return
+    with fs.open(path, "rb") as file:
+        yield file
 
 
 def bytes_or_reason(fs: Any, path: str) -> bytes | str:
     """The bytes of a file, or why they cannot be had."""
     try:
-        with fs.open(path, "rb") as file:
-            raw: bytes = file.read(LARGEST_FILE + 1)
+        with opened_file(fs, path) as file:
+            raw = file.read(LARGEST_FILE + 1)
     except PermissionError:
         return "may not be read (permission denied)"
     except FileNotFoundError:
         return "does not exist"
-    except REFUSALS as error:
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except Exception as error:  # noqa: BLE001 - every filesystem of others has its own
         return f"cannot be read: {error}"
     return f"is larger than {LARGEST_FILE >> 20} MiB" if len(raw) > LARGEST_FILE else raw
 

@@ -21,8 +21,10 @@ from itertools import chain, islice
 from os import cpu_count
 from typing import Any, TypeVar
 
+from labelloop.decoding import DECODED, decoded_size
+from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
-from labelloop.errors import BackendError, BadItemError, ConfigError
+from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
 from labelloop.places import (
     ALONE,
     REFUSALS,
@@ -32,6 +34,7 @@ from labelloop.places import (
     bytes_or_reason,
     ending,
     open_place,
+    opened_file,
     place_of,
     read_bytes,
 )
@@ -213,7 +216,8 @@ def _verified(raw: bytes) -> bytes | str:
     try:
         with Image.open(BytesIO(raw)) as image:
             image.draft("RGB", (64, 64))  # a JPEG is decoded at an eighth of its size where it can be
-            return image_fingerprint(image)
+            with DECODED.taken(decoded_size(image)):
+                return image_fingerprint(image)
     except UnidentifiedImageError:
         return "is not an image"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -249,10 +253,11 @@ def _decoded(raw: bytes) -> str:
 def _read_table(place: Place, path: str, modality: Modality, columns: Columns) -> Iterator[Found]:
     name = place.relative(path)
     try:
-        with place.fs.open(path, "rb") as file:
+        with opened_file(place.fs, path) as file:
             yield from _read_rows(place, path, rows(file, ending(path)), modality, columns)
     except REFUSALS as error:
-        yield Unreadable(name, f"cannot be read: {error}")
+        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        yield Unreadable(name, f"cannot be read: {said}")
 
 
 def _read_rows(
@@ -410,7 +415,7 @@ def read_content(item: Item, access: Access = ALONE) -> bytes | str:
     """
     if item.modality == "text":
         return item.text
-    raw = _fetched(item) if _is_web(item.uri) else _opened(item, access)
+    raw = download(item.uri, access.hosts) if _is_web(item.uri) else _opened(item, access)
     if item.digest and content_id(raw) != item.digest:
         raise BadItemError(
             f"item {item.id!r} at {item.uri} has changed since it was added", "restore the file, or add it again"
@@ -426,22 +431,10 @@ def _opened(item: Item, access: Access) -> bytes:
     except REFUSALS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise BadItemError(f"item {item.id!r} cannot be read from {item.uri}: {reason}", "restore the file") from error
-
-
-def _fetched(item: Item) -> bytes:
-    import httpx
-
-    try:
-        answer = httpx.get(item.uri, follow_redirects=True, timeout=30)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-        raise BadItemError(f"item {item.id!r} has a bad address {item.uri}: {error}", "correct its address") from error
-    except httpx.HTTPError as error:
-        raise BackendError(f"{item.uri} does not answer: {error}", "try again", retryable=True) from error
-    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-        raise BackendError(f"{item.uri} answered {answer.status_code}", "try again later", retryable=True)
-    if not answer.is_success:
-        raise BadItemError(f"item {item.id!r}: {item.uri} answered {answer.status_code}", "correct its address")
-    return answer.content
+    except LabelLoopError:
+        raise
+    except Exception as error:  # every filesystem of others has its own
+        raise BackendError(f"{item.uri} cannot be read: {error}", "try again", retryable=True) from error
 
 
 def _is_web(uri: str) -> bool:

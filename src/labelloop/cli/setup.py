@@ -79,6 +79,7 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
             dataset.modality,
             Columns(text_column, uri_column, id_column),
             store=app.stack.artifact_store,
+            hosts=dataset.hosts,
             dry_run=dry_run,
             progress=progress,
         )

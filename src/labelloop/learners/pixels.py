@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from labelloop.decoding import DECODED, decoded_size
 from labelloop.errors import BadItemError
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ def _square(picture: Image, size: int, resize: Resize) -> np.ndarray:
     from PIL import ImageOps
 
     picture.draft("RGB", (size * 7 // 8, size * 7 // 8))
-    ImageOps.exif_transpose(picture, in_place=True)
-    fitted = _fitted(_smooth(picture), size, resize)
-    return np.asarray(_on_white(fitted), dtype=np.uint8)
+    with DECODED.taken(decoded_size(picture)):
+        ImageOps.exif_transpose(picture, in_place=True)
+        fitted = _fitted(_smooth(picture), size, resize)
+        return np.asarray(_on_white(fitted), dtype=np.uint8)
 
 
 def _smooth(picture: Image) -> Image:

@@ -1,0 +1,51 @@
+"""How much memory pictures may fill while they are decoded: by their pixels, whatever the size of their files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IN_FLIGHT = 512 << 20
+"""Bytes of decoded pictures at the same time; a picture that is larger is decoded alone."""
+
+_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "LA": 4}
+
+
+class Allowance:
+    """An amount that several threads take from and give back; who wants more than there is waits.
+
+    Args:
+        whole: The amount. Who wants more than all of it gets it once nobody else has any.
+    """
+
+    def __init__(self, whole: int) -> None:
+        self._whole = self._left = whole
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, wanted: int) -> Iterator[None]:
+        """Hold so much of it during the block; not to be nested."""
+        some = min(max(wanted, 0), self._whole)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= some)
+            self._left -= some
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += some
+                self._changed.notify_all()
+
+
+DECODED = Allowance(IN_FLIGHT)
+"""What every thread of the process decodes pictures within."""
+
+
+def decoded_size(picture: Image) -> int:
+    """Bytes that a picture fills once it is decoded, from its header alone."""
+    return picture.size[0] * picture.size[1] * _BYTES_PER_PIXEL.get(picture.mode, 4)
