@@ -30,6 +30,8 @@ MEANINGS: Mapping[str, str] = {
     "dataset.task": "One label per item, or several.",
     "dataset.labels": "The labels, at least two, in the order people see them. Comma-separated in the environment.",
     "dataset.instruction": "The line above each item in Label Studio; empty is a line that fits the task.",
+    "dataset.hosts": "Hosts that pictures may be read from although they are this machine or on its own link, which a "
+    "table must not name otherwise, nor an address redirect to. Comma-separated in the environment.",
     "dataset.people_per_item": "How many people each item is shown to. A question is closed once as many have answered "
     "or skipped it, or one answer is marked as ground truth.",
     "loop.batch": "Items asked per round to learn from. Blind questions of the holdout come on top.",

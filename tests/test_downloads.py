@@ -92,7 +92,9 @@ def test_a_site_outside_cannot_redirect_to_a_network_inside(monkeypatch: pytest.
     import httpx
 
     known = {"intranet.example": "10.1.2.3", "outside.example": "93.184.216.34"}
-    monkeypatch.setattr(downloads.socket, "getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (known[host], port))])
+    monkeypatch.setattr(
+        "labelloop.downloads.socket.getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (known[host], port))]
+    )
     monkeypatch.setattr(downloads, "getproxies", dict)
     inside, outside = (httpx.URL(f"http://{host}/a.png") for host in known)
 
