@@ -168,7 +168,7 @@ def test_a_picture_that_is_gone_by_then_is_counted_not_added(ledger: Ledger, tmp
     table.write_text(json.dumps({"image": "http://127.0.0.1:1/none.png"}) + "\n")
     photos(tmp_path / "here", 1)
 
-    taken = add(ledger, Copier(9), table, tmp_path / "here")
+    taken = add(ledger, Copier(9), table, tmp_path / "here", hosts=["127.0.0.1"])
 
     assert (taken.new, taken.copied, ledger.items.count()) == (1, 1, 1)
     assert "http://127.0.0.1:1/none.png does not answer" in taken.unreadable[0].reason
