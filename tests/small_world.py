@@ -87,7 +87,7 @@ class World:
     ledger_url: str = ""
 
     def __post_init__(self) -> None:
-        (self.root / STATE).mkdir(parents=True, exist_ok=True)
+        (self.root / STATE).mkdir(mode=0o700, parents=True, exist_ok=True)
         ledger = f'[ledger]\nurl = "{self.ledger_url}"\n' if self.ledger_url else ""
         (self.root / "labelloop.toml").write_text(_TOML + ledger)
 
