@@ -17,7 +17,9 @@ from PIL import Image
 from labelloop.decide import Start, Stop
 from labelloop.doctor import examine, mended
 from labelloop.errors import UnreadableError
+from labelloop.ledger import tables
 from labelloop.ledger.aside import LONGEST
+from labelloop.ledger.tables import MIGRATIONS
 from labelloop.loop import Outcome
 from labelloop.overview import status_in_words
 from labelloop.sources import content_id
@@ -239,8 +241,8 @@ def test_what_an_older_labelloop_gave_up_is_tried_again(pictures: Pictures) -> N
     ledger.aside.put({ids[1]: Missing("given up for ever")}, pictures.now)
     with ledger.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE aside")
-        version = connection.exec_driver_sql("SELECT number FROM labelloop_version").scalar_one()
-        connection.exec_driver_sql(f"UPDATE labelloop_version SET number = {version - 1}")
+        before = MIGRATIONS.index(tables._aside)
+        connection.exec_driver_sql(f"UPDATE labelloop_version SET number = {before}")
     ledger.close()
 
     assert pictures.world.ledger().aside.due(pictures.now) == [ids[1]]

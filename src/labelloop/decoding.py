@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 512 << 20
 """Bytes of decoded pictures at the same time; a picture that is larger is decoded alone."""
 
+_LARGE = 64 << 20
 _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "LA": 4}
 
 
@@ -37,6 +39,8 @@ class Allowance:
         try:
             yield
         finally:
+            if some >= _LARGE:
+                _give_back()
             with self._changed:
                 self._left += some
                 self._changed.notify_all()
@@ -49,3 +53,9 @@ DECODED = Allowance(IN_FLIGHT)
 def decoded_size(picture: Image) -> int:
     """Bytes that a picture fills once it is decoded, from its header alone."""
     return picture.size[0] * picture.size[1] * _BYTES_PER_PIXEL.get(picture.mode, 4)
+
+
+def _give_back() -> None:
+    """Have the C library return what was freed: it keeps it by thread, so that each would hold its largest picture."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

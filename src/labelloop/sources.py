@@ -14,6 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from io import BytesIO
@@ -216,7 +217,7 @@ def _verified(raw: bytes) -> bytes | str:
     try:
         with Image.open(BytesIO(raw)) as image:
             image.draft("RGB", (64, 64))  # a JPEG is decoded at an eighth of its size where it can be
-            with DECODED.taken(decoded_size(image)):
+            with DECODED.taken(decoded_size(image)), closing(image):  # its pixels go before others may take their place
                 return image_fingerprint(image)
     except UnidentifiedImageError:
         return "is not an image"
