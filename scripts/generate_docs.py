@@ -262,6 +262,10 @@ def _other_variables() -> Iterator[str]:
                 "`LABELLOOP_LABEL_STUDIO_ENV`",
                 "A virtual environment with Label Studio to use instead of installing one.",
             ),
+            (
+                "`LABELLOOP_TRUST`",
+                "Folders whose code may run, with all below them, separated by colons: for CI and containers.",
+            ),
             ("`LABELLOOP_SECRETS_KEY`", "The key of the local secrets file."),
             ("`LABELLOOP_SECRET_<NAME>__<KEY>`", "A value of a secret, for the `env` secrets manager."),
         ],

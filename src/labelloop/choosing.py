@@ -62,7 +62,7 @@ class Choosing:
     """The choosing part of a loop, over its ledger and what it learned.
 
     Raises:
-        ConfigError: A selector of the configuration cannot choose for this dataset.
+        ConfigError: A selector of the configuration, that is not code of the workspace, cannot choose for this dataset.
         NotFoundError: It has an unknown name.
     """
 
@@ -71,8 +71,21 @@ class Choosing:
         self._ledger = ledger
         self._learning = learning
         self._schema = config.dataset.schema_of()
-        for name in (config.loop.cold_start, config.loop.selector):
-            rounds.selector_for(self._schema, name, config.loop.belief)
+        self._prove(code=False)
+
+    def prove(self) -> None:
+        """Load the selectors of the configuration, also those that are code of the workspace.
+
+        Raises:
+            ConfigError: One cannot be loaded, or cannot choose for this dataset.
+            NotFoundError: It has an unknown name.
+        """
+        self._prove(code=True)
+
+    def _prove(self, *, code: bool) -> None:
+        for name in (self._config.loop.cold_start, self._config.loop.selector):
+            if code or ":" not in name:
+                rounds.selector_for(self._schema, name, self._config.loop.belief)
 
     def trust(self, learned: Learned, number: int) -> Trust:
         """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.

@@ -186,6 +186,28 @@ def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> M
     Raises:
         ConfigError: An option is unknown, missing, of the wrong type, carries a password, or the flavor refuses it.
     """
+    fitting = by_signature(root, kind, flavor, chosen)
+    build(kind, flavor, chosen, _surroundings(root, kind))
+    return fitting
+
+
+def by_signature(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options as labelloop.toml holds them, checked by their types alone: nothing is called.
+
+    Raises:
+        ConfigError: An option is unknown, missing, of the wrong type, or carries a password.
+    """
+    refuse_passwords(kind, flavor, chosen)
+    converted = convert(kind, flavor, chosen, _surroundings(root, kind))
+    return {key: _plain(value) for key, value in converted.items()}
+
+
+def refuse_passwords(kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> None:
+    """Refuse an option that holds a password.
+
+    Raises:
+        ConfigError: One does.
+    """
     for name, value in chosen.items():
         if isinstance(value, str) and "://" in value and has_any_credentials(value):
             raise ConfigError(
@@ -193,10 +215,11 @@ def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> M
                 "which labelloop.toml must not hold",
                 "put it into a secret: labelloop secret register --help",
             )
+
+
+def _surroundings(root: Path, kind: Kind) -> Mapping[str, Any]:
     surroundings = {"home": root / STATE, "secrets": _Unasked(), "store": _Unasked(), "component": "NAME"}
-    offered = {key: surroundings[key] for key in OFFERED[kind]}
-    build(kind, flavor, chosen, offered)
-    return {key: _plain(value) for key, value in convert(kind, flavor, chosen, offered).items()}
+    return {key: surroundings[key] for key in OFFERED[kind]}
 
 
 def check_name(name: str, what: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
+from labelloop.modules import look_in
 from labelloop.registry import BUILT_IN, KINDS, Kind, unknown
 from labelloop.root import FILE, STATE
 from labelloop.toml_edits import place
@@ -259,6 +260,7 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str
     Raises:
         ConfigError: A typo, a value of the wrong type, or a file that is not TOML; named with its line.
     """
+    look_in(root)
     path = root / FILE
     text = read_text(path)
     written = _read(text, path)
@@ -298,11 +300,11 @@ def editing(root: Path) -> Iterator[tomlkit.TOMLDocument]:
     import tomlkit
 
     with _alone(root) as path:
-        text = read_text(path)
+        mark, text = _without_mark(read_text(path))
         _read(text, path)
         document = tomlkit.parse(text)
         yield document
-        _replace_valid(path, tomlkit.dumps(document))
+        _replace_valid(path, mark + tomlkit.dumps(document))
 
 
 def rewrite(root: Path, change: Callable[[str, Config], str]) -> None:
@@ -318,10 +320,10 @@ def rewrite(root: Path, change: Callable[[str, Config], str]) -> None:
         ConfigError: The file is not valid, or would not be afterwards; it is untouched.
     """
     with _alone(root) as path:
-        text = read_text(path)
+        mark, text = _without_mark(read_text(path))
         changed = change(text, _typed(_read(text, path), path, text, {}))
         if changed != text:
-            _replace_valid(path, changed)
+            _replace_valid(path, mark + changed)
 
 
 def make(root: Path, text: str) -> bool:
@@ -410,10 +412,15 @@ def _replace_valid(path: Path, text: str) -> None:
     replace_text(path, text)
 
 
+def _without_mark(text: str) -> tuple[str, str]:
+    """The byte order mark that some editors of Windows write first, and the text after it."""
+    return ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+
+
 def _read(text: str, path: Path) -> dict[str, Any]:
     """What a text says, of a version that this labelloop knows."""
     try:
-        written = tomllib.loads(text)
+        written = tomllib.loads(_without_mark(text)[1])
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", "correct the line and try again") from None
     version = written.get("version", VERSION)

@@ -112,7 +112,7 @@ class Learning:
         config: Config,
         ledger: Ledger,
         run: Run,
-        learner: Learner,
+        learner: Callable[[], Learner],
         progress: Progress,
         *,
         access: Access = ALONE,
@@ -121,10 +121,15 @@ class Learning:
         self._config = config
         self._ledger = ledger
         self._run = run
-        self._learner = learner
+        self._made = learner
         self._schema: LabelSchema = config.dataset.schema_of()
         self._read = partial(read_content, access=access)
         self._pool = Pool(ledger, run, learner, self._read, progress, clock)
+
+    @cached_property
+    def _learner(self) -> Learner:
+        """Made when it is first needed: it may be code of the workspace, which looking at the loop does not need."""
+        return self._made()
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed, or due to be tried again.

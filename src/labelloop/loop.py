@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -127,25 +128,39 @@ class Loop:
         self.schema: LabelSchema = config.dataset.schema_of()
         self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
         self.budget = Budget(**config.budget.model_dump())
-        self.learner: Learner = build("learner", config.learner.flavor, config.learner.options, {"schema": self.schema})
+        self._config = config
+        if ":" not in config.learner.flavor:
+            _ = self.learner  # a mistake in its options is said at once
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
         self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
         self.access = access_of(stack.artifact_store, config.dataset.hosts)
-        self.learning = Learning(config, self.ledger, self.run, self.learner, progress, access=self.access, clock=clock)
+        self.learning = Learning(
+            config, self.ledger, self.run, lambda: self.learner, progress, access=self.access, clock=clock
+        )
         self.choosing = Choosing(config, self.ledger, self.learning)
         self.taken = TakenLabels(config, self.ledger, self.learning, clock)
         self.belief = config.loop.belief
         self.workspace = workspace
         self.stack = stack
         self.progress = progress
-        self._config = config
         self._clock = clock
         self._dataset: Dataset | None = None
         self._agreed = False
         self._label_changes = self.ledger.labels.changes()
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self._losses = Losses()
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The learner; code of the workspace is loaded when it is first needed, not when somebody looks at the loop.
+
+        Raises:
+            ConfigError: It cannot be loaded, or nobody has allowed the workspace's code to run.
+        """
+        chosen = self._config.learner
+        made: Learner = build("learner", chosen.flavor, chosen.options, {"schema": self.schema})
+        return made
 
     def __enter__(self) -> Self:
         return self
@@ -211,6 +226,8 @@ class Loop:
         with self.ledger.lease.held():
             self.refuse_other_labels()
             self.refuse_no_items()
+            self.choosing.prove()
+            _ = self.learner  # before anything is computed for people who cannot be asked
             taken = self.ownership.take_over(self.dataset) if take_over else False
             self._losses = Losses(believed=believe_losses or taken)
             changes = self._take_in()

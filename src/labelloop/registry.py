@@ -74,19 +74,26 @@ def resolve(point: Point, name: str) -> Any:
 
     Raises:
         NotFoundError: No flavor of this name.
-        ConfigError: The module cannot be imported, or misses the attribute.
+        ConfigError: The module cannot be imported, or misses the attribute; or it is named by a workspace that nobody
+            trusts.
     """
-    target = name if ":" in name else flavors(point).get(name)
-    if target is None:
-        raise unknown(f"{point} flavor" if point in KINDS else point, name, flavors(point))
-    module_name, _, attribute = target.partition(":")
+    from labelloop.modules import load
+
     try:
-        return getattr(import_module(module_name), attribute)
+        return load(name) if ":" in name else _installed(point, name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"{point} {name!r} cannot be loaded: {error}",
             "check the spelling module:attribute, and that the module is installed where labelloop runs",
         ) from error
+
+
+def _installed(point: Point, name: str) -> Any:
+    target = flavors(point).get(name)
+    if target is None:
+        raise unknown(f"{point} flavor" if point in KINDS else point, name, flavors(point))
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def options_of(component: Any) -> Mapping[str, inspect.Parameter]:

@@ -51,7 +51,7 @@ def plain_stacks(root: Path, settings: Sequence[str]) -> tuple[str, Mapping[str,
     None means that the whole configuration has to be read, which says what is wrong: the file is no TOML, a name leads
     nowhere, or a variable or flag has a say.
     """
-    if settings or any(name.startswith("LABELLOOP_") for name in os.environ):
+    if settings or any(name.startswith("LABELLOOP_") and name != "LABELLOOP_TRUST" for name in os.environ):
         return None
     try:
         written = tomllib.loads((root / FILE).read_text("utf-8-sig"))

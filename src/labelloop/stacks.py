@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from labelloop.components import BUILT_IN, check_name, checked
+from labelloop.components import BUILT_IN, by_signature, check_name, refuse_passwords
 from labelloop.config import (
     VERSION,
     ComponentConfig,
@@ -210,12 +211,14 @@ def exported(config: Config, name: str = "") -> str:
     for kind in KINDS:
         component = getattr(stack, part_of(kind))
         one = config.component(kind, component)
-        checked(Path(), kind, one.flavor, one.options)
+        refuse_passwords(kind, one.flavor, one.options)
         text = add_table(text, (table_of(kind), component), {"flavor": one.flavor, **one.options})
     return text
 
 
-def import_file(root: Path, file: Path, name: str = "", *, force: bool = False, beside: bool = False) -> Imported:
+def import_file(
+    root: Path, file: Path, name: str = "", *, force: bool = False, beside: bool = False, trusted: bool = False
+) -> Imported:
     """Add the stack of an exported file, and those of its components that are not here yet.
 
     Args:
@@ -224,14 +227,17 @@ def import_file(root: Path, file: Path, name: str = "", *, force: bool = False, 
         name: What the stack is called here; empty is its own name.
         force: Replace a stack or a component of the same name that differs.
         beside: Give a component whose name is taken by a different one the name `STACK-COMPONENT`.
+        trusted: Take a flavor `module:attribute`, which is code that using the stack runs. Reading the file runs none.
 
     Raises:
         NotFoundError: The file does not exist.
-        ConfigError: It is of a newer labelloop or not a stack, or clashes with what is here.
+        ConfigError: It is of a newer labelloop or not a stack, names code, or clashes with what is here.
     """
     there, own = _read_file(file)
     wanted = name or own
     check_name(wanted, "stack")
+    if not trusted:
+        _refuse_code(there, own, file)
     brought: dict[str, str] = {}
 
     def change(text: str, config: Config) -> str:
@@ -239,12 +245,13 @@ def import_file(root: Path, file: Path, name: str = "", *, force: bool = False, 
         for kind in KINDS:
             component = getattr(there.stacks[own], part_of(kind))
             theirs = there.component(kind, component)
+            check_name(component, kind)
             called, is_new = _called(config, kind, component, theirs, f"{wanted}-{component}" if beside else "")
             if is_new and not force:
                 _refuse_clash(config, kind, called, file)
             if is_new:
                 brought[f"{kind} {component}"] = called
-                values = {"flavor": theirs.flavor, **checked(root, kind, theirs.flavor, theirs.options)}
+                values = {"flavor": theirs.flavor, **_options(root, kind, theirs)}
                 text = _replaced(text, config, (table_of(kind), called), values)
             parts[kind] = called
         return _with_stack(text, config, wanted, _with(StackConfig(), parts), file, force=force)
@@ -272,6 +279,27 @@ def _read_file(file: Path) -> tuple[Config, str]:
     if len(there.stacks) != 1:
         raise ConfigError(f"{file} holds {len(there.stacks)} stacks, not one", "labelloop stack export NAME -o FILE")
     return there, next(iter(there.stacks))
+
+
+def _refuse_code(there: Config, stack: str, file: Path) -> None:
+    """Refuse a stack with a component that is code of somebody, and show it."""
+    for kind in KINDS:
+        component = getattr(there.stacks[stack], part_of(kind))
+        one = there.component(kind, component)
+        if ":" in one.flavor:
+            options = "".join(f" {name}={value!r}" for name, value in one.options.items())
+            raise ConfigError(
+                f"the {kind} {component!r} in {file} is code: {one.flavor!r}{options}",
+                f"if you know what it does: labelloop stack import {shlex.quote(str(file))} --trust",
+            )
+
+
+def _options(root: Path, kind: Kind, theirs: ComponentConfig) -> Mapping[str, Any]:
+    """The options of a component of a file: checked by the types of an installed flavor; code is not even loaded."""
+    if ":" not in theirs.flavor:
+        return by_signature(root, kind, theirs.flavor, theirs.options)
+    refuse_passwords(kind, theirs.flavor, theirs.options)
+    return theirs.options
 
 
 def _called(config: Config, kind: Kind, component: str, theirs: ComponentConfig, other: str) -> tuple[str, bool]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelloop.config import Workspace, editing, load, make, replace_text
+from labelloop.config import Config, Workspace, editing, load, make, replace_text, table_of
+from labelloop.errors import BackendError
 from labelloop.privacy import make_private
+from labelloop.registry import KINDS
 from labelloop.root import FILE, STATE
+from labelloop.trust import trust
 
 TEMPLATE = """\
 # What labelloop does in this folder. Every setting there is, with its value: labelloop config
@@ -47,7 +52,10 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
         ConfigError: The settings would not be valid; an existing file is untouched.
     """
     furnish(root)
-    is_new = make(root, TEMPLATE.format(name=_safe_name(root)))
+    is_new = make(root, TEMPLATE.replace("{name}", _safe_name(root)))
+    if is_new:
+        with suppress(BackendError):  # asked later, should it ever name code
+            trust(root, "init")
     if chosen:
         with editing(root) as document:
             section = document.setdefault("dataset", {})
@@ -57,13 +65,57 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
 
 
 def enter(root: Path, flags: Mapping[str, Any]) -> Workspace:
-    """The workspace in a folder with every setting; modules beside its labelloop.toml can be named there."""
+    """The workspace in a folder with every setting, and its git-ignored folder."""
     found = load(root, flags=flags)
     if (root / FILE).exists():
         furnish(root)
-        if str(root) not in sys.path:
-            sys.path.append(str(root))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Code that a labelloop.toml names.
+
+    Attributes:
+        setting: Where it is named.
+        target: `module:attribute`.
+        file: The file beside labelloop.toml; None for a module from elsewhere.
+    """
+
+    setting: str
+    target: str
+    file: Path | None
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The code for scripts."""
+        return {"setting": self.setting, "target": self.target, "file": str(self.file) if self.file else None}
+
+
+def code_named(root: Path, config: Config) -> list[Code]:
+    """The code that the settings of a workspace name; nothing is loaded."""
+    return [
+        Code(setting, target, _file_of(root, target.partition(":")[0]))
+        for setting, value in _may_name_code(config)
+        for target in _TARGET.findall(value)
+    ]
+
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _may_name_code(config: Config) -> Iterator[tuple[str, str]]:
+    yield "learner.flavor", config.learner.flavor
+    yield from ((f"learner.{name}", value) for name, value in config.learner.options.items() if isinstance(value, str))
+    yield "loop.cold_start", config.loop.cold_start
+    yield "loop.selector", config.loop.selector
+    for kind in KINDS:
+        for name, one in config.components(kind).items():
+            yield f"{table_of(kind)}.{name}.flavor", one.flavor
+
+
+def _file_of(root: Path, module: str) -> Path | None:
+    path = root.joinpath(*module.split("."))
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
 def furnish(root: Path) -> None:
@@ -76,6 +128,7 @@ def furnish(root: Path) -> None:
 
 
 def _safe_name(root: Path) -> str:
+    """The folder's name as the name of a dataset: what cannot stand in a line of TOML, or be seen, is left out."""
     # where Python takes names for ASCII, others come as lone surrogates, which no file can hold
     spoken = os.fsencode(root.resolve().name).decode("utf-8", "ignore")
     name = "".join(one for one in spoken if one.isprintable() and one not in '"\\').strip() or "dataset"

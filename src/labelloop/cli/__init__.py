@@ -23,6 +23,7 @@ COMMANDS = {
     "add": ("setup", "Add items to be labelled: images, texts, a table, a URL."),
     "check": ("setup", "Prove that every component answers."),
     "doctor": ("doctor", "Find what is wrong between ledger, store and annotator, and repair it."),
+    "trust": ("trust", "Allow the code that a workspace names to run, or take that back."),
     "config": ("setup", "Show every setting and where its value comes from."),
     "tick": ("loop", "Do the next thing once: hear, learn, ask."),
     "watch": ("loop", "Keep the loop going, and say why it waits."),

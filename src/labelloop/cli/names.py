@@ -190,10 +190,14 @@ def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:
 
 def _raw(ctx: click.Context) -> tuple[Path, dict[str, Any]]:
     """The folder of the workspace, and what labelloop.toml says, or nothing: completion never complains."""
+    from labelloop.modules import look_in
+
     folder = Path(ctx.find_root().params.get("workspace") or Path.cwd())
     for place in (folder, *([] if ctx.find_root().params.get("workspace") else folder.parents)):
         try:
-            return place, tomllib.loads((place / "labelloop.toml").read_text("utf-8"))
+            written = tomllib.loads((place / "labelloop.toml").read_text("utf-8-sig"))
+            look_in(place)  # a flavor that is code of the folder is not run by completing its options
+            return place, written
         except FileNotFoundError:
             continue
         except (OSError, ValueError):

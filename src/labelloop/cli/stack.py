@@ -209,16 +209,19 @@ def export(app: App, name: str, output: str) -> None:
 @click.option("--name", default="", help="What the stack is called here [its own name].")
 @click.option("--force", is_flag=True, help="Replace a stack or a component of the same name that differs.")
 @click.option("--rename", "beside", is_flag=True, help="Call a component whose name is taken STACK-COMPONENT.")
+@click.option("--trust", "trusted", is_flag=True, help="Take components that are code, module:attribute, too.")
 @pass_app
-def import_(app: App, file: Path, name: str, force: bool, beside: bool) -> None:
+def import_(app: App, file: Path, name: str, force: bool, beside: bool, trusted: bool) -> None:
     """Register the stack of an exported FILE, with those of its components that are not here yet. Safe to repeat.
+
+    The file is data: nothing in it is run. A component that is somebody's code is refused and shown, without --trust.
 
     Example:  labelloop stack import team.toml --name staging
     """
     from labelloop.cli.output import show
     from labelloop.stacks import import_file, imported_in_words
 
-    brought = import_file(app.root, file, name, force=force, beside=beside)
+    brought = import_file(app.root, file, name, force=force, beside=beside, trusted=trusted)
     show(brought.as_dict(), imported_in_words(brought), as_json=app.as_json)
 
 

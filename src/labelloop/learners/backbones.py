@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from labelloop.learners.images import ImageBackbone, ImageOptions
 from labelloop.learners.network import digest_of
 from labelloop.learners.options import SIDECAR, read_options
 from labelloop.learners.texts import TextBackbone, TextOptions
+from labelloop.modules import load
 from labelloop.protocols import Backbone
 from labelloop.types import Modality
 
@@ -135,9 +135,8 @@ def _refuse_other(path: Path, wanted: str, again: str) -> None:
 
 
 def _of_yours(name: str, modality: Modality) -> Backbone:
-    module, _, attribute = name.partition(":")
     try:
-        make = getattr(import_module(module), attribute)
+        make = load(name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"backbone {name!r} cannot be loaded: {error}", "check the spelling module:attribute"

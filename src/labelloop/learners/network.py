@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
+from labelloop.learners.outside_data import refuse_files_outside
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Where a network runs, best first; those that the installed onnxruntime has."""
@@ -91,8 +92,9 @@ def open_session(path: Path, output: str = "") -> Any:
         output: A tensor of the graph that the session shall also return.
 
     Raises:
-        ConfigError: onnxruntime cannot open the file, or knows no such tensor.
+        ConfigError: onnxruntime cannot open the file, or knows no such tensor; or it wants files outside its folder.
     """
+    refuse_files_outside(path)
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 

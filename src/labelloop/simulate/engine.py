@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.modules import Carried
 from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate.replay import Curve, Labelled, Plan, Player, full_score, replay, world
 
@@ -53,7 +54,7 @@ def _outside(labelled: Labelled, plan: Plan, learner: Learner, workers: int) -> 
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         file = Path(folder) / "embeddings.npy"
         np.save(file, labelled.embeddings)
-        given = (file, (labelled.targets, labelled.labels, labelled.groups), plan, learner)
+        given = (file, (labelled.targets, labelled.labels, labelled.groups), plan, Carried.of(learner))
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, _prepare, given) as pool:
             try:
@@ -79,14 +80,14 @@ def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:
 _GIVEN: list[tuple[Labelled, Plan, Learner]] = []
 
 
-def _prepare(file: Path, columns: tuple[np.ndarray, tuple[str, ...], np.ndarray], plan: Plan, learner: Learner) -> None:
+def _prepare(file: Path, columns: tuple[np.ndarray, tuple[str, ...], np.ndarray], plan: Plan, learner: Carried) -> None:
     """What a process does first: read the data, and keep to one core."""
     import sklearn.linear_model  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
-    embeddings = np.load(file, mmap_mode="r")
-    _GIVEN.append((Labelled(embeddings, *columns), plan, learner))
+    embeddings = np.load(file, mmap_mode="r", allow_pickle=False)
+    _GIVEN.append((Labelled(embeddings, *columns), plan, learner.unpacked()))
 
 
 def _work(player: Player) -> Any:

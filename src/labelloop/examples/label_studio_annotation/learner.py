@@ -76,7 +76,7 @@ class FineTunedHead:
     def load(self, model: Path) -> HeadPredictor:
         """A predictor of a folder that `train` wrote."""
         said = json.loads((model / "model.json").read_text())
-        arrays = np.load(model / "weight.npy"), np.load(model / "bias.npy")
+        arrays = np.load(model / "weight.npy", allow_pickle=False), np.load(model / "bias.npy", allow_pickle=False)
         return HeadPredictor(tuple(said["labels"]), said["multiple"], *arrays)
 
     def _fit(self, torch: Any, head: Any, features: Any, targets: Any, multiple: bool) -> None:
@@ -124,8 +124,12 @@ def _weights_of(base: Path | None, labels: tuple[str, ...], dimension: int) -> d
     """The head to begin with, where it fits."""
     if base is None or json.loads((base / "model.json").read_text())["labels"] != list(labels):
         return None
-    weight = np.load(base / "weight.npy")
-    return {"weight": weight, "bias": np.load(base / "bias.npy")} if weight.shape[1] == dimension else None
+    weight = np.load(base / "weight.npy", allow_pickle=False)
+    return (
+        {"weight": weight, "bias": np.load(base / "bias.npy", allow_pickle=False)}
+        if weight.shape[1] == dimension
+        else None
+    )
 
 
 @contextmanager

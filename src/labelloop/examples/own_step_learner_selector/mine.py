@@ -117,7 +117,10 @@ class NearestMean:
     def load(self, model: Path) -> Means:
         """Read a model back."""
         said = json.loads((model / "model.json").read_text())
-        weights, bias = np.load(model / "weights.npy"), np.load(model / "bias.npy")
+        weights, bias = (
+            np.load(model / "weights.npy", allow_pickle=False),
+            np.load(model / "bias.npy", allow_pickle=False),
+        )
         return Means(tuple(said["labels"]), said["multiple"], weights, bias, self.sharpness)
 
 
