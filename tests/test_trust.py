@@ -386,3 +386,14 @@ def test_a_byte_order_mark_is_read_and_kept(given: Path) -> None:
 
     assert path.read_bytes().startswith(b"\xef\xbb\xbfversion")
     assert load(given).config.dataset.labels == ("x", "y")
+
+
+@pytest.mark.parametrize("command", ["status", "stack list", "config", "stack import {deep}", "init --labels a,b"])
+def test_settings_that_are_nested_without_end_are_refused_in_words(
+    given: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (given / "labelloop.toml", tmp_path / "deep.toml"):
+        path.write_text("x = " + "[" * 3000)
+
+    assert run(["-C", str(given), *command.format(deep=tmp_path / "deep.toml").split()]) == 2
+    assert "nested too deeply" in capsys.readouterr().err

@@ -423,6 +423,8 @@ def _read(text: str, path: Path) -> dict[str, Any]:
         written = tomllib.loads(_without_mark(text)[1])
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", "correct the line and try again") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply to be read", "write its lists and tables flat") from None
     version = written.get("version", VERSION)
     if isinstance(version, int) and version > VERSION:
         raise ConfigError(

@@ -124,12 +124,17 @@ class Learning:
         self._made = learner
         self._schema: LabelSchema = config.dataset.schema_of()
         self._read = partial(read_content, access=access)
-        self._pool = Pool(ledger, run, learner, self._read, progress, clock)
+        self._progress = progress
+        self._clock = clock
 
     @cached_property
     def _learner(self) -> Learner:
         """Made when it is first needed: it may be code of the workspace, which looking at the loop does not need."""
         return self._made()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(self._ledger, self._run, self._learner, self._read, self._progress, self._clock)
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed, or due to be tried again.

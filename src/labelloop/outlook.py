@@ -11,6 +11,7 @@ from typing import Any
 from labelloop.advising import curve_of, points_of
 from labelloop.decide import left
 from labelloop.errors import ConfigError
+from labelloop.figures import own_settings
 from labelloop.forecast import FEWEST, Band, Forecast, Point
 from labelloop.loop import Loop
 
@@ -123,6 +124,7 @@ def outlook(loop: Loop, target: float | None = None) -> Outlook:
     )
 
 
+@own_settings()
 def plot(found: Outlook) -> bytes:
     """An SVG: the scores so far, the forecast with its band, and the target.
 

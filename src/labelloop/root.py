@@ -55,7 +55,7 @@ def plain_stacks(root: Path, settings: Sequence[str]) -> tuple[str, Mapping[str,
         return None
     try:
         written = tomllib.loads((root / FILE).read_text("utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     active, tables = written.get("active_stack", "default"), written.get("stacks", {})
     if not isinstance(tables, dict) or not all(_is_plain(one, written) for one in tables.values()):

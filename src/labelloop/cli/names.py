@@ -200,7 +200,7 @@ def _raw(ctx: click.Context) -> tuple[Path, dict[str, Any]]:
             return place, written
         except FileNotFoundError:
             continue
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             break
     return folder, {}
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from labelloop.errors import BackendError, ConfigError
+from labelloop.figures import own_settings
 from labelloop.report.page import render
 from labelloop.report.plots import label_range, score_range
 from labelloop.report.views import ReportView, RoundView
@@ -41,6 +42,7 @@ def learning_curve_png(view: ReportView, path: Path) -> Path:
     return replace_file(path, _draw(view.scored, view.dataset))
 
 
+@own_settings()
 def _draw(scored: Sequence[RoundView], title: str) -> bytes:
     try:
         from matplotlib.figure import Figure

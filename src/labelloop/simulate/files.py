@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
+from labelloop.figures import own_settings
 from labelloop.report.files import replace_file
 from labelloop.simulate.replay import Curve
 from labelloop.simulate.verdict import BASELINE, Verdict
@@ -36,6 +37,7 @@ def write(curves: Sequence[Curve], verdict: Verdict, folder: Path, measure: str)
     return {what: replace_file(folder / name, body) for what, (name, body) in bodies.items()}
 
 
+@own_settings()
 def plot(curves: Sequence[Curve], verdict: Verdict, measure: str) -> bytes:
     """A PNG of 1600 x 900 pixels: the median of each selector and the middle half of its seeds, beside the target.
 
