@@ -6,6 +6,7 @@ import json
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -35,7 +36,8 @@ class Service(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         type(self).refreshes += 1
         claims = urlsafe_b64encode(json.dumps({"iat": 0, "exp": 300}).encode()).decode().rstrip("=")
-        self._send(self.status, json.dumps({"access": f"{self.refreshes}.{claims}.s"}).encode())
+        given = json.dumps({"access": f"{self.refreshes}.{claims}.s"}).encode()
+        self._send(self.status, given if self.status == HTTPStatus.OK else self.said)
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -87,7 +89,7 @@ def test_an_access_token_refused_early_is_renewed_once(url: str) -> None:
 
 
 def test_a_personal_token_that_is_refused_says_where_to_get_one(url: str) -> None:
-    Service.status = 401
+    Service.status, Service.said = 401, b'{"detail": "Invalid token"}'
 
     with pytest.raises(ConfigError, match="personal access token is wrong, expired") as caught:
         Client(url, PERSONAL).call("GET", "/x")
@@ -116,7 +118,7 @@ def test_a_failure_is_named_with_its_status(url: str, status: int, kind: type[Ba
 
 
 def test_something_missing_is_not_found(url: str) -> None:
-    Service.status = 404
+    Service.status, Service.said = 404, b'{"status_code": 404, "detail": "Not found."}'
 
     with pytest.raises(NotFoundError, match="answered 404"):
         Client(url, LEGACY).call("GET", "/x")
@@ -167,7 +169,7 @@ def test_a_legacy_token_the_organization_does_not_take_is_told_apart(url: str) -
 
 
 def test_a_refused_token_of_neither_kind_is_told_so_without_showing_it(url: str) -> None:
-    Service.status, odd = 401, "Bearer my-secret-token"
+    Service.status, Service.said, odd = 401, b'{"detail": "Invalid token"}', "Bearer my-secret-token"
 
     with pytest.raises(ConfigError, match="the token of 22 characters is neither") as caught:
         Client(url, odd).call("GET", "/x")
@@ -223,6 +225,6 @@ def test_a_file_that_is_gone_or_too_large_is_refused(url: str, monkeypatch: pyte
     with pytest.raises(BadItemError, match="is larger than 10 bytes"):
         Client(url, LEGACY).download("/data/upload/1/a.png")
 
-    Service.status = 404
+    Service.status, Service.said = 404, b""
     with pytest.raises(NotFoundError):
         Client(url, LEGACY).download("/data/upload/1/a.png")

@@ -147,7 +147,7 @@ def test_a_wish_to_be_left_alone_is_read_in_both_of_its_forms(when: str) -> None
 
 
 def test_a_deletion_whose_answer_was_lost_has_happened() -> None:
-    said, seen = answered("DELETE", BROKEN, Response(404, {"detail": "not found"}))
+    said, seen = answered("DELETE", BROKEN, Response(404, {"status_code": 404, "detail": "not found"}))
 
     assert said is None
     assert len(seen) == 2
@@ -155,4 +155,4 @@ def test_a_deletion_whose_answer_was_lost_has_happened() -> None:
 
 def test_deleting_what_never_was_there_is_an_error() -> None:
     with pytest.raises(NotFoundError):
-        answered("DELETE", Response(404, {"detail": "not found"}))
+        answered("DELETE", Response(404, {"status_code": 404, "detail": "not found"}))

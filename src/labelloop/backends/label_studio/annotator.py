@@ -12,8 +12,9 @@ from threading import Event
 from typing import Any, cast
 
 from labelloop.backends.label_studio import hooks, ml, relabelling
+from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
-from labelloop.backends.label_studio.client import Client, checked_url
+from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
 from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted, everybody
 from labelloop.backends.label_studio.doubts import Doubts
@@ -29,19 +30,24 @@ from labelloop.backends.label_studio.probe import look, rehearse
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import IN_ORDER, UID
+from labelloop.backends.label_studio.way import pairs, road_of
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NoSecretError, NotFoundError
 from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
+from labelloop.road import Road
 from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, Item, LabelSchema
 
 _FLAVOR = "label_studio"
 _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
+_LEAST_BYTES = 10_000
+_MOST_PROJECTS = 100_000
 _PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations,sampling"
 OLDEST = (1, 18)
 """The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
 
+@guarded
 class LabelStudioAnnotator:
     """Label Studio. Without a url it is our own server, kept in the workspace and started by `up`.
 
@@ -55,6 +61,15 @@ class LabelStudioAnnotator:
         media_root: Our own server may show local files below it to annotators who signed in.
         store: The stack's artifact store. Where it is in a bucket, objects of the bucket are shown from there.
         media_secret: The secret with which Label Studio reads the bucket; empty for the one of the store.
+        ca_bundle: A file or folder of certificates (PEM) that someone else's server is trusted by; empty is the
+            system's own, or what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
+        client_certificate: The file (PEM) of a certificate that we show to it; a password of its key is the value
+            `client_key_password` of the authentication secret.
+        client_key: The file of its key, where that is another one.
+        headers: Headers for whatever stands before it, as `Name: value; Name: {key}`, where `{key}` is a value of the
+            authentication secret.
+        proxy: A proxy on the way to it, as `http://HOST:PORT`; empty is the environment's.
+        max_request_bytes: How large a request with many tasks or files should be at most.
     """
 
     def __init__(
@@ -68,7 +83,17 @@ class LabelStudioAnnotator:
         media_root: str = "/",
         store: ArtifactStore | None = None,
         media_secret: str = "",
+        ca_bundle: str = "",
+        client_certificate: str = "",
+        client_key: str = "",
+        headers: str = "",
+        proxy: str = "",
+        max_request_bytes: int = MOST_BYTES,
     ) -> None:
+        if max_request_bytes < _LEAST_BYTES:
+            raise ConfigError(
+                f"max_request_bytes is {max_request_bytes}, less than {_LEAST_BYTES}", "one task needs as much"
+            )
         if not 0 < port < 65536:
             raise ConfigError(f"port is {port}, not between 1 and 65535", "choose another port")
         if url and not authentication_secret:
@@ -83,6 +108,15 @@ class LabelStudioAnnotator:
         self._media_root = Path(media_root).absolute()
         self._store = store
         self._media_secret = media_secret
+        self._way = {
+            "ca_bundle": ca_bundle,
+            "client_certificate": client_certificate,
+            "client_key": client_key,
+            "headers": headers,
+            "proxy": proxy,
+        }
+        pairs(headers)
+        self._most_bytes = max_request_bytes
         self._server = Server(
             self._home, secrets, port=port, media_root=self._media_root, surroundings=self._surroundings
         )
@@ -140,9 +174,16 @@ class LabelStudioAnnotator:
         if self._client is None or self._client.url != url:
             token, replacing = self._credentials()
             self._client = Client(
-                url, token, remedy=lambda page: f"copy a token from {page}, then {replacing}" if self.url else replacing
+                url,
+                token,
+                remedy=lambda page: f"copy a token from {page}, then {replacing}" if self.url else replacing,
+                road=self._road(),
+                most_bytes=self._most_bytes,
             )
         return self._client
+
+    def _road(self) -> Road:
+        return road_of(lambda: self._secrets.get(self._secret), **self._way) if self.url else Road()
 
     def describe(self) -> AnnotatorState:
         """Whether Label Studio is up and lets us in."""
@@ -151,7 +192,7 @@ class LabelStudioAnnotator:
         if not url:
             return AnnotatorState(_FLAVOR, "", "down", detail="it is not running")
         try:
-            version = Client(url, "").version()
+            version = Client(url, "", road=self._road()).version()
             if is_older(version):
                 error = _outdated(url, version)
                 return AnnotatorState(_FLAVOR, url, "outdated", version, detail=error.message, hint=error.hint)
@@ -400,9 +441,17 @@ class LabelStudioAnnotator:
             query["title"] = title
         while True:
             answer = self.client().call("GET", "/api/projects", query=query)
-            found += answer["results"]
-            if not answer.get("next"):
+            with understood(self.client().url):
+                page = list(answer["results"])
+                goes_on = bool(answer.get("next"))
+            found += page
+            if not goes_on or not page:
                 return found
+            if len(found) > _MOST_PROJECTS:
+                raise BackendError(
+                    f"Label Studio at {self.client().url} lists more than {_MOST_PROJECTS:,} projects, without an end",
+                    "check the annotator's url",
+                )
             query["page"] += 1
 
     def _remembered(self, name: str) -> int | None:

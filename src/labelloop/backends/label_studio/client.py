@@ -16,22 +16,31 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from labelloop.backends.label_studio.repeats import AwayError, FailedError, Repeats, SpoiledError, TooLargeError
-from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
+from labelloop.backends.label_studio import bounds, refusals
+from labelloop.backends.label_studio.bounds import Deadline, EndlessError, understood
+from labelloop.backends.label_studio.refusals import ForeignError, OversizeError, clean
+from labelloop.backends.label_studio.repeats import AwayError, CutError, FailedError, Repeats, SpoiledError
+from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.masking import has_any_credentials
+from labelloop.road import LOOPBACK, Road, advice, bare
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
 _RENEW_BEFORE = 60.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MOST_BYTES = 900_000
+"""Bytes of one request, unless an option says otherwise: many proxies take no more than a million."""
+
+_SLOWEST = 50_000.0  # bytes a second of a request that is sent
 _USUAL_LIFETIME = 300.0
 _LARGEST_FILE = 64 * 2**20
 _FILES = "/data/"
 _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+_TOKEN_LETTERS = re.compile(r"[\x21-\x7e]+")
+_GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
 _REPEATS = Repeats()
-_OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def _copied(page: str) -> str:
@@ -47,6 +56,8 @@ class Client:
         clock: Seconds from anywhere; decides when an access token is renewed.
         remedy: Page with tokens -> what to do when this one is refused.
         repeats: How often a request is repeated that may be; never a POST, which could do its work twice.
+        road: Certificates, headers and proxy on the way.
+        most_bytes: How large a request with many things in it should be at most.
 
     Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
     the service's fault). Threads may share a client. The token shows nowhere.
@@ -60,8 +71,12 @@ class Client:
         *,
         remedy: Callable[[str], str] = _copied,
         repeats: Repeats = _REPEATS,
+        road: Road | None = None,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.url = checked_url(url)
+        self.road = road or Road()
+        self.most_bytes = most_bytes
         self._token = token.strip()
         self._clock = clock
         self._remedy = remedy
@@ -69,10 +84,14 @@ class Client:
         self._access = ""
         self._renew_at = 0.0
         self._renewing = threading.Lock()
+        self._proxy = self.road.proxy_to(self.url)
         self._http = httpx.Client(
             timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
-            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
-            verify=self.url.startswith("https://"),  # certificates take a while to load, and http has none
+            trust_env=False,  # what counts of the environment is the road's
+            proxy=_proxy_with(self._proxy, self.road),
+            headers={"Accept-Encoding": "gzip", **self.road.headers},
+            # certificates take a while to load, and http has none
+            verify=self.road.context() if self.url.startswith("https://") else False,
             limits=httpx.Limits(
                 max_connections=32, max_keepalive_connections=0
             ),  # kept alive, each answer takes 40 ms more
@@ -136,11 +155,12 @@ class Client:
 
         answer = self._repeats(attempt)
         try:
-            return str(answer.json()["release"])
+            return clean(self._masked(str(bounds.parsed(answer.content)["release"])), 40)
         except (ValueError, TypeError, KeyError):
+            who = self._masked(refusals.described(answer))
             raise ConfigError(
-                f"{self.url} answers ({answer.status_code}), but not as Label Studio does",
-                "check the annotator's url: Label Studio's own address, without /projects or another page",
+                f"{self.url} answers ({answer.status_code}), but not as Label Studio does{who}",
+                refusals.advice(answer),
             ) from None
 
     def fetch(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
@@ -153,31 +173,26 @@ class Client:
         Raises:
             BadItemError: It lies elsewhere, or is larger than an image may be.
         """
+        path = path.removeprefix(urlsplit(self.url).path)  # as a browser asks for it
         if not path.startswith(_FILES) or ".." in path:
             raise BadItemError(f"{path!r} does not lie in Label Studio", "add it with labelloop add")
         headers = {"Authorization": self._authorization()}
         try:
-            with self._http.stream("GET", self.url + path, headers=headers) as answer:
-                return self._body(answer, path)
-        except httpx.HTTPError as error:
-            raise BackendError(f"Label Studio at {self.url} cannot be reached: {error}", retryable=True) from None
-
-    def _body(self, answer: httpx.Response, path: str) -> bytes:
+            answer = self._received("GET", path, headers=headers, largest=_LARGEST_FILE)
+        except EndlessError:
+            raise BadItemError(f"{path} is larger than {_LARGEST_FILE:,} bytes", "show a smaller one") from None
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFoundError(f"Label Studio at {self.url} has no {path}", "it may have been deleted there")
         if answer.status_code != httpx.codes.OK:
-            answer.read()
             self._parsed(answer, "GET", path)
             raise BadItemError(f"Label Studio answered {answer.status_code} for {path}", "is it shown there?")
-        body = bytearray()
-        for part in answer.iter_bytes():
-            body += part
-            if len(body) > _LARGEST_FILE:
-                raise BadItemError(f"{path} is larger than {_LARGEST_FILE:,} bytes", "show a smaller one")
-        return bytes(body)
+        return answer.content
 
     def whoami(self) -> Mapping[str, Any]:
         """The user the token belongs to."""
-        user: Mapping[str, Any] = self.call("GET", "/api/current-user/whoami")
-        return user
+        user = self.call("GET", "/api/current-user/whoami")
+        with understood(self.url):
+            return dict(user)
 
     @property
     def _is_personal(self) -> bool:
@@ -194,7 +209,11 @@ class Client:
     def _renew(self) -> None:
         path, body = "/api/token/refresh/", {"refresh": self._token}
         answer = self._repeats(lambda _: self._parsed(self._send("POST", path, "", body=body), "POST", path))
-        self._access = str(answer["access"])
+        with understood(self.url):
+            access = answer["access"]
+            if not isinstance(access, str) or not _TOKEN_LETTERS.fullmatch(access):
+                raise TypeError("the access token is no token")
+            self._access = access
         self._renew_at = self._clock() + max(0.0, _lifetime(self._access) - _RENEW_BEFORE)
 
     def _send(
@@ -210,66 +229,125 @@ class Client:
         most: int = 0,
     ) -> httpx.Response:
         headers = {"Authorization": authorization} if authorization else {}
-        request = self._http.build_request(
-            method,
-            self.url + path,
-            params=query,
-            headers=headers if body is None else {**headers, "Content-Type": "application/json"},
-            timeout=httpx.Timeout(timeout, connect=10.0),
-            files=files,
-            content=None if body is None else _written(body),
-        )
+        content = None if body is None else _written(body)
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        size = len(content or b"") + sum(len(file) for _, file in (files or {}).values())
+        sent = {"params": query, "files": files, "content": content, "headers": headers}
+        return self._received(method, path, largest=most, timeout=timeout + size / _SLOWEST, **sent)
+
+    def _received(
+        self, method: str, path: str, *, largest: int = 0, timeout: float = READ_TIMEOUT, **sent: Any
+    ) -> httpx.Response:
+        """One request and its whole answer, within bounds of size and time."""
+        where = f"Label Studio at {self.url}"
+        deadline = Deadline(2 * timeout + bounds.PATIENCE)
+        patience = httpx.Timeout(timeout, connect=10.0)
+        extensions = {"trace": deadline.trace}
         try:
-            answer = self._http.send(request, stream=True)
-            try:
-                return _read(answer, most)
-            finally:
-                answer.close()
+            with deadline:
+                request = self._http.build_request(
+                    method, self.url + path, timeout=patience, extensions=extensions, **sent
+                )
+                answer = self._http.send(request, stream=True)
+                try:
+                    content = bounds.read(answer, largest)
+                finally:
+                    answer.close()
+                    self._http.cookies.clear()  # we are known by our token and nothing else
         except httpx.TimeoutException:
             raise SpoiledError(
-                f"Label Studio at {self.url} did not answer {method} {path} in time",
+                f"{where} did not answer {method} {path} in time",
                 "try again; a server that imports or exports much data is slow",
             ) from None
-        except httpx.HTTPError as error:
-            kind = AwayError if isinstance(error, httpx.ConnectError) else SpoiledError
-            raise kind(
-                f"Label Studio at {self.url} cannot be reached: {error}",
-                "check the address, and that the server is up (labelloop stack up)",
-            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
+            if deadline.is_over:
+                raise SpoiledError(f"{where} did not end its answer to {method} {path}", "try again later") from None
+            raise self._unreached(error) from None
+        if deadline.is_over:
+            raise SpoiledError(f"{where} did not end its answer to {method} {path}", "try again later")
+        headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in _OF_THE_WIRE]
+        return httpx.Response(answer.status_code, headers=headers, content=content, request=request)
+
+    def _unreached(self, error: Exception) -> BackendError:
+        kind: type[AwayError] | type[SpoiledError] = SpoiledError
+        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+            kind = AwayError
+        elif isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+            kind = CutError
+        via = f" through the proxy {bare(self._proxy)}" if self._proxy else ""
+        return kind(
+            f"Label Studio at {self.url} cannot be reached{via}: {self._masked(clean(str(error), 200))}",
+            advice(self.url, self._proxy, error) or "check the address, and that the server is up (labelloop stack up)",
+        )
 
     def _parsed(self, answer: httpx.Response, method: str, path: str) -> Any:
         where = f"Label Studio at {self.url} answered {answer.status_code} to {method} {path}"
-        if answer.is_redirect:
-            raise ConfigError(
-                f"{where}: it sends us on to {answer.headers.get('Location', 'nowhere')[:200]}",
-                "set the annotator's url to the final address, without a login page before it",
-            )
+        said = _json_of(answer)
+        if answer.is_success and said is not None:
+            return said
+        if answer.is_success and not answer.content:
+            return None
+        if not refusals.is_own(answer, said):
+            raise self._foreign(answer, method, path)
+        detail = self._detail(said)
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise self._refused(answer, where)
+            raise self._refused(detail, where)
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFoundError(where + _detail(answer), "it may have been deleted in Label Studio")
+            raise NotFoundError(where + detail, "it may have been deleted in Label Studio")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             hint = "read the server's log, then try again"
             kind = FailedError if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR else SpoiledError
-            raise kind(where + _detail(answer), hint, after=_wanted_pause(answer))
+            raise kind(where + detail, hint, after=_wanted_pause(answer))
         if answer.status_code in _LATER:
-            raise SpoiledError(where + _detail(answer), "try again later", after=_wanted_pause(answer))
-        if answer.status_code >= httpx.codes.BAD_REQUEST:
-            raise BackendError(where + _detail(answer), "the request was refused as it is; nothing was stored")
-        if not answer.content:
-            return None
-        try:
-            return answer.json()
-        except RecursionError:
-            raise TooLargeError(f"{where}, nested deeper than can be read") from None
-        except ValueError:
-            raise BackendError(
-                f"{self.url} does not speak Label Studio's API: no JSON from {method} {path}",
-                "check that the url is Label Studio's own, without /projects or another page",
-            ) from None
+            raise SpoiledError(where + detail, "try again later", after=_wanted_pause(answer))
+        if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            raise OversizeError(where + detail, refusals.advice(answer), status=answer.status_code)
+        raise BackendError(where + detail, "the request was refused as it is; nothing was stored")
 
-    def _refused(self, answer: httpx.Response, where: str) -> ConfigError:
-        said = _detail(answer)
+    def _foreign(self, answer: httpx.Response, method: str, path: str) -> LabelLoopError:
+        """What stands between us and Label Studio has answered in its place."""
+        status, who = answer.status_code, self._masked(refusals.described(answer))
+        advised = refusals.advice(answer)
+        if answer.is_redirect:
+            to = self._masked(clean(answer.headers.get("Location", "nowhere"), 200))
+            return ConfigError(f"{self.url} answered {status} to {method} {path}: it sends us on to {to}{who}", advised)
+        if answer.is_success:
+            kind = "a login page" if refusals.is_login(answer) else "something else"
+            return ForeignError(
+                f"{self.url} does not speak Label Studio's API: no JSON from {method} {path}, but {kind}{who}",
+                advised,
+                status=status,
+            )
+        said = f"{self.url} answered {status} to {method} {path}, and not in Label Studio's words: a proxy, firewall"
+        said += f" or login page before it{who}"
+        if status in _GATEWAY:
+            return CutError(said, advised, after=_wanted_pause(answer))
+        if status == httpx.codes.INTERNAL_SERVER_ERROR:  # maybe Label Studio's own, which has no words for some
+            return FailedError(said, advised, after=_wanted_pause(answer))
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _LATER:
+            return SpoiledError(said, advised, after=_wanted_pause(answer))
+        if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            return OversizeError(said, advised, status=status)
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return ConfigError(said, advised)  # whoever it is, it does not know us
+        return ForeignError(said, advised, status=status)
+
+    def _masked(self, text: str) -> str:
+        """The text without our token, or anything that looks like one, or the value of a header of ours."""
+        for secret in (self._token, self._access, *self.road.headers.values()):
+            if len(secret) > 3:
+                text = text.replace(secret, "...")
+        return _SECRET_LOOK.sub("...", text)
+
+    def _detail(self, said: Any) -> str:
+        """What the server said, short, and on one line."""
+        if isinstance(said, Mapping):
+            said = said.get("validation_errors") or said.get("detail") or said
+        text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+        return ": " + clean(self._masked(text), 500)
+
+    def _refused(self, said: str, where: str) -> ConfigError:
         personal, legacy = (f"{self.url}/user/account/{page}" for page in ("personal-access-token", "legacy-token"))
         if self._is_personal:
             why, page = f"the personal access token is wrong, expired or switched off{said}", personal
@@ -290,20 +368,6 @@ def _written(body: Any) -> bytes:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
         return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _read(answer: httpx.Response, most: int) -> httpx.Response:
-    """The answer with its body, of which no more than `most` bytes are ever held; 0 for any number."""
-    if not most:
-        answer.read()
-        return answer
-    body = bytearray()
-    for part in answer.iter_bytes():
-        body += part
-        if len(body) > most:
-            raise TooLargeError(f"an answer to {answer.request.url.path} is longer than {most:,} bytes")
-    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_BODY]
-    return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
 
 def checked_url(url: str) -> str:
@@ -327,7 +391,7 @@ def _suggested(url: str) -> str:
     host = url.rpartition("://")[2].strip("/")
     if not host or " " in host:
         return "https://label.example.com"
-    return f"http://{host}" if host.startswith(_LOOPBACK) else f"https://{host}"
+    return f"http://{host}" if host.startswith(LOOPBACK) else f"https://{host}"
 
 
 def _wanted_pause(answer: httpx.Response) -> float:
@@ -349,17 +413,25 @@ def _lifetime(access: str) -> float:
         payload = access.split(".")[1]
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"]) - float(claims["iat"])
-    except (IndexError, KeyError, ValueError, TypeError):
+    except (IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return _USUAL_LIFETIME
 
 
-def _detail(answer: httpx.Response) -> str:
-    """What the server said, short; never a page of HTML, never something that looks like a token."""
+def _json_of(answer: httpx.Response) -> Any:
+    """The JSON of an answer; None for anything else."""
     try:
-        said = answer.json()
+        return bounds.parsed(answer.content)
     except ValueError:
-        return ""
-    if isinstance(said, Mapping):
-        said = said.get("validation_errors") or said.get("detail") or said
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    return ": " + _SECRET_LOOK.sub("...", text)[:500]
+        return None
+
+
+def _proxy_with(proxy: str, road: Road) -> httpx.Proxy | None:
+    if not proxy:
+        return None
+    try:
+        context = road.context() if proxy.startswith("https://") else None
+        return httpx.Proxy(proxy, ssl_context=context)
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigError(
+            f"the proxy {bare(proxy)} is no address of one", "write it like http://proxy.example.com:3128"
+        ) from None

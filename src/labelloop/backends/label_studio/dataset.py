@@ -11,14 +11,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from labelloop.backends.label_studio import marks, relabelling, tasks
+from labelloop.backends.label_studio import loads, marks, relabelling, tasks
 from labelloop.backends.label_studio.aside import LONG_AGO, Cursor, without
+from labelloop.backends.label_studio.bounds import EndlessError, guarded
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, object_name
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.reading import annotation_of
+from labelloop.backends.label_studio.refusals import ForeignError
 from labelloop.backends.label_studio.repeats import FailedError
 from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, UNREAD, Row, is_unread, where
 from labelloop.errors import BackendError, LabelLoopError, NotFoundError
@@ -32,6 +34,7 @@ from labelloop.types import (
     DatasetStats,
     Heard,
     LabelSchema,
+    Missing,
     Question,
     Survey,
     Unheard,
@@ -46,6 +49,7 @@ OVERLAP = timedelta(seconds=20)
 AGAIN = 3
 """How many tasks that could not be read are tried again at one hearing, those that have waited longest first."""
 
+_REFUSED, _NOT_FOUND = 400, 404
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
 SHOWN = "labelloop_shown"
@@ -107,6 +111,7 @@ class Recent:
         return len(self._times.keys() | {int(row["id"]) for row in rows})
 
 
+@guarded
 class LabelStudioDataset:
     """A project of Label Studio as a dataset. Made by `LabelStudioAnnotator.open`.
 
@@ -146,6 +151,7 @@ class LabelStudioDataset:
         self._recent = Recent()
         self._owner = ""
         self._size: int | None = None
+        self._refused: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"LabelStudioDataset({self._place.name!r}, {self._client.url!r})"
@@ -184,6 +190,7 @@ class LabelStudioDataset:
         """
         version = checked_version(self._schema, questions)
         wanted = {question.item.id: question for question in questions}
+        self._refused = {}
         if not wanted:
             return Asked(0, 0, 0, {})
         try:
@@ -436,7 +443,8 @@ class LabelStudioDataset:
         self._move(moved)
         self._show(version, list(wanted.values()))
         ids = {item: str(row["id"]) for item, row in there.items()} | created
-        return Asked(len(created), len(there), stored, {item: ids[item] for item in wanted})
+        known_ids = {item: ids[item] for item in wanted if item in ids}
+        return Asked(len(created), len(there), stored, known_ids, self._missing())
 
     def _ask_new(self, wanted: Mapping[str, Question], version: str, size: int) -> Asked:
         """Import what nobody has asked yet; the count afterwards tells whether that was so."""
@@ -446,7 +454,11 @@ class LabelStudioDataset:
         if self._size != size + len(created):
             self._lookup(list(wanted))  # which deletes what is double
             return self._ask(wanted, version, None)
-        return Asked(len(created), 0, stored, created)
+        return Asked(len(created), 0, stored, created, self._missing())
+
+    def _missing(self) -> dict[str, Missing]:
+        """What this call could not send, as it is too large for the way."""
+        return {item: Missing(why) for item, why in self._refused.items()}
 
     def _lookup(self, items: Sequence[str]) -> dict[str, Row]:
         """The task of each item that has one; of several, the unanswered newer ones are deleted."""
@@ -482,22 +494,56 @@ class LabelStudioDataset:
         }
 
     def _import(self, questions: Sequence[Question]) -> tuple[dict[str, str], int]:
-        """Import in chunks: (item id -> task id, predictions stored)."""
+        """Import in requests that fit the road: (item id -> task id, predictions stored)."""
         created: dict[str, str] = {}
-        stored = 0
         doubted = self._doubts.ids()
         for start in range(0, len(questions), CHUNK):
-            chunk = questions[start : start + CHUNK]
-            answer = self._send(self._payload(chunk), [question.item.id for question in chunk], doubted)
-            sent = sum(bool(question.version) for question in chunk)
-            self._compare("tasks", len(chunk), answer["task_count"])
-            self._compare("predictions", sent, answer["prediction_count"])
-            created |= {q.item.id: str(task) for q, task in zip(chunk, answer["task_ids"], strict=True)}
-            stored += sent
+            payload = self._payload(questions[start : start + CHUNK])
+            for some in loads.by_size(((one, loads.written(one)) for one in payload), self._client.most_bytes, CHUNK):
+                created |= self._deliver(some, doubted)
         if doubted & created.keys():
             kept = self._lookup(list(created))  # an import of unknown outcome may have arrived meanwhile
             created = {item: str(kept[item]["id"]) for item in created}
-        return created, stored
+        return created, sum(bool(one.version) for one in questions if one.item.id in created)
+
+    def _deliver(self, some: Sequence[Mapping[str, Any]], doubted: set[str]) -> dict[str, str]:
+        """Import these tasks, in halves where a request was too large; one that is alone is set aside with words.
+
+        Args:
+            doubted: Items that may arrive twice; those of a connection that was cut are added.
+        """
+        if not some:
+            return {}
+        items = [str(one["data"][UID]) for one in some]
+        size = sum(map(loads.written, some))
+        try:
+            answer = self._send(some, items, doubted)
+        except LabelLoopError as error:
+            if loads.was_too_large(error, size):
+                if len(some) == 1:
+                    self._refused[items[0]] = loads.words(f"item {items[0]!r}", size, error)
+                    return {}
+                return self._deliver_halves(some, doubted)
+            if not loads.may_be_too_large(error, size) or len(some) == 1:
+                raise
+            return self._deliver_again(some, items, doubted)
+        self._compare("tasks", len(some), answer["task_count"])
+        self._compare("predictions", sum("predictions" in one for one in some), answer["prediction_count"])
+        return {item: str(int(task)) for item, task in zip(items, answer["task_ids"], strict=True)}
+
+    def _deliver_again(
+        self, some: Sequence[Mapping[str, Any]], items: Sequence[str], doubted: set[str]
+    ) -> dict[str, str]:
+        """What has not arrived by a connection that was cut, in halves."""
+        there = self._lookup(items)
+        self._doubts.found(there.keys())
+        doubted.update(items)
+        rest = [one for one in some if str(one["data"][UID]) not in there]
+        return {item: str(row["id"]) for item, row in there.items()} | self._deliver_halves(rest, doubted)
+
+    def _deliver_halves(self, some: Sequence[Mapping[str, Any]], doubted: set[str]) -> dict[str, str]:
+        first, second = loads.halves(some)
+        return self._deliver(first, doubted) | self._deliver(second, doubted)
 
     def _send(self, payload: Sequence[Mapping[str, Any]], items: Sequence[str], doubted: set[str]) -> Any:
         path = f"/api/projects/{self._project}/import"
@@ -508,8 +554,8 @@ class LabelStudioDataset:
                 "POST", path, query={"return_task_ids": "true"}, body=list(payload), timeout=WRITE_TIMEOUT
             )
         except LabelLoopError as error:
-            if not (isinstance(error, BackendError) and error.retryable):
-                self._doubts.settle(certain)  # it was refused, so nothing arrived
+            if _never_arrived(error):
+                self._doubts.settle(certain)
             raise
         self._doubts.settle(certain)
         return answer
@@ -517,19 +563,29 @@ class LabelStudioDataset:
     def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
         items = [question.item for question in questions]
         place = self._place
-        values = shown(self._client, self._project, items, place.media_root, place.bucket(), access=place.access)
+        root, bucket = place.media_root, place.bucket()
+        values = shown(self._client, self._project, items, root, bucket, access=place.access, refused=self._refused)
         name = object_name(self._schema)
-        return [_task(question, name, values[question.item.id]) for question in questions]
+        return [_task(one, name, values[one.item.id]) for one in questions if one.item.id not in self._refused]
 
     def _predict(self, stale: Mapping[int, Question]) -> int:
         """Add predictions to tasks that lack the ones of this model version."""
         bodies = [{"task": task, **prediction_of(one.prediction, one.turn)} for task, one in stale.items()]
-        for start in range(0, len(bodies), CHUNK):
-            chunk = bodies[start : start + CHUNK]
-            path = f"/api/projects/{self._project}/import/predictions"
-            answer = self._client.call("POST", path, body=chunk, timeout=WRITE_TIMEOUT)
-            self._compare("predictions", len(chunk), answer["created"])
+        for some in loads.by_size(((one, loads.written(one)) for one in bodies), self._client.most_bytes, CHUNK):
+            self._predict_some(some)
         return len(bodies)
+
+    def _predict_some(self, some: Sequence[Mapping[str, Any]]) -> None:
+        path = f"/api/projects/{self._project}/import/predictions"
+        try:
+            answer = self._client.call("POST", path, body=list(some), timeout=WRITE_TIMEOUT)
+        except BackendError as error:
+            if len(some) == 1 or not loads.was_too_large(error, sum(map(loads.written, some))):
+                raise
+            for half in loads.halves(some):
+                self._predict_some(half)
+            return
+        self._compare("predictions", len(some), answer["created"])
 
     def _move(self, moved: Mapping[int, float]) -> None:
         """Give predictions another place, one by one: of a model that came back, which had been asked about them."""
@@ -611,10 +667,13 @@ class LabelStudioDataset:
 
         Asks for the first page again and again from an advancing time, since offsets shift while people work.
         """
+        before = ""
         while True:
             rows, total = self._page([*after, *but])
             if rows and len(rows) < total:
                 last = rows[-1]["updated_at"]
+                tasks.refuse_standing_still(self._client, before, last)
+                before = last
                 yield [row for row in rows if row["updated_at"] != last] + self._same_moment(last, but)
                 after = [where("updated_at", "greater", tasks.stamp_of(tasks.moment(last)), "Datetime")]
                 continue
@@ -711,7 +770,9 @@ def _per_annotator(client: Client, project: int) -> dict[str, int]:
     try:
         found = client.call("GET", f"/api/projects/{project}/annotators/")
         people = {int(person["id"]): str(person["email"]) for person in found}
-    except NotFoundError:  # an older server names everybody only
+    except (NotFoundError, ForeignError) as error:  # an older server names everybody only, and shows a page here
+        if isinstance(error, ForeignError) and error.status != _NOT_FOUND:
+            raise
         people = everybody(client)
     counts = {
         email: tasks.count(client, project, [where("annotators", "contains", number, "List")])
@@ -728,6 +789,13 @@ def _task(question: Question, name: str, value: str) -> dict[str, Any]:
     if question.version:
         task["predictions"] = [prediction_of(question.prediction, question.turn)]
     return task
+
+
+def _never_arrived(error: LabelLoopError) -> bool:
+    """Whether it is certain that a request was refused: not where the answer was lost, or somebody else's."""
+    if isinstance(error, ForeignError):
+        return error.status >= _REFUSED
+    return not (isinstance(error, BackendError) and (error.retryable or isinstance(error, EndlessError)))
 
 
 def _plain(meta: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from labelloop.backends.label_studio import loads
 from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.errors import BackendError, ConfigError
@@ -27,6 +28,7 @@ def shown(
     bucket: Bucket | None = None,
     *,
     access: Access = ALONE,
+    refused: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """Item id -> the value of its task's data.
 
@@ -34,6 +36,7 @@ def shown(
         media_root: Below it the server may serve local files; None for a server that cannot see our files.
         bucket: Objects of it are shown from there, but for those that Label Studio cannot name.
         access: How files that are uploaded are read.
+        refused: Where to write down what is too large to be uploaded: item id -> words. It gets no value.
 
     Raises:
         ConfigError: An item has nothing to show, or the bucket cannot be shown from.
@@ -53,7 +56,8 @@ def shown(
     if media_root is not None and served:
         _serve_folders(client, project, {path.parent for path in served.values()}, media_root)
     addresses = {item: _address(path, media_root) for item, path in served.items() if media_root is not None}
-    return known | addresses | _upload(client, project, [item for item in files if item.id not in served], access)
+    rest = [item for item in files if item.id not in served]
+    return known | addresses | _uploaded(client, project, rest, access, {} if refused is None else refused)
 
 
 def _is_web(uri: str) -> bool:
@@ -114,27 +118,48 @@ def roots_of(folders: set[Path], media_root: Path) -> set[Path]:
     return {Path(*folder.parts[:depth]) for folder in outermost}
 
 
-def _upload(client: Client, project: int, items: Sequence[Item], access: Access) -> dict[str, str]:
+def _uploaded(
+    client: Client, project: int, items: Sequence[Item], access: Access, refused: dict[str, str]
+) -> dict[str, str]:
+    """Upload files in requests that fit the road: item id -> the address a browser has it from."""
     addresses: dict[str, str] = {}
-    for start in range(0, len(items), _UPLOADED_AT_ONCE):
-        some = items[start : start + _UPLOADED_AT_ONCE]
-        files = {item.id: (_file_name(item), _bytes_of(item, access)) for item in some}
-        answer = client.call(
-            "POST",
-            f"/api/projects/{project}/import",
-            query={"commit_to_project": "false"},
-            files=files,
-            timeout=WRITE_TIMEOUT,
-        )
-        ids = answer["file_upload_ids"]
-        listed = client.call("GET", f"/api/projects/{project}/file-uploads", query={"ids": str(ids)})
-        paths = {entry["id"]: str(entry["file"]) for entry in _entries(listed)}
-        if len(ids) != len(some) or not all(upload in paths for upload in ids):
-            raise BackendError(
-                f"Label Studio took {len(paths)} of {len(some)} uploaded files", "try again", retryable=True
-            )
-        addresses |= {item.id: f"/data/{paths[upload]}" for item, upload in zip(some, ids, strict=True)}
+    read = ((item, _bytes_of(item, access)) for item in items)
+    sized = ((one, len(one[1]) + loads.AROUND) for one in read)
+    for some in loads.by_size(sized, client.most_bytes, _UPLOADED_AT_ONCE):
+        addresses |= _upload(client, project, some, refused)
     return addresses
+
+
+def _upload(
+    client: Client, project: int, some: Sequence[tuple[Item, bytes]], refused: dict[str, str]
+) -> dict[str, str]:
+    """Upload these files at once, in halves where that is too large; repeating leaves a file that nobody sees."""
+    files = {item.id: (_file_name(item), content) for item, content in some}
+    size = sum(len(content) for _, content in some)
+    path, query = f"/api/projects/{project}/import", {"commit_to_project": "false"}
+    try:
+        answer = client.call("POST", path, query=query, files=files, timeout=WRITE_TIMEOUT)
+    except BackendError as error:
+        is_certain = loads.was_too_large(error, size)
+        if len(some) > 1 and (is_certain or loads.may_be_too_large(error, size)):
+            first, second = loads.halves(some)
+            return _upload(client, project, first, refused) | _upload(client, project, second, refused)
+        if not is_certain:
+            raise
+        item = some[0][0]
+        refused[item.id] = loads.words(f"item {item.id!r} at {item.uri}", size, error)
+        return {}
+    ids = answer["file_upload_ids"]
+    listed = client.call("GET", f"/api/projects/{project}/file-uploads", query={"ids": str(ids)})
+    paths = {entry["id"]: str(entry["file"]) for entry in _entries(listed)}
+    if len(ids) != len(some) or not all(upload in paths for upload in ids):
+        raise BackendError(f"Label Studio took {len(paths)} of {len(some)} uploaded files", "try again", retryable=True)
+    return {item.id: _seen_at(client, paths[upload]) for (item, _), upload in zip(some, ids, strict=True)}
+
+
+def _seen_at(client: Client, file: str) -> str:
+    """The address of an uploaded file as a browser asks for it: below the path that Label Studio lives under."""
+    return f"{urlsplit(client.url).path}/data/{file}"
 
 
 def _entries(listed: Any) -> Sequence[Mapping[str, Any]]:

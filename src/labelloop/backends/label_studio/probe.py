@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +13,10 @@ import httpx
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, is_signed, name_of, root, storages
 from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.refusals import clean
 from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import PROBE
+from labelloop.road import LOOPBACK, Road
 from labelloop.types import Bucket
 
 SHORTEST_MINUTES = 5
@@ -36,10 +39,11 @@ def look(client: Client, project: int, bucket: Bucket) -> str:
     if not rows:
         return ""
     uri = str(rows[0]["data"][_PICTURE])
+    number = int(rows[0]["id"])
     query = {"fileuri": urlsafe_b64encode(uri.encode()).decode()}
-    answer = client.fetch(f"/tasks/{rows[0]['id']}/resolve/", query)
+    answer = client.fetch(f"/tasks/{number}/resolve/", query)
     if answer.status_code == httpx.codes.SEE_OTHER:
-        return f"{total} from {name_of(bucket)}: {_follow(client, bucket, uri, answer.headers['location'])}"
+        return f"{total} from {name_of(bucket)}: {_follow(client, bucket, uri, answer.headers.get('location', ''))}"
     if answer.is_success:
         return f"{total} from {name_of(bucket)}: passed on by Label Studio"
     raise BackendError(
@@ -79,14 +83,20 @@ def _follow(client: Client, bucket: Bucket, uri: str, link: str) -> str:
             f"{uri} is shown from {server.scheme}://{server.netloc}, which browsers refuse on a page of {origin}",
             "give the artifact store an endpoint with https",
         )
+    _refuse_inside(client, uri, link)
+    road = Road(ca_bundle=client.road.ca_bundle, proxy=client.road.proxy)  # never a header or certificate of ours
     try:
-        loopback = server.hostname in ("127.0.0.1", "localhost", "::1")
         with (
-            httpx.Client(trust_env=not loopback, timeout=_PATIENCE) as browser,
+            httpx.Client(
+                trust_env=False,
+                proxy=road.proxy_to(link) or None,
+                verify=road.context() if server.scheme == "https" else False,
+                timeout=_PATIENCE,
+            ) as browser,
             browser.stream("GET", link, headers={"Origin": origin}) as answer,
         ):
-            status, allowed = answer.status_code, answer.headers.get("Access-Control-Allow-Origin", "")
-    except httpx.HTTPError as error:
+            status, allowed = answer.status_code, clean(answer.headers.get("Access-Control-Allow-Origin", ""))
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise BackendError(
             f"{uri} cannot be reached at {server.scheme}://{server.netloc}: {type(error).__name__}",
             "the browsers of annotators must reach the bucket's address: check the artifact store's endpoint and the"
@@ -107,6 +117,22 @@ def _follow(client: Client, bucket: Bucket, uri: str, link: str) -> str:
             " bucket's CORS rules",
         )
     return f"a browser gets it, from {origin}, {_lifetime(bucket, link)}"
+
+
+def _refuse_inside(client: Client, uri: str, link: str) -> None:
+    """Follow no link into this machine, or to where only machines talk, because a server elsewhere says so."""
+    host, scheme = urlsplit(link).hostname or "", urlsplit(link).scheme
+    here = (urlsplit(client.url).hostname or "") in LOOPBACK
+    try:
+        address = ip_address(host)
+        inside = address.is_link_local or address.is_unspecified or (address.is_loopback and not here)
+    except ValueError:
+        inside = host == "localhost" and not here
+    if inside or scheme not in ("http", "https") or not host:
+        raise BackendError(
+            f"Label Studio at {client.url} shows {uri} from {clean(f'{scheme}://{host}')}, which is not followed",
+            "check its storage of the bucket, and whether that is the server it should be",
+        )
 
 
 def _lifetime(bucket: Bucket, link: str) -> str:

@@ -35,6 +35,10 @@ class TooLargeError(BackendError):
     """The answer was longer than allowed, and was not read to its end."""
 
 
+class CutError(SpoiledError):
+    """The connection was cut: the request may have arrived or not, and may have been too large for somebody."""
+
+
 class AwayError(BackendError):
     """Nobody listens there: repeating at once is no use, whoever waits longer decides when."""
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from labelloop.backends.label_studio.bounds import understood
 from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.repeats import FailedError, TooLargeError
-from labelloop.errors import NotFoundError
+from labelloop.errors import BackendError, NotFoundError
 
 UID = "labelloop_id"
 """The key of a task's data that holds our item id. Never trust Label Studio's own ids alone: SQLite re-uses them."""
@@ -261,7 +262,11 @@ def _page(
         most=LARGEST_PAGE,
         attempts=attempts,
     )
-    return answer["tasks"], int(answer["total"])
+    with understood(client.url):
+        rows, total = list(answer["tasks"]), int(answer["total"])
+        if total < 0 or len(rows) > size or not all(isinstance(row["id"], int) for row in rows):
+            raise ValueError(f"{len(rows)} tasks of {total}, where at most {size} were asked for")
+        return rows, total
 
 
 def _query(filters: Sequence[Filter], order: str) -> str:
@@ -291,9 +296,23 @@ def scan(
         rows, total = page(client, project, after, include, size, everything=everything)
         if rows:
             yield rows
+            refuse_standing_still(client, last, int(rows[-1]["id"]))
             last = int(rows[-1]["id"])
-        if len(rows) >= total:
+        if len(rows) >= total or not rows:
             return
+
+
+def refuse_standing_still(client: Client, before: Any, after: Any) -> None:
+    """Pages that do not advance would be read for ever.
+
+    Raises:
+        BackendError: The last task of a page comes no later than that of the page before.
+    """
+    if not after > before:
+        raise BackendError(
+            f"Label Studio at {client.url} answers with the same tasks again and again, up to {after}",
+            "check the annotator's url, and what stands before Label Studio",
+        )
 
 
 def with_uids(
