@@ -58,6 +58,8 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield annotator
     if annotator.ok and dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset.name)
+    if annotator.ok and hasattr(stack.annotator, "exposed"):
+        yield from _exposed(stack.annotator)
     if annotator.ok and dataset.people_per_item > 1 and hasattr(stack.annotator, "people"):
         yield _people(stack.annotator, dataset.people_per_item)
     yield found("learner", lambda: _prove_learner(workspace))
@@ -196,6 +198,17 @@ def _pictures(annotator: Any, dataset: str) -> Iterator[Finding]:
         seen = found("pictures", lambda: str(annotator.look(dataset)))
         if seen.detail:
             yield seen
+
+
+def _exposed(annotator: Any) -> Iterator[Finding]:
+    """Whether people who were invited get more than the pictures they are asked about; nothing where they do not."""
+    try:
+        words, hint = annotator.exposed()
+    except LabelLoopError as error:
+        yield _failed("guests", error)
+        return
+    if words:
+        yield Finding("guests", ok=True, detail=f"others have an account: {words}", hint=hint)
 
 
 def _people(annotator: Any, wanted: int) -> Finding:

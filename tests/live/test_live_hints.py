@@ -6,18 +6,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labelloop.backends.label_studio import hooks
+from labelloop.backends.label_studio import calls, hooks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.backends.label_studio.server import Server
 from labelloop.errors import ConfigError
 from labelloop.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
-from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, LabelSchema, Question
 from labelloop.watch import Bell, Vitals
 from labelloop.web.server import serving
@@ -112,6 +109,7 @@ def test_registering_again_changes_nothing_and_a_new_address_replaces_the_old_on
 def test_doubles_are_removed_and_hooks_of_others_are_left_alone(asked: LabelStudioAnnotator) -> None:
     client, number = asked.client(), project(asked)
     body = {"project": number, "url": f"http://127.0.0.1:9{PATH}", "send_for_all_actions": True}
+    calls.allow(asked._home, [str(body["url"]), "http://127.0.0.1:9/somebody-elses"])
     for url in (body["url"], body["url"], "http://127.0.0.1:9/somebody-elses"):
         client.call("POST", "/api/webhooks/", body={**body, "url": url})
 
@@ -131,22 +129,8 @@ def test_they_end_when_they_are_withdrawn(asked: LabelStudioAnnotator) -> None:
     assert hooks.ours(asked.client(), project(asked), PATH) == []
 
 
-def test_a_server_that_calls_no_private_addresses_says_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours = Server._environment
-    monkeypatch.setattr(
-        Server,
-        "_environment",
-        lambda self, data: {**ours(self, data), "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true"},
-    )
-    guarded = LabelStudioAnnotator(home=tmp_path, secrets=MemorySecrets(), port=8920)
-    guarded.up()
-    try:
-        guarded.open(NAME, SCHEMA)
-        with pytest.raises(ConfigError, match="calls no private addresses such as http://127") as refused:
-            guarded.subscribe(NAME, f"http://127.0.0.1:9{PATH}", HEADERS)
-    finally:
-        guarded.down()
+def test_what_labelloop_did_not_allow_is_refused_and_says_what_to_set(asked: LabelStudioAnnotator) -> None:
+    with pytest.raises(ConfigError, match="calls no private addresses such as http://127") as refused:
+        hooks.subscribe(asked.client(), project(asked), f"http://127.0.0.1:9{PATH}/other", HEADERS)
 
     assert "or watch.url to a public address" in refused.value.hint

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelloop.backends.label_studio import calls
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import run
@@ -99,6 +100,7 @@ def connected(annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pyte
     assert serving.stdout
     assert "answering Label Studio at" in serving.stdout.readline()
     made = Connected(world, port, serving)
+    calls.allow(annotator._home, calls.backend(f"http://127.0.0.1:{port}"))  # the world takes the server for another's
     made.do("ml-backend", "connect")
     yield made
     serving.terminate()
@@ -225,6 +227,7 @@ def test_disconnecting_leaves_nothing_behind(connected: Connected) -> None:
 def test_a_backend_that_does_not_run_is_said_to_be_away(
     connected: Connected, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    calls.allow(connected.world.annotator._home, calls.backend("http://127.0.0.1:9"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", connected.world.token)
         code = run(["-C", str(connected.world.root), "--set", "ml_backend.port=9", "ml-backend", "connect"])

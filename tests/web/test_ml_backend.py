@@ -147,3 +147,58 @@ def test_a_failure_is_said_and_the_next_request_is_served(served: Served) -> Non
 
     assert (failed.status_code, failed.json()) == (503, {"detail": "the ledger is away"})
     assert served.predict("a").status_code == 200
+
+
+def test_one_odd_task_does_not_fail_the_others(served: Served) -> None:
+    body = b'{"tasks": [{"data": {"text": "a"}}, {"data": {"text": "\\ud800"}}, {"data": {"text": "b"}}]}'
+
+    answer = served.call("POST", "/predict", content=body)
+
+    first, odd, last = answer.json()["results"]
+    assert (bool(first), odd, bool(last)) == (True, [], True)
+    assert served.oracle.asked == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 50_000 + b"]" * 50_000,
+        b'{"tasks": ' + b'[{"data":' * 50_000,
+        b'{"tasks": [{"data": {"text": NaN}}]}',
+        b'{"tasks": [{"data": {"text": Infinity}}]}',
+        b'{"tasks": [{"data": null}]}',
+        b'{"tasks": 7}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_body_that_is_none_is_refused_in_words(served: Served, body: bytes) -> None:
+    assert served.call("POST", "/predict", content=body).status_code == 400
+
+
+def test_more_tasks_than_anybody_waits_for_are_refused_in_words(served: Served) -> None:
+    answer = served.predict(*["a"] * 10_001)
+
+    assert (answer.status_code, "more than 10,000 tasks" in answer.text) == (413, True)
+    assert served.oracle.asked == []
+
+
+def test_a_request_that_fails_does_not_fail_those_beside_it() -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def compute(things: Sequence[int]) -> list[int]:
+        started.set()
+        assert go.wait(10)
+        if 7 in things:
+            raise ValueError("seven")
+        return list(things)
+
+    batcher = Batcher(compute)
+    first = batcher.submit([1])
+    assert started.wait(10)
+    good, bad = batcher.submit([2]), batcher.submit([7])
+    go.set()
+
+    assert (first.result(10), good.result(10)) == ([1], [2])
+    with pytest.raises(ValueError, match="seven"):
+        bad.result(10)
+    batcher.close()

@@ -33,11 +33,13 @@ def serve(app: App, port: int | None) -> None:
     Follows the loop to each new model; never trains, and never answers about the holdout, which is asked blind.
     """
     from labelloop.cli.signals import end_if_told
-    from labelloop.web.server import serving
+    from labelloop.web.server import in_the_clear, serving
 
     app = app if port is None else app.with_setting(f"ml_backend.port={port}")
     settings = app.workspace.config.ml_backend
     made, batcher = _app(app)
+    if words := in_the_clear(settings.host):
+        click.echo(words, err=True)
     with serving(made, settings.host, settings.port) as address:
         click.echo(f"answering Label Studio at {address}; connect it once: labelloop ml-backend connect")
         forever = threading.Event()

@@ -73,8 +73,11 @@ class Batcher(Generic[T, R]):
         try:
             results = self._compute([thing for things, _ in batch for thing in things])
         except Exception as error:  # noqa: BLE001 - a future carries whatever was raised
-            for _, future in batch:
-                future.set_exception(error)
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+            else:  # one of them fails: not because of the others
+                for one in batch:
+                    self._answer([one])
             return
         start = 0
         for things, future in batch:

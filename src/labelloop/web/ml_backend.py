@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 LARGEST_BODY = 64 * 2**20
+MOST_TASKS = 10_000
+"""Of one request: more keep the model busy for longer than anybody waits."""
 
 Handler = Callable[["Request"], Awaitable["Response"]]
 
@@ -71,14 +73,16 @@ def ml_backend(model: Model, user: tuple[str, str], patience: float) -> Starlett
 
     async def predict(request: Request) -> Response:
         items = [model.item_of(task) for task in await _tasks(request)]
+        fit = [item for item in items if _is_usable(item)]
         try:
-            waiting = asyncio.wrap_future(model.batcher.submit(items))
+            waiting = asyncio.wrap_future(model.batcher.submit(fit))
             answers = await asyncio.wait_for(waiting, patience)
         except TimeoutError:
             raise HTTPException(503, f"no answer within {patience:g} s", {"Retry-After": "5"}) from None
         except BusyError as error:
             raise HTTPException(503, error.message, {"Retry-After": "1"}) from None
-        return JSONResponse({"results": [_result(one) for one in answers]})
+        found = iter(answers)
+        return JSONResponse({"results": [_result(next(found) if _is_usable(item) else None) for item in items]})
 
     def protected(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -115,10 +119,27 @@ async def _tasks(request: Request) -> list[Mapping[str, Any]]:
         if len(body) > LARGEST_BODY:
             raise HTTPException(413, f"more than {LARGEST_BODY:,} bytes")
     try:
-        tasks = json.loads(body)["tasks"]
+        tasks = json.loads(body, parse_constant=_refuse)["tasks"]
+        if len(tasks) > MOST_TASKS:
+            raise HTTPException(413, f"more than {MOST_TASKS:,} tasks in one request: ask in several")
         return [{str(key): value for key, value in task["data"].items()} for task in tasks]
+    except RecursionError:
+        raise HTTPException(400, "nested too deeply") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPException(400, "expected {'tasks': [{'data': {...}}, ...]}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _is_usable(item: Item) -> bool:
+    """Whether a model can be asked about it: text that is text, an address that is one line."""
+    try:
+        (item.id + item.text + item.uri).encode()
+    except UnicodeEncodeError:
+        return False
+    return all(character.isprintable() for character in item.uri)
 
 
 def _result(answer: Question | None) -> Mapping[str, Any] | list[Any]:

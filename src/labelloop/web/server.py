@@ -12,10 +12,12 @@ from labelloop.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 AT_ONCE = 64
-"""Connections served at the same time; whoever comes on top is told to come again."""
+"""Requests answered at the same time; whoever comes on top is told to come again."""
 
+_BACKLOG = 1024
 _START_SECONDS = 30.0
 _END_SECONDS = 2
 
@@ -29,14 +31,17 @@ def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
     """
     import uvicorn
 
+    from labelloop.web.connections import MOST, Connection
+
     listening = _listen(host, port)
     settings = uvicorn.Config(
-        app,
+        limited(app),
+        http=Connection,
         log_config=None,
         access_log=False,
         lifespan="off",
         ws="none",
-        limit_concurrency=AT_ONCE,
+        backlog=MOST,
         timeout_graceful_shutdown=_END_SECONDS,
         server_header=False,
     )
@@ -53,13 +58,47 @@ def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
         listening.close()
 
 
+def in_the_clear(host: str) -> str:
+    """What to warn of where a server listens beyond this machine; nothing on loopback."""
+    from ipaddress import ip_address
+
+    try:
+        alone = ip_address(host).is_loopback
+    except ValueError:
+        alone = host == "localhost"
+    if alone:
+        return ""
+    return f"warning: {host} is reached by others without TLS: passwords and hints cross the network in the clear"
+
+
+def limited(app: ASGIApp) -> ASGIApp:
+    """The app, answering so many requests at once; its health is said to whoever asks."""
+    from starlette.responses import JSONResponse
+
+    running = 0
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal running
+        if running >= AT_ONCE and scope.get("path") != "/health":
+            busy = JSONResponse({"detail": "too many requests at once"}, 503, {"Retry-After": "1"})
+            await busy(scope, receive, send)
+            return
+        running += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            running -= 1
+
+    return serve
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(AT_ONCE)
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise ConfigError(

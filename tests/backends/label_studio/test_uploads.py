@@ -11,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.media import shown
+from labelloop.backends.label_studio.served import Root
 from labelloop.errors import BackendError
 from labelloop.places import Access
 from labelloop.types import Bucket, Item
@@ -53,7 +54,9 @@ def shelf() -> Iterator[Shelf]:
 
 
 def uploaded(server: Double, shelf: Any, uri: str) -> bytes:
-    value = shown(Client(server.url, "t"), 7, [Item("a", "image", uri=uri)], Path("/"), PETS, access=Access(shelf))
+    value = shown(
+        Client(server.url, "t"), 7, [Item("a", "image", uri=uri)], Root(Path("/")), PETS, access=Access(shelf)
+    )
     assert value == {"a": "/data/upload/7/picture.png"}
     return next(one.body for one in server.seen if one.path.endswith("/import"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from labelloop.backends.label_studio import hooks, ml, relabelling
+from labelloop.backends.label_studio import calls, hooks, ml, relabelling
 from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
@@ -27,6 +27,7 @@ from labelloop.backends.label_studio.environment import (
 from labelloop.backends.label_studio.known_projects import KnownProjects
 from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look, rehearse
+from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import IN_ORDER, UID
@@ -43,6 +44,8 @@ _SHORTEST, _LONGEST = 3, 50
 _LEAST_BYTES = 10_000
 _MOST_PROJECTS = 100_000
 _PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations,sampling"
+_EVERYTHING = Root(Path("/"))
+"""What a server serves from that an older labelloop started."""
 OLDEST = (1, 18)
 """The oldest release whose source has all that labelloop asks for: personal tokens, and the page that signs links."""
 
@@ -58,7 +61,9 @@ class LabelStudioAnnotator:
         authentication_secret: The secret with the `token` for someone else's server (a personal access token or a
             legacy one).
         port: The port of our own server, or the first free one after it.
-        media_root: Our own server may show local files below it to annotators who signed in.
+        media_root: Our own server may show local files below it to everybody who signs in; empty, and best, for those
+            that people are asked about and no others.
+        hosts: More names, with commas, under which our own server may be asked for: behind a proxy.
         store: The stack's artifact store. Where it is in a bucket, objects of the bucket are shown from there.
         media_secret: The secret with which Label Studio reads the bucket; empty for the one of the store.
         ca_bundle: A file or folder of certificates (PEM) that someone else's server is trusted by; empty is the
@@ -80,7 +85,8 @@ class LabelStudioAnnotator:
         url: str = "",
         authentication_secret: str = "",
         port: int = DEFAULT_PORT,
-        media_root: str = "/",
+        media_root: str = "",
+        hosts: str = "",
         store: ArtifactStore | None = None,
         media_secret: str = "",
         ca_bundle: str = "",
@@ -102,10 +108,11 @@ class LabelStudioAnnotator:
                 "labelloop secret register NAME --api_key=... and set authentication_secret = NAME",
             )
         self.url = checked_url(url) if url else ""
-        self._home = home / "label-studio"
+        self._home = (home / "label-studio").absolute()
         self._secrets = secrets
         self._secret = authentication_secret
-        self._media_root = Path(media_root).absolute()
+        chosen = Path(media_root).absolute() if media_root else None
+        root = Root(chosen or self._home / "served", linked=chosen is None)
         self._store = store
         self._media_secret = media_secret
         self._way = {
@@ -117,9 +124,7 @@ class LabelStudioAnnotator:
         }
         pairs(headers)
         self._most_bytes = max_request_bytes
-        self._server = Server(
-            self._home, secrets, port=port, media_root=self._media_root, surroundings=self._surroundings
-        )
+        self._server = Server(self._home, secrets, port=port, root=root, hosts=hosts, surroundings=self._surroundings)
         self._client: Client | None = None
         self._checked = False
         self._known = KnownProjects(self._home / f"projects-{self._key()}.json")
@@ -242,12 +247,29 @@ class LabelStudioAnnotator:
         self._agree(name, schema, project)
         number = int(project["id"])
         self._known.remember(name, number)
-        media_root, access = None if self.url else self._media_root, access_of(self._store)
-        where = Place(self.client(), number, name, media_root, self._writing, self.bucket, access)
+        root, access = None if self.url else self._server.serves() or _EVERYTHING, access_of(self._store)
+        where = Place(self.client(), number, name, root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
         version, sampling = str(project["model_version"] or ""), str(project["sampling"])
         people = int(project["maximum_annotations"])
         return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)
+
+    def exposed(self) -> tuple[str, str]:
+        """What somebody else with an account on our own server gets that she should not, and the way out; or nothing.
+
+        Raises:
+            BackendError: The server does not answer.
+        """
+        root = None if self.url else self._server.serves()
+        if self.url or (root is not None and root.linked) or self.people() <= 1:
+            return "", ""
+        if root is None:
+            words = (
+                "an older labelloop started this Label Studio: they can read every file of yours, and call the network"
+            )
+            return words, "labelloop stack down, then labelloop stack up"
+        words = f"they can read every file below media_root = {str(root.path)!r}"
+        return words, "take media_root out of labelloop.toml, then labelloop stack down and labelloop stack up"
 
     def people(self) -> int:
         """How many people have an account, and are members."""
@@ -270,9 +292,11 @@ class LabelStudioAnnotator:
         if not hasattr(self._store, "bucket"):
             return None
         found = cast(BucketStore, self._store).bucket()
-        if not self._media_secret:
-            return found
-        return with_secret(found, self._media_secret, self._secret_values(self._media_secret))
+        if self._media_secret:
+            found = with_secret(found, self._media_secret, self._secret_values(self._media_secret))
+        if not self.url:
+            calls.allow_bucket(self._home, found)
+        return found
 
     def page(self, name: str) -> str:
         """Where a person annotates the project of exactly this title.
@@ -303,6 +327,8 @@ class LabelStudioAnnotator:
             NotFoundError: There is none.
             ConfigError: The server refuses to call this address.
         """
+        if not self.url:
+            calls.allow(self._home, [url])
         with self._writing():
             hooks.subscribe(self.client(), self._existing(name), url, headers)
 
@@ -313,7 +339,10 @@ class LabelStudioAnnotator:
             NotFoundError: There is no project of this title.
         """
         with self._writing():
-            return hooks.unsubscribe(self.client(), self._existing(name), path)
+            removed = hooks.unsubscribe(self.client(), self._existing(name), path)
+        if not self.url:
+            calls.forbid_path(self._home, path)
+        return removed
 
     def connect(self, name: str, url: str, user: tuple[str, str], version: str) -> None:
         """Have Label Studio ask the ML backend at `url` about tasks without a prediction; repeating changes nothing.
@@ -328,6 +357,8 @@ class LabelStudioAnnotator:
             ConfigError: The server refuses to call this address.
             BackendError: The backend does not answer Label Studio.
         """
+        if not self.url:
+            calls.allow(self._home, calls.backend(url))
         with self._writing():
             ml.connect(self.client(), self._existing(name), url, user, version)
 
@@ -338,7 +369,10 @@ class LabelStudioAnnotator:
             NotFoundError: There is no project of this title.
         """
         with self._writing():
-            return ml.disconnect(self.client(), self._existing(name), url)
+            removed = ml.disconnect(self.client(), self._existing(name), url)
+        if not self.url:
+            calls.forbid(self._home, calls.backend(url))
+        return removed
 
     def item_of(self, task: Mapping[str, Any], schema: LabelSchema) -> Item:
         """The item that a task of ours, or of anybody, shows; its id is empty where it is not one of ours."""

@@ -31,7 +31,7 @@ def _ensure_user(email: str, password: str, token: str) -> None:
     organizations = import_module("organizations.models").Organization
     tokens = import_module("rest_framework.authtoken.models").Token.objects
     user = users.filter(email=email).first() or users.create_user(email=email, password=password)
-    user.is_staff = user.is_superuser = True
+    user.is_staff = user.is_superuser = False  # members can do all that labelloop does
     user.set_password(password)
     user.save()
     organization = organizations.objects.first() or organizations.create_organization(

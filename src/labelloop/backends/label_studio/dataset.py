@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from labelloop.backends.label_studio import loads, marks, relabelling, tasks
@@ -22,6 +21,7 @@ from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.reading import annotation_of
 from labelloop.backends.label_studio.refusals import ForeignError
 from labelloop.backends.label_studio.repeats import FailedError
+from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, UNREAD, Row, is_unread, where
 from labelloop.errors import BackendError, LabelLoopError, NotFoundError
 from labelloop.labels import brief, prediction_of
@@ -65,7 +65,7 @@ class Place:
     """Which project this is, and how we may treat its server.
 
     Attributes:
-        media_root: Below it the server may show our local files; None when it cannot see them.
+        served: Below it the server may show our local files; None when it cannot see them.
         writing: Serialises writes of all processes; Label Studio on SQLite stalls on concurrent ones.
         bucket: Where pictures can be shown from, with the credentials of now.
         access: How pictures that are uploaded are read.
@@ -74,7 +74,7 @@ class Place:
     client: Client
     project: int
     name: str
-    media_root: Path | None
+    served: Root | None
     writing: Callable[[], AbstractContextManager[None]]
     bucket: Callable[[], Bucket | None] = lambda: None
     access: Access = ALONE
@@ -563,7 +563,7 @@ class LabelStudioDataset:
     def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
         items = [question.item for question in questions]
         place = self._place
-        root, bucket = place.media_root, place.bucket()
+        root, bucket = place.served, place.bucket()
         values = shown(self._client, self._project, items, root, bucket, access=place.access, refused=self._refused)
         name = object_name(self._schema)
         return [_task(one, name, values[one.item.id]) for one in questions if one.item.id not in self._refused]

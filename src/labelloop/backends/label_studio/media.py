@@ -11,11 +11,11 @@ from urllib.parse import quote, unquote, urlsplit
 from labelloop.backends.label_studio import loads
 from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
+from labelloop.backends.label_studio.served import Root, link, top
 from labelloop.errors import BackendError, ConfigError
 from labelloop.places import ALONE, REFUSALS, Access, read_bytes
 from labelloop.types import Bucket, Item
 
-_MOST_FOLDERS = 16
 _UPLOADED_AT_ONCE = 50
 _SHOWABLE = (".bmp", ".gif", ".jpg", ".jpeg", ".png", ".svg", ".webp")
 
@@ -24,7 +24,7 @@ def shown(
     client: Client,
     project: int,
     items: Sequence[Item],
-    media_root: Path | None,
+    root: Root | None,
     bucket: Bucket | None = None,
     *,
     access: Access = ALONE,
@@ -33,7 +33,7 @@ def shown(
     """Item id -> the value of its task's data.
 
     Args:
-        media_root: Below it the server may serve local files; None for a server that cannot see our files.
+        root: Below it the server may serve local files; None for a server that cannot see our files.
         bucket: Objects of it are shown from there, but for those that Label Studio cannot name.
         access: How files that are uploaded are read.
         refused: Where to write down what is too large to be uploaded: item id -> words. It gets no value.
@@ -52,10 +52,10 @@ def shown(
             raise ConfigError(f"item {item.id!r} has no {item.modality} to show", "add it again from its source")
     if bucket and stored:
         have_storage(client, project, bucket)
-    served = {item.id: path for item in files if (path := _served_path(item, media_root))}
-    if media_root is not None and served:
-        _serve_folders(client, project, {path.parent for path in served.values()}, media_root)
-    addresses = {item: _address(path, media_root) for item, path in served.items() if media_root is not None}
+    served = {item.id: path for item in files if (path := _served_path(item, root))}
+    if root is not None and served:
+        _serve(client, project, set(served.values()), root)
+    addresses = {item: _address(path, root) for item, path in served.items() if root is not None}
     rest = [item for item in files if item.id not in served]
     return known | addresses | _uploaded(client, project, rest, access, {} if refused is None else refused)
 
@@ -71,24 +71,38 @@ def _local_path(uri: str) -> Path | None:
     return None if "://" in uri else Path(uri).absolute()
 
 
-def _served_path(item: Item, media_root: Path | None) -> Path | None:
+def _served_path(item: Item, root: Root | None) -> Path | None:
     path = _local_path(item.uri)
-    if path is None or media_root is None:
+    if path is None or root is None:
         return None
     path = Path(os.path.normpath(path))
     # a file right in the root cannot be served: Label Studio wants a folder strictly below it
-    return path if media_root in path.parent.parents else None
+    return path if _base(path, root) in path.parent.parents else None
 
 
-def _address(path: Path, media_root: Path) -> str:
-    return f"/data/local-files/?d={quote(str(path.relative_to(media_root)))}"
+def _base(path: Path, root: Root) -> Path:
+    """What the address of a file begins below."""
+    return Path(path.anchor) if root.linked else root.path
 
 
-def _serve_folders(client: Client, project: int, folders: set[Path], media_root: Path) -> None:
+def _address(path: Path, root: Root) -> str:
+    return f"/data/local-files/?d={quote(str(path.relative_to(_base(path, root))))}"
+
+
+def _serve(client: Client, project: int, files: set[Path], root: Root) -> None:
+    """Have Label Studio serve these files: by links to them, or their folders below a root that somebody chose."""
+    if root.linked:
+        link(root.path, files)
+        _cover(client, project, {top(root.path, file) for file in files})
+    else:
+        _cover(client, project, {file.parent for file in files})
+
+
+def _cover(client: Client, project: int, folders: set[Path]) -> None:
     """Have a local-files storage over each folder: Label Studio serves only what one covers."""
     there = client.call("GET", "/api/storages/localfiles", query={"project": project})
     covered = [Path(storage["path"]) for storage in there]
-    for folder in sorted(roots_of(_uncovered(folders, covered), media_root)):
+    for folder in sorted(roots_of(_uncovered(folders, covered))):
         client.call(
             "POST",
             "/api/storages/localfiles/",
@@ -106,16 +120,9 @@ def _uncovered(folders: Iterable[Path], covered: Sequence[Path]) -> set[Path]:
     return {f for f in folders if not any(root == f or root in f.parents for root in covered)}
 
 
-def roots_of(folders: set[Path], media_root: Path) -> set[Path]:
-    """The few folders to serve for many: the outermost ones, or what they have in common when they are too many."""
-    outermost = {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
-    if len(outermost) <= _MOST_FOLDERS:
-        return outermost
-    common = Path(os.path.commonpath(outermost))
-    if common != media_root:
-        return {common}
-    depth = len(media_root.parts) + 1
-    return {Path(*folder.parts[:depth]) for folder in outermost}
+def roots_of(folders: set[Path]) -> set[Path]:
+    """The outermost of the folders, and nothing that only contains them: it would serve what nobody added."""
+    return {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
 
 
 def _uploaded(

@@ -32,6 +32,11 @@ WHERE found.task_id = task.id AND (total_annotations, cancelled_annotations) IS 
 """Label Studio saves an answer first and counts it after: killed between the two, it shows the question as open, and as
 unchanged, for ever."""
 
+_ROOT = "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
+_NO_SUPERUSER = "UPDATE htx_user SET is_superuser = 0, is_staff = 0 WHERE email = ?"
+_OURS = "annotator@labelloop.example"
+"""Our user needs no more rights than a member has; older ones had them."""
+
 
 def main() -> None:
     """Serve at port `argv[2]`; the folder `argv[1]` gets `server.lock`, held, and `server.json`, who and where."""
@@ -43,10 +48,11 @@ def main() -> None:
     except BlockingIOError:
         sys.exit(f"another Label Studio runs on {home}")
     draft = home / "server.json.new"
-    draft.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    draft.write_text(json.dumps({"pid": os.getpid(), "port": port, "root": os.environ.get(_ROOT, "/")}))
     draft.replace(home / "server.json")
     prepare(home / "data" / "label_studio.sqlite3")
     sys.argv = ["label-studio", "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
+    import_module("guard").install(home, port)  # it stands beside this file
     import_module("label_studio.server").main()
 
 
@@ -61,6 +67,9 @@ def prepare(database: Path) -> None:
     try:
         with connection:
             connection.execute(_RECOUNT, (datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),))
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'htx_user'").fetchone():
+            with connection:
+                connection.execute(_NO_SUPERUSER, (_OURS,))
         for one in _INDEXES:
             connection.execute(f"CREATE INDEX IF NOT EXISTS {one}")
     except sqlite3.Error as error:

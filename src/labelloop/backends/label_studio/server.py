@@ -27,6 +27,8 @@ from labelloop.backends.label_studio.environment import (
 )
 from labelloop.backends.label_studio.locks import is_held, locked
 from labelloop.backends.label_studio.repeats import Repeats
+from labelloop.backends.label_studio.served import Root
+from labelloop.backends.label_studio.upgrade import upgrade
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.protocols import Progress, SecretsManager, silent
 
@@ -35,6 +37,7 @@ MANAGED_SECRET = "label-studio-managed"  # noqa: S105 - the name of a secret, no
 EMAIL = "annotator@labelloop.example"
 
 _HERE = Path(__file__).parent
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _START_TIMEOUT = 180.0
 _MOVE_TIMEOUT = 60.0
 _PORTS_TRIED = 200
@@ -57,9 +60,10 @@ class Server:
         home: Where its data, its log and its lock live.
         secrets: Keeps email, password and token under `secret`; made at the first start.
         port: The port to take, or the first free one after it.
-        media_root: Files below it may be shown to annotators who signed in.
+        root: Files below it may be shown to annotators who signed in; its own folder of links where None is given.
         version: The Label Studio to install.
         secret: The name of the secret.
+        hosts: More names, with commas, under which it may be asked for.
         surroundings: More variables for the server's process, asked for when it starts.
     """
 
@@ -69,16 +73,18 @@ class Server:
         secrets: SecretsManager,
         *,
         port: int = DEFAULT_PORT,
-        media_root: Path = Path("/"),
+        root: Root | None = None,
         version: str = DEFAULT_VERSION,
         secret: str = MANAGED_SECRET,
+        hosts: str = "",
         surroundings: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.home = home.absolute()
         self.log = self.home / "server.log"
         self._secrets = secrets
         self._port = port
-        self._media_root = media_root
+        self._root = root or Root(self.home / "served", linked=True)
+        self._hosts = hosts
         self._version = version
         self._secret = secret
         self._surroundings = surroundings
@@ -91,7 +97,7 @@ class Server:
         """
         with locked(self.home / "up.lock", "starts or stops this Label Studio", progress):
             running = self.state()
-            if running and self._answers(running, progress):
+            if running and self.serves() is not None and self._answers(running, progress):
                 return running
             self._stop(progress)
             python = ensure_environment(self._version, progress)
@@ -113,6 +119,14 @@ class Server:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return ServerInfo(f"http://127.0.0.1:{port}", port, pid, self._version)
+
+    def serves(self) -> Root | None:
+        """What the running server serves files from; None for one that an older labelloop started, without a guard."""
+        try:
+            place = str(json.loads((self.home / "server.json").read_text())["root"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return Root(Path(place), linked=Path(place) == self.home / "served")
 
     def credentials(self) -> Mapping[str, str]:
         """Email, password and token of the user who owns everything here, made now if there are none.
@@ -176,6 +190,7 @@ class Server:
 
     def _start(self, python: Path, progress: Progress) -> ServerInfo:
         port = self._port
+        upgrade(self.home, self.home / "data" / DATABASE, self._root.path if self._root.linked else None)
         for _ in range(3):
             port = free_port(port)
             running = self._launch(python, port, progress)
@@ -295,10 +310,12 @@ class Server:
                 **self._surroundings(),
                 "LABEL_STUDIO_BASE_DATA_DIR": str(data),
                 "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-                "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",  # our own hooks and files live on loopback
-                "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
+                "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true",  # its guard knows what is ours
+                "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "true",
+                "LABEL_STUDIO_ALLOWED_HOSTS": ",".join([*_HOSTS, *filter(None, self._hosts.split(","))]),
+                "LABEL_STUDIO_CORS_ALLOW_ALL_ORIGINS": "false",
                 "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-                "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self._media_root),
+                "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self._root.path),
                 "fflag_feat_utc_210_prediction_validation_15082025": "true",
                 # predictions for open tasks without a recount of the whole project; ours are checked before
                 "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true",
