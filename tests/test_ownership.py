@@ -230,3 +230,21 @@ def _said(world: World) -> dict[str, Any]:
     """What people say now, without the ids that an annotator gives."""
     current = world.ledger().answers.current()
     return {item: [(one.regions, one.annotator) for one in found] for item, found in current.items() if found}
+
+
+def test_doctor_says_before_the_first_round_that_a_lost_ledger_asked_already(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    other = World(tmp_path / "other", animals.people)
+    other.add()
+
+    (fault,) = [one for one in examine(other.loop()) if one.what == "dataset"]
+
+    assert "are asked already, and this ledger does not know it" in fault.detail
+    assert "labelloop tick --take-over" in fault.repair
+    assert fault.mend is None
+    other.tick_knowing(take_over=True)
+    for one in examine(other.loop()):
+        mended(one)
+    animals.loop().ledger.answers.rewind()
+    there = {item for item in animals.dataset.present() if item not in animals.dataset.open_items()}
+    assert there <= set(_said(other))

@@ -29,6 +29,7 @@ from labelloop.labels import brief
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
+from labelloop.ownership import TAKE_OVER
 from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
@@ -83,8 +84,8 @@ def examine(loop: Loop, away: Collection[str] = ()) -> Iterator[Fault]:
         yield from _artifacts(loop)
         yield from _items(loop)
     yield from _leftovers(loop)
-    if loop.ledger.rounds.last() is not None and ANNOTATOR not in away:
-        yield from _annotator(loop)
+    if ANNOTATOR not in away:
+        yield from _before_the_first_round(loop) if loop.ledger.rounds.last() is None else _annotator(loop)
 
 
 def _processes(loop: Loop) -> Iterator[Fault]:
@@ -185,6 +186,21 @@ def _leftovers(loop: Loop) -> Iterator[Fault]:
     if files:
         yield Fault(
             "leftovers", f"{len(files)} temporary file(s), such as {files[0]}", "delete them", lambda: _clear(files)
+        )
+
+
+def _before_the_first_round(loop: Loop) -> Iterator[Fault]:
+    """Questions about our items in a dataset of this name, though this ledger has asked nothing."""
+    try:
+        dataset = loop.stack.annotator.open(loop.ledger.dataset, loop.schema, create=False)
+        ours = loop.ledger.items.get(sorted(dataset.present() if dataset.size() else ()))
+    except LabelLoopError:
+        return  # there is none yet, or `check` says why it cannot be looked at
+    if ours:
+        yield Fault(
+            "dataset",
+            f"{len(ours)} item(s) are asked already, and this ledger does not know it, such as {_some(sorted(ours))}",
+            f"go on where the ledger is that asked them; if it is lost: {TAKE_OVER}, then labelloop doctor --repair",
         )
 
 

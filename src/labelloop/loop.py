@@ -185,7 +185,8 @@ class Loop:
             except NotFoundError as error:
                 kept = self.ledger.answers.changes()
                 raise NotFoundError(
-                    f"dataset {name!r} is gone from the annotator; what people said is in the ledger ({kept} changes)",
+                    f"dataset {name!r} is gone from the annotator; what people said is in the ledger ({kept} changes):"
+                    f" {error.message}",
                     "restore the annotator's data, or begin anew: another dataset.name, then labelloop add",
                 ) from error
         return self._dataset

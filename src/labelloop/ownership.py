@@ -2,7 +2,7 @@
 
 The mark names the ledger and counts the times that it asked. So a second ledger, a copy of this one, an older backup of
 it and an older backup of the annotator are told apart before anything is asked or believed. The annotator has no
-atomic exchange: two copies that ask within the same few milliseconds may both go on, and the next look tells.
+atomic exchange: it waits before it reads back what it left, and where that was too short, the next look tells.
 """
 
 from __future__ import annotations

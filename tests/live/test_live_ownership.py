@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.config import config_of
+from labelloop.backends.label_studio.marks import FIELD
 
 from live_world import LiveWorld
 
@@ -37,17 +40,67 @@ def test_a_renamed_project_is_the_same_project(world: LiveWorld, annotator: Labe
     assert not any("begin anew" in one.stdout + one.stderr for one in told)
 
 
-def test_what_people_write_into_the_description_stays(world: LiveWorld, annotator: LabelStudioAnnotator) -> None:
-    path = f"/api/projects/{world.project}"
-    mark = annotator.client().call("GET", path)["description"]
-    annotator.client().call("PATCH", path, body={"description": f"Ask Ann first.\n{mark}"})
+def test_another_project_under_the_old_title_is_not_taken_for_it(world: LiveWorld) -> None:
+    client, number = world.annotator.client(), world.project
+    client.call("PATCH", f"/api/projects/{number}", body={"title": "kept under another name"})
+    other = _made(world)
+    asked = len(_tasks(world, number))
+    try:
+        told = world.run("tick")
+        assert told.returncode == 0, told.stderr
+        assert len(_tasks(world, number)) > asked
+        client.call("DELETE", f"/api/projects/{number}")
+
+        gone = world.run("tick")
+
+        assert gone.returncode == 2
+        assert f"project {other} bears its title now, and is another one" in gone.stderr
+        assert _tasks(world, other) == []
+    finally:
+        client.call("DELETE", f"/api/projects/{other}")
+
+
+def test_the_mark_survives_what_people_edit_and_shows_nowhere(world: LiveWorld) -> None:
+    client, path = world.annotator.client(), f"/api/projects/{world.project}"
+    before = client.call("GET", path)
+    mark, config = before[FIELD], str(before["label_config"])
+    assert mark.startswith("labelloop:")
+    assert "labelloop:" not in (before["description"] or "")
+
+    for body in (
+        {"title": world.name, "description": "Ask Ann first.", "color": "#FF0000", "sampling": "Uniform sampling"},
+        {"label_config": config.replace("</View>", '<TextArea name="why" toName="image"/></View>')},
+    ):
+        client.call("PATCH", path, body=body)
+        assert client.call("GET", path)[FIELD] == mark
+    world.do("tick")
+
+    after = client.call("GET", path)
+    assert after["description"] == "Ask Ann first."
+    assert after[FIELD] != mark
+
+
+def test_a_login_that_somebody_set_stays_and_the_mark_is_in_the_description(world: LiveWorld) -> None:
+    client, path = world.annotator.client(), f"/api/projects/{world.project}"
+    client.call("PATCH", path, body={FIELD: "reader", "description": "Ask Ann first."})
 
     world.do("tick")
 
-    now = annotator.client().call("GET", path)["description"]
-    assert now.startswith("Ask Ann first.")
-    assert now.count("labelloop:") == 1
-    assert mark not in now
+    now = client.call("GET", path)
+    assert now[FIELD] == "reader"
+    assert now["description"].startswith("Ask Ann first.")
+    assert now["description"].count("labelloop:") == 1
+
+
+def _made(world: LiveWorld) -> int:
+    body = {"title": world.name, "label_config": config_of(world.schema)}
+    return int(world.annotator.client().call("POST", "/api/projects", body=body)["id"])
+
+
+def _tasks(world: LiveWorld, project: int) -> list[Any]:
+    query = {"project": project, "page_size": 1000, "include": "id"}
+    found: list[Any] = world.annotator.client().call("GET", "/api/tasks", query=query)["tasks"]
+    return found
 
 
 def test_a_copied_workspace_is_refused_before_it_asks(world: LiveWorld, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from labelloop.backends.label_studio import calls, hooks, ml, relabelling
+from labelloop.backends.label_studio import calls, hooks, ml, relabelling, tasks
 from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
@@ -240,7 +240,9 @@ class LabelStudioAnnotator:
             )
         self._check_version()
         with self._writing():
-            number = self._number(name) or self._remembered(name)
+            number = self._remembered(name) or self._number(name)
+            if number is not None and not create:
+                self._refuse_another(name, number)
             if number is None and not create:
                 raise NotFoundError(f"dataset {name!r} does not exist at {self.client().url}", "check the name")
             project = self._create(name, schema) if number is None else self._project(number)
@@ -316,7 +318,7 @@ class LabelStudioAnnotator:
         bucket = self.bucket()
         if bucket is None:
             return ""
-        number = self._number(name) or self._remembered(name)
+        number = self._remembered(name) or self._number(name)
         seen = look(self.client(), number, bucket) if number else ""
         return seen or rehearse(self.client(), bucket, self._store)
 
@@ -428,7 +430,8 @@ class LabelStudioAnnotator:
             NotFoundError: There is none of this title.
         """
         with self._writing():
-            self.client().call("DELETE", f"/api/projects/{self._existing(name)}", timeout=600.0)
+            number = self._number(name) or self._existing(name)  # what people see under this title, before another
+            self.client().call("DELETE", f"/api/projects/{number}", timeout=600.0)
 
     def _surroundings(self) -> Mapping[str, str]:
         bucket = self.bucket()
@@ -489,7 +492,7 @@ class LabelStudioAnnotator:
             query["page"] += 1
 
     def _remembered(self, name: str) -> int | None:
-        """The project that bore this title when it was opened, if it is there under another one."""
+        """The project that bore this title when it was opened, if it is there, whatever its title now."""
         number = self._known.of(name)
         if number is None:
             return None
@@ -498,8 +501,26 @@ class LabelStudioAnnotator:
         except NotFoundError:
             return None
 
+    def _refuse_another(self, name: str, number: int) -> None:
+        """Go on only in the project that this dataset was, or in one with tasks of ours, as a restored one has.
+
+        Raises:
+            NotFoundError: It is another one, which was made under the same title.
+        """
+        known = self._known.of(name)
+        if known in (None, number):
+            return
+        first, _ = tasks.page(self.client(), number, [], "id,data", 100)
+        if any(UID in row["data"] for row in first):
+            return
+        raise NotFoundError(
+            f"dataset {name!r} (project {known}) is gone from {self.client().url}; project {number} bears its title"
+            " now, and is another one",
+            "restore the project in Label Studio",
+        )
+
     def _existing(self, name: str) -> int:
-        number = self._number(name) or self._remembered(name)
+        number = self._remembered(name) or self._number(name)
         if number is None:
             known = [str(one["title"]) for one in self._projects("title")]
             near = [repr(one) for one in difflib.get_close_matches(name, known, n=3)]

@@ -288,14 +288,14 @@ class LabelStudioDataset:
         self._people_wanted = people
 
     def mark(self) -> str:
-        """The mark of the ledger that asks the questions, from the end of the project's description."""
+        """The mark of the ledger that asks the questions: see `marks`."""
         try:
             return marks.mark_of(self._client, self._project)
         except NotFoundError as error:
             raise self._gone() from error
 
     def set_mark(self, mark: str) -> None:
-        """Put this mark at the end of the project's description, in place of the one before."""
+        """Put this mark in place of the one before: see `marks`."""
         with self._place.writing():
             marks.set_mark(self._client, self._project, mark)
 
