@@ -112,6 +112,10 @@ class UnreadableError(BackendError):
     """Most items cannot be read now, or all: what has them is away. Nothing was given up."""
 
 
+class DamagedLedgerError(BackendError):
+    """The ledger's file is cut, overwritten, emptied, or is no ledger; the hint has the repair."""
+
+
 class StepError(LabelLoopError):
     """A step raised; the message names the step, `__cause__` keeps the error."""
 

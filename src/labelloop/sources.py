@@ -26,6 +26,7 @@ from labelloop.decoding import DECODED, decoded_size
 from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
+from labelloop.masking import has_credentials, masked
 from labelloop.places import (
     ALONE,
     REFUSALS,
@@ -333,6 +334,8 @@ class _RowReader:
 
 
 def _web_item(where: str, url: str, meta: Mapping[str, Any]) -> Found:
+    if has_credentials(url):  # it would be shown to everybody who answers, and exported; signed links end by themselves
+        return Unreadable(where, f"{masked(url)} carries a password: give links without one, or signed ones")
     try:
         return NewItem(Item(content_id(url), "image", uri=url, meta=meta), b"")
     except UnicodeEncodeError:

@@ -33,6 +33,9 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     from labelloop.cli.render import show_json
     from labelloop.doctor import examine, mended
 
+    lost = _rescue(app, repair=repair, yes=yes)
+    if lost:
+        return lost
     told = [one for one in checks(app.workspace, app.stack) if one.hint or not one.ok]
     failed = [one for one in told if not one.ok]
     loop, away = _within_reach(app, [one.what for one in failed])
@@ -66,6 +69,29 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     elif repairs:
         show({}, f"{len(left)} fault(s) left", as_json=False)
     return max([one.exit_code for one in failed] + [2 if left else 0])
+
+
+def _rescue(app: App, *, repair: bool, yes: bool) -> int:
+    """Say that the ledger is damaged, and repair it if that is wanted; the exit code where nothing else can be done."""
+    from labelloop.cli.output import confirm, show
+    from labelloop.ledger.rescue import damage, rescue
+
+    url, dataset = app.workspace.ledger_url, app.workspace.config.dataset.name
+    found = damage(url)
+    if not found:
+        return 0
+    what = "set it aside, save what can be read into a new one, and hear the rest again"
+    fault = {"what": "ledger", "detail": found, "repair": what, "repairable": True}
+    if not repair:
+        show({"checks": [], "faults": [fault]}, f"ledger: {found}\n  repair: {what}", as_json=app.as_json)
+        return 3
+    if not app.as_json:
+        show({}, f"ledger: {found}; repair: {what}", as_json=False)
+    confirm("repair it?", yes=yes)
+    done = rescue(url, dataset)
+    if not app.as_json:
+        show({}, done.in_words(), as_json=False)
+    return 0
 
 
 def _within_reach(app: App, failed: Sequence[str]) -> tuple[Loop | None, list[str]]:

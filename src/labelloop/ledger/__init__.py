@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, ExceptionContext, create_engine, event
@@ -16,13 +18,16 @@ from labelloop.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
+from labelloop.ledger.health import as_damage, damaged, file_of, refuse_damage
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
 from labelloop.ledger.opinions import OpinionBook, joined
+from labelloop.ledger.reading import may_only_read, reading_engine, refuse_older
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.ledger.tables import migrate
+from labelloop.masking import masked
 from labelloop.types import Annotation, LabelSchema
 
 BUSY_SECONDS = 30.0
@@ -55,18 +60,24 @@ class Ledger:
 
 
 def open_ledger(url: str, dataset: str) -> Ledger:
-    """Open (and create or migrate) the ledger at `url` for one dataset.
+    """Open (and create or migrate) the ledger at `url` for one dataset; a file that takes no writes is only read.
 
     Raises:
         ConfigError: The URL names no database SQLAlchemy knows, or a newer labelloop wrote it.
-        BackendError: The database cannot be reached or opened.
+        BackendError: The database cannot be reached or opened, or is damaged.
     """
-    engine = connect(url)
+    path = file_of(url)
+    if path is not None:
+        _look_at(path)
+    only_read = path is not None and may_only_read(path)
+    engine = reading_engine(path) if path is not None and only_read else connect(url)
     try:
         with engine.begin() as connection:
-            migrate(connection)
+            (refuse_older if only_read else migrate)(connection)
     except DatabaseError as error:
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = masked(make_url(url).render_as_string(hide_password=True))
+        if why := as_damage(error.orig):
+            raise damaged(shown, why) from None
         raise BackendError(
             f"the ledger {shown} cannot be opened: {_first_line(error)}",
             "check that the folder or server exists and may be written, and has space left",
@@ -86,6 +97,20 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         AutoBook(engine, dataset),
         AsideBook(engine, dataset),
     )
+
+
+def _look_at(path: Path) -> None:
+    """What a file that is no whole ledger is, in words, before SQLite makes it a new one; a new one is ours alone."""
+    try:
+        refuse_damage(path)
+        if path.parent.is_dir() and not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise BackendError(
+            f"the ledger {path} cannot be opened: {error.strerror or error}",
+            "check that its folder exists, may be read and written, and has space left",
+            retryable=True,
+        ) from None
 
 
 def connect(url: str) -> Engine:
@@ -132,6 +157,14 @@ def _begin_immediate(connection: Any) -> None:
 def _explain(context: ExceptionContext) -> None:
     """Say of a full disk or a lost server whose fault it is; the transaction was rolled back."""
     error = context.sqlalchemy_exception
+    where = str(context.engine.url) if context.engine is not None else ""
+    if isinstance(error, DatabaseError) and (why := as_damage(error.orig)):
+        raise damaged(where, why) from error
+    if isinstance(error, OperationalError) and "readonly" in str(error.orig):
+        raise ConfigError(
+            "this command writes to the ledger, which may only be read here",
+            "copy the workspace to where you may write, or run it as its owner; status, report and export only read",
+        ) from error
     if isinstance(error, OperationalError):
         raise BackendError(
             f"the ledger failed: {_first_line(error)}",

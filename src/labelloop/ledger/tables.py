@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from labelloop.errors import ConfigError
+from labelloop.ledger.health import damaged
 
 LOCK = 0x6C6F6F70
 """What processes that open one PostgreSQL database wait for each other by."""
@@ -295,6 +296,8 @@ def migrate(connection: Connection) -> None:
     _wait_for_others(connection)
     version.create(connection, checkfirst=True)
     now = connection.scalar(select(version.c.number)) or 0
+    if not isinstance(now, int) or now < 0:
+        raise damaged(connection.engine.url, f"its version is {now!r}")
     if now > len(MIGRATIONS):
         raise ConfigError(
             f"the ledger is of version {now}, this labelloop knows up to {len(MIGRATIONS)}",
