@@ -20,6 +20,7 @@ from labelloop.workspace import furnish
 
 from small_world import World
 
+HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 
 as_root = pytest.mark.skipif(
@@ -36,7 +37,7 @@ def as_nobody(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE)},
     )
 
 
