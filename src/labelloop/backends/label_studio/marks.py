@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.client import Client
 FIELD = "task_data_login"
 
 PAUSE = 0.3
-"""Seconds after writing, before the mark is read again: several times what lies between a look and a write.
+"""Seconds after writing, before the mark is read again: the usual time between a look and a write, and not the longest.
 
 There is no compare-and-swap; of several writers that wait and read again, the last alone finds its own mark, unless one
 of them slept for longer than this between its look and its write (Fischer's algorithm).
