@@ -36,6 +36,7 @@ _LARGEST_FILE = 64 * 2**20
 _FILES = "/data/"
 _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
+_INSIDE = "reserved network address"
 _SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 _TOKEN_LETTERS = re.compile(r"[\x21-\x7e]+")
@@ -292,6 +293,8 @@ class Client:
             raise self._foreign(answer, method, path)
         detail = self._detail(said)
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            if _INSIDE in detail:
+                raise ConfigError(where + detail, "that server calls no address of its own network: allow it there")
             raise self._refused(detail, where)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(where + detail, "it may have been deleted in Label Studio")
