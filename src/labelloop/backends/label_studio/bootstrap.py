@@ -18,9 +18,14 @@ def main() -> None:
     _ensure_user(**json.load(sys.stdin))
 
 
-def _set_up() -> None:
+def find_label_studio() -> None:
+    """Have Label Studio's own modules found by the bare names that it imports them by."""
     package = import_module("label_studio")
     sys.path.insert(0, str(Path(str(package.__file__)).parent))
+
+
+def _set_up() -> None:
+    find_label_studio()
     os.environ["DJANGO_SETTINGS_MODULE"] = "label_studio.core.settings.label_studio"
     import_module("django").setup()
 

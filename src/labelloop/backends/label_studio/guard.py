@@ -30,8 +30,7 @@ def install(home: Path, port: int) -> None:
     sys.addaudithook(lambda event, arguments: _fence(event, arguments, calls, port if not started.is_set() else 0))
     request_started = import_module("django.core.signals").request_started
     request_started.connect(lambda **_: started.set(), weak=False)
-    package = import_module("label_studio")
-    sys.path.insert(0, str(Path(str(package.__file__)).parent))
+    import_module("bootstrap").find_label_studio()  # it stands beside this file
     _let_pass(import_module("core.utils.io"), calls)
     import_module("django.db.models.signals").class_prepared.connect(_without_folders, weak=False)
 

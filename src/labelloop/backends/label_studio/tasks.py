@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from labelloop.backends.label_studio.bounds import understood
 from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
+from labelloop.backends.label_studio.loads import by_size
 from labelloop.backends.label_studio.repeats import FailedError, TooLargeError
 from labelloop.errors import BackendError, NotFoundError
 
@@ -333,17 +334,8 @@ def with_uids(
 
 def _lists(uids: Sequence[str]) -> Iterator[list[str]]:
     """The items in turn, in lists of a few thousand bytes each."""
-    some: list[str] = []
-    length = 0
-    for uid in uids:
-        more = len(quote(json.dumps(uid).replace("%", "%25") + ","))
-        if some and length + more > _LONGEST_LIST:
-            yield some
-            some, length = [], 0
-        some.append(uid)
-        length += more
-    if some:
-        yield some
+    sized = ((uid, len(quote(json.dumps(uid).replace("%", "%25") + ","))) for uid in uids)
+    return by_size(sized, _LONGEST_LIST, max(1, len(uids)))
 
 
 def moment(stamp: str) -> datetime:
