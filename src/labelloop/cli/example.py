@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -52,9 +53,13 @@ def pull(app: App, name: str, force: bool, into: Path) -> None:
     them are lost; other files, and the loop's state, stay.
     """
     from labelloop.cli.output import show
+    from labelloop.errors import BackendError
     from labelloop.examples import pull as pull_example
+    from labelloop.trust import trust
 
     where = pull_example(name, into, force=force)
+    with suppress(BackendError):  # asked when it is first used
+        trust(where, "example pull")
     show({"example": name, "path": str(where)}, f"{where}\nnext: cd {where}, and read README.md", as_json=app.as_json)
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from labelloop.config import load
@@ -15,7 +15,6 @@ from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.registry import unknown
 from labelloop.root import STATE
 from labelloop.stack import Stack
-from labelloop.trust import trust
 
 PROJECTS: Mapping[str, str] = {
     "label_studio_annotation": "two pipelines, training and inference, with a PyTorch learner; local, AWS, GCP, Azure",
@@ -52,8 +51,6 @@ def pull(name: str, into: Path, *, force: bool = False) -> Path:
                 hint = f"labelloop example pull {name} --force writes the example's files anew"
                 raise ConfigError(f"{target} exists already", hint)
             _exchange(target, HERE / name)
-    with suppress(BackendError):  # asked when it is first used
-        trust(target, "example pull")
     return target
 
 
