@@ -39,7 +39,7 @@ def forbid_path(home: Path, path: str) -> None:
 
 def allow_bucket(home: Path, bucket: Bucket) -> None:
     """Let it read pictures where the stack's store has them."""
-    endpoints = {bucket.endpoint.rstrip("/")} if bucket.endpoint else set()
+    endpoints = {url.rstrip("/") for url in (bucket.endpoint, _token_server(bucket)) if url}
     metadata = set() if bucket.credentials else {METADATA}
 
     def change(kept: dict[str, set[str]]) -> None:
@@ -81,6 +81,14 @@ def _write(home: Path, kept: Mapping[str, Iterable[str]]) -> None:
     with os.fdopen(handle, "w") as file:
         json.dump({key: sorted(values) for key, values in kept.items()}, file, indent=1)
     Path(draft).replace(home / "calls.json")
+
+
+def _token_server(bucket: Bucket) -> str:
+    """Where a key of Google's is signed in, by the key's own word; empty without one."""
+    try:
+        return str(json.loads(bucket.credentials.get("token", ""))["token_uri"])
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def _sockets(url: str) -> set[str]:
