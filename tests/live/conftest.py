@@ -28,7 +28,8 @@ def live_annotator(
     """Our own Label Studio, up for the session."""
     home: Path = tmp_path_factory.mktemp("workspace")
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    annotator = LabelStudioAnnotator(home=home, secrets=live_secrets, port=8193 + 20 * worker)
+    port, behind = 8193 + 20 * worker, "label.example.test"  # the name that the tests' company has for it
+    annotator = LabelStudioAnnotator(home=home, secrets=live_secrets, port=port, hosts=behind)
     annotator.up()
     yield annotator
     annotator.down()
