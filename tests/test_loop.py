@@ -678,3 +678,18 @@ def test_answers_that_keep_coming_hold_a_round_back_for_a_while_only(animals: Wo
         "round 1 is answered; waiting for 2 s without another answer",
         "round 1 is answered",
     ]
+
+
+def test_a_round_whose_answer_was_lost_and_that_people_answered_meanwhile_ends_with_its_model_shown(
+    animals: World,
+) -> None:
+    animals.play(2)
+    animals.dataset.fail_next_ask(BackendError("connection lost", retryable=True), after=1000)
+    with pytest.raises(BackendError):
+        animals.tick()
+    assert animals.dataset.survey().shown != animals.last().version
+    animals.answer_all()
+
+    animals.tick()
+
+    assert animals.dataset.survey().shown == animals.last().version

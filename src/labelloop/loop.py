@@ -499,19 +499,30 @@ class Loop:
         assert planned is not None
         watch = Stopwatch()
         with watch.stage("ask"):
-            due = [one for one in self.ledger.answers.questions(["planned", "asked"]) if _is_due(one, planned)]
+            due = self._due(planned)
             unasked = sure and all(one.state == "planned" for one in due)
             if due:
                 self.ownership.claim(self.dataset)
             asked = self.dataset.ask(self.questions_of(due), unasked=unasked) if due else None
         if asked and asked.missing:
             self._leave_out(due, asked.missing)
-        if asked and asked.existing > sum(one.state == "asked" for one in due):
+        if asked and asked.existing > sum(one.state != "planned" for one in due):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
         if asked and asked.missing:
             done = replace(done, asked=done.asked - sum(one.item_id in asked.missing for one in due))
         self.ledger.rounds.confirm(done, asked.tasks if asked else {}, self._clock())
+
+    def _due(self, planned: Round) -> list[Asking]:
+        """The questions that finishing a round sends: all of its own, and open ones with a guess or turn of its model.
+
+        Questions of the round that were sent before a crash are sent again, also those that people have answered since:
+        asking is idempotent, and only a complete `ask` makes the predictions visible.
+        """
+        asked = self.ledger.answers.questions
+        own = asked(["planned", "asked", "answered", "skipped"], round=planned.number)
+        others = [one for one in asked(["planned", "asked"]) if one.round != planned.number]
+        return [*own, *(one for one in others if one.version != "" and one.version == planned.version)]
 
     def _leave_out(self, due: Sequence[Asking], missing: Mapping[str, Missing]) -> None:
         """Drop the planned questions that people could not be shown, and set their items aside.
@@ -585,12 +596,3 @@ def judgement(judged: Judged) -> dict[str, Any]:
         "gate": judged.gate,
         "metrics": asdict(judged.metrics),
     }
-
-
-def _is_due(one: Asking, round_: Round) -> bool:
-    """Whether finishing a round sends this question: all of its own, and open ones with a guess or turn of its model.
-
-    Questions of the round that were sent before a crash are sent again: asking is idempotent, and only a complete
-    `ask` makes the predictions visible.
-    """
-    return one.round == round_.number or (one.version != "" and one.version == round_.version)
