@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "labelloop.toml"
+
+_NO_SETTINGS = tuple(
+    f"LABELLOOP_{name}"
+    for name in ("TRUST", "SECRET_", "SECRETS_KEY", "CACHE_DIR", "LABEL_STUDIO_ENV", "TEST_", "CHAOS")
+)
 STATE = ".labelloop"
 PARTS = ("artifact_store", "secrets_manager", "annotator", "orchestrator")
 """The keys of a stack."""
@@ -51,7 +56,7 @@ def plain_stacks(root: Path, settings: Sequence[str]) -> tuple[str, Mapping[str,
     None means that the whole configuration has to be read, which says what is wrong: the file is no TOML, a name leads
     nowhere, or a variable or flag has a say.
     """
-    if settings or any(name.startswith("LABELLOOP_") and name != "LABELLOOP_TRUST" for name in os.environ):
+    if settings or any(name.startswith("LABELLOOP_") and not name.startswith(_NO_SETTINGS) for name in os.environ):
         return None
     try:
         written = tomllib.loads((root / FILE).read_text("utf-8-sig"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.backends.label_studio.buckets import _access, address, is_signed, surroundings
+from labelloop.backends.label_studio.buckets import _access, address, have_storage, is_signed, surroundings
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.probe import look, minutes_of, rehearse
 from labelloop.backends.s3_store import S3ArtifactStore
@@ -200,3 +200,33 @@ def test_temporary_credentials_of_a_secret_reach_label_studios_storage_whole() -
     sent = _access(store.bucket())
 
     assert {name: sent[name] for name in keys} == keys
+
+
+class Storages:
+    """Label Studio with two storages of ours in a project; whoever removes one finds that it was removed already."""
+
+    def __init__(self, *, gone: bool) -> None:
+        self.gone = gone
+        self.there: list[dict[str, Any]] = [
+            {"id": number, "bucket": "pets", "title": "labelloop: s3://pets", "description": ""} for number in (4, 5)
+        ]
+
+    def __call__(self, request: Request) -> Response:
+        if request.method == "GET":
+            return Response(200, self.there)
+        if request.method == "PATCH":
+            return Response(200, {})
+        if self.gone:
+            self.there = self.there[:1]
+        return Response(404, "<title>404 | Label Studio</title>", {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["by another", "not at all"])
+def test_a_second_storage_that_another_machine_removed_first_is_gone_all_the_same(gone: bool) -> None:
+    double = serving(Storages(gone=gone))
+    expected = nullcontext() if gone else pytest.raises(BackendError, match="404 to DELETE /api/storages/s3/5")
+    try:
+        with expected:
+            have_storage(Client(double.url, TOKEN), 1, PETS)
+    finally:
+        double.stop()

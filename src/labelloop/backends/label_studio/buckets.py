@@ -64,7 +64,7 @@ def have_storage(client: Client, project: int, bucket: Bucket) -> None:
         there = storages(client, project, bucket)  # another machine may have made one too
     ours = _ours(there, bucket)
     for twin in ours[1:]:
-        _forget(client, bucket, twin)
+        _forget(client, project, bucket, twin)
     if ours and not _is_current(ours[0], bucket):
         _send(client, "PATCH", f"{_path(bucket)}/{ours[0]['id']}", _described(bucket), bucket)
 
@@ -86,11 +86,13 @@ def _ours(there: Sequence[Mapping[str, Any]], bucket: Bucket) -> Sequence[Mappin
     return [storage for storage in there if storage["title"] == _title(bucket)]
 
 
-def _forget(client: Client, bucket: Bucket, storage: Mapping[str, Any]) -> None:
+def _forget(client: Client, project: int, bucket: Bucket, twin: Mapping[str, Any]) -> None:
     try:
-        client.call("DELETE", f"{_path(bucket)}/{storage['id']}")
-    except NotFoundError:
-        return  # whoever made it too was faster
+        client.call("DELETE", f"{_path(bucket)}/{twin['id']}")
+    except (NotFoundError, BackendError):
+        # whoever made it too may have been faster, which Label Studio says in JSON or by a page
+        if any(one["id"] == twin["id"] for one in storages(client, project, bucket)):
+            raise
 
 
 def _send(client: Client, method: str, path: str, body: Mapping[str, Any], bucket: Bucket) -> None:
