@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, get_args, get
 import numpy as np
 
 from labelloop.errors import BackendError, ConfigError
+from labelloop.privacy import cache_folder
 from labelloop.protocols import ArtifactStore
 
 if TYPE_CHECKING:
@@ -549,9 +550,7 @@ def _save(body: BinaryIO, path: Path) -> None:
 
 
 def _default_cache_dir() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("labelloop") / "artifacts"
+    return cache_folder() / "artifacts"
 
 
 class _Pieces(io.RawIOBase):

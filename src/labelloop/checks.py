@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from labelloop.config import Config, Workspace
+from labelloop.decoding import need_pillow
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.hints import register, withdraw
 from labelloop.protocols import (
@@ -249,6 +250,7 @@ def _prove_backbone(backbone: Backbone) -> str:
 
 
 def _gray_png() -> bytes:
+    need_pillow()
     from PIL import Image
 
     body = io.BytesIO()

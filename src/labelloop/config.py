@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.modules import look_in
+from labelloop.privacy import alone
 from labelloop.registry import BUILT_IN, KINDS, Kind, unknown
 from labelloop.root import FILE, STATE
 from labelloop.toml_edits import place
@@ -394,16 +395,14 @@ def _alone(root: Path) -> Iterator[Path]:
 @contextmanager
 def _locked(root: Path) -> Iterator[Path]:
     """The path of labelloop.toml, there or not, while no other process edits it."""
-    from filelock import FileLock, Timeout
-
     path = root / FILE
     (root / STATE).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with FileLock(root / STATE / "config.lock", timeout=10, poll_interval=0.01):
+        with alone(root / STATE / "config.lock", 10, poll=0.01):
             for left in path.resolve().parent.glob(f".{FILE}.*.tmp"):  # by an editor that was killed
                 left.unlink(missing_ok=True)
             yield path
-    except Timeout:
+    except TimeoutError:
         raise BusyError(f"another process is editing {path}", "try again in a moment") from None
 
 

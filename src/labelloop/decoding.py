@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from labelloop.errors import ConfigError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -48,6 +50,20 @@ class Allowance:
 
 DECODED = Allowance(IN_FLIGHT)
 """What every thread of the process decodes pictures within."""
+
+
+def need_pillow() -> None:
+    """Be told before a picture is read that nothing here reads any.
+
+    Raises:
+        ConfigError: Pillow is not installed.
+    """
+    try:
+        import PIL  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise ConfigError(
+            "pictures need the package pillow, which is not installed", "labelloop integration install image"
+        ) from error
 
 
 def decoded_size(picture: Image) -> int:

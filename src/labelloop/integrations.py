@@ -29,7 +29,7 @@ PURPOSES: Mapping[str, str] = {
     "azure": "artifact store azure, secrets manager azure_key_vault",
     "vault": "secrets manager vault (HashiCorp Vault, OpenBao)",
     "keyring": "the key of the local secrets in the system's keyring",
-    "image": "the default backbone for images",
+    "image": "pictures, and their default backbone",
     "text": "the default backbone for texts",
     "huggingface": "backbones from Hugging Face",
     "report": "curves in the HTML report",

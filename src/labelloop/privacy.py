@@ -1,14 +1,69 @@
-"""Who else of this machine can read what labelloop writes: its own folder nobody, the rest as the umask says."""
+"""What labelloop writes on a machine with other people and other processes: where, for whose eyes, one at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TOLD = "told-readable"
+_APPLE = "darwin"
+
+
+def config_folder() -> Path:
+    """Where the user's own settings of labelloop lie, beside all workspaces."""
+    return _folder("XDG_CONFIG_HOME", "Library/Application Support", ".config")
+
+
+def cache_folder() -> Path:
+    """Where the user keeps what can be had again."""
+    return _folder("XDG_CACHE_HOME", "Library/Caches", ".cache")
+
+
+def _folder(variable: str, on_apple: str, elsewhere: str) -> Path:
+    chosen = os.environ.get(variable, "").strip()
+    usual = Path.home() / (on_apple if sys.platform == _APPLE else elsewhere)
+    return (Path(chosen) if Path(chosen).is_absolute() else usual) / "labelloop"
+
+
+@contextmanager
+def alone(lock: Path, timeout: float, *, poll: float = 0.05, mode: int = 0o666) -> Iterator[None]:
+    """Hold a lock file, made if it is not there; the system releases it even when the holder is killed.
+
+    Args:
+        lock: The file. It stays.
+        timeout: Seconds to wait for whoever holds it, another process or another thread.
+        poll: Seconds between two tries.
+        mode: Of a file that is made, less the umask.
+
+    Raises:
+        TimeoutError: It was held all the time.
+        OSError: It cannot be made, or locked.
+    """
+    until = time.monotonic() + timeout
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, mode)
+    try:
+        while not _taken(descriptor):
+            if time.monotonic() >= until:
+                raise TimeoutError(f"{lock} is held by another process")
+            time.sleep(poll)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def make_private(folder: Path) -> None:

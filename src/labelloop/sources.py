@@ -22,7 +22,7 @@ from itertools import chain, islice
 from os import cpu_count
 from typing import Any, TypeVar
 
-from labelloop.decoding import DECODED, decoded_size
+from labelloop.decoding import DECODED, decoded_size, need_pillow
 from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
@@ -211,6 +211,7 @@ def _image_item(place: Place, path: str, name: str, meta: Mapping[str, Any]) -> 
 
 def _verified(raw: bytes) -> bytes | str:
     """The fingerprint of an image, which proves that it decodes; or why it does not."""
+    need_pillow()
     from PIL import Image, UnidentifiedImageError
 
     if not raw:

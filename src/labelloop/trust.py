@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.errors import BackendError
+from labelloop.privacy import config_folder
 
 VARIABLE = "LABELLOOP_TRUST"
 """Folders that are trusted, with all below them, without a record: for CI and containers."""
@@ -131,9 +132,7 @@ def _digest(mark: str) -> str:
 
 
 def _path() -> Path:
-    from platformdirs import user_config_path
-
-    return user_config_path("labelloop") / "trusted.json"
+    return config_folder() / "trusted.json"
 
 
 def _recorded() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from labelloop.errors import BackendError, ConfigError
+from labelloop.privacy import alone, cache_folder
 from labelloop.protocols import Progress, silent
 
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9.!+]+)")
@@ -36,19 +37,17 @@ def fetch(requirement: str, progress: Progress = silent, sha256: str = "") -> Pa
         ConfigError: The requirement is not pinned, or there is no installer to download with.
         BackendError: The download failed, with the last words of the installer; or the wheel is another one.
     """
-    import filelock
-
     pinned = _PINNED.fullmatch(requirement)
     if pinned is None:
         raise ConfigError(f"{requirement!r} is not a pinned requirement", "write it as NAME==VERSION")
     folder = cache_dir(os.environ) / "wheels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / f"{_stem(pinned)}.lock", timeout=_TIMEOUT):
+        with alone(folder / f"{_stem(pinned)}.lock", _TIMEOUT):
             wheel = _kept(folder, pinned) or _downloaded(requirement, folder, progress)
             _refuse_other(wheel, sha256)
             return wheel
-    except filelock.Timeout as error:
+    except TimeoutError as error:
         raise BackendError(
             f"another process has been downloading {requirement} for {_TIMEOUT} s", "try again", retryable=True
         ) from error
@@ -60,10 +59,8 @@ def fetch(requirement: str, progress: Progress = silent, sha256: str = "") -> Pa
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
     """Where things are kept that can be had again: LABELLOOP_CACHE_DIR, or the user's cache folder."""
-    import platformdirs
-
     chosen = environ.get("LABELLOOP_CACHE_DIR", "")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("labelloop"))
+    return Path(chosen).expanduser() if chosen else cache_folder()
 
 
 def installer(environ: Mapping[str, str]) -> list[str]:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from filelock import FileLock
 
 from labelloop.backends import local_secrets
 from labelloop.backends.local_secrets import KEY_VARIABLE, LocalSecretsManager
 from labelloop.errors import BusyError, ConfigError
+from labelloop.privacy import alone
 from labelloop.testing.secrets import VALUE, MemorySecrets, SecretsManagerContract
 
 
@@ -229,7 +229,7 @@ def test_another_process_that_keeps_writing_is_reported(
     monkeypatch.setattr(local_secrets, "PATIENCE", 0)
     secrets.file.parent.mkdir()
 
-    with FileLock(f"{secrets.file}.lock"), pytest.raises(BusyError, match="another process is writing"):
+    with alone(Path(f"{secrets.file}.lock"), 1), pytest.raises(BusyError, match="another process is writing"):
         secrets.set("ls", {"api_key": VALUE})
 
 

@@ -57,7 +57,6 @@ MODULES = [
     "sqlite3",
     "typing",
     "secrets",
-    "platformdirs",
     "matplotlib",
     "PIL",
     "setup",

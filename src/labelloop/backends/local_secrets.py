@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError
+from labelloop.privacy import alone, config_folder
 from labelloop.protocols import check_secret_name
 
 KEY_VARIABLE = "LABELLOOP_SECRETS_KEY"
@@ -211,9 +212,7 @@ def _read_key(path: Path) -> str:
 
 
 def _default_key_file() -> Path:
-    from platformdirs import user_config_path
-
-    return user_config_path("labelloop") / "secrets.key"
+    return config_folder() / "secrets.key"
 
 
 def _keyring_keys() -> list[str]:
@@ -241,13 +240,11 @@ def _keep_in_keyring(key: str) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", timeout=PATIENCE, mode=0o600):
+        with alone(path.with_name(f"{path.name}.lock"), PATIENCE, mode=0o600):
             yield
-    except Timeout:
+    except TimeoutError:
         raise BusyError(f"another process is writing {path}", "try again in a moment") from None
     except OSError as error:
         raise BackendError(

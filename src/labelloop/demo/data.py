@@ -20,6 +20,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
+from labelloop.decoding import need_pillow
 from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import Progress, silent
 from labelloop.sources import content_id
@@ -119,6 +120,7 @@ def _digits(wheel: Path) -> tuple[np.ndarray, list[str]]:
 
 def _png(pixels: np.ndarray) -> bytes:
     """A digit as ink on paper, large enough for people: the 28 x 28 grey levels resampled smoothly."""
+    need_pillow()
     from PIL import Image
 
     paper = Image.fromarray(np.pad(255 - pixels, _MARGIN // 2, constant_values=255))

@@ -92,10 +92,17 @@ def open_session(path: Path, output: str = "") -> Any:
         output: A tensor of the graph that the session shall also return.
 
     Raises:
-        ConfigError: onnxruntime cannot open the file, or knows no such tensor; or it wants files outside its folder.
+        ConfigError: onnxruntime is not installed, cannot open the file, or knows no such tensor; or the file wants
+            files outside its folder.
     """
     refuse_files_outside(path)
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            f"{path} needs the package onnxruntime, which is not installed",
+            "labelloop integration install image (or text)",
+        ) from error
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
     onnxruntime.disable_telemetry_events()  # for who had loaded it before labelloop set labelloop.SILENCED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from labelloop.decoding import DECODED, decoded_size
+from labelloop.decoding import DECODED, decoded_size, need_pillow
 from labelloop.errors import BadItemError
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
 
     Raises:
         BadItemError: The bytes are no picture Pillow reads, are damaged, or would fill the memory.
+        ConfigError: Pillow is not installed.
     """
+    need_pillow()
     from PIL import Image
 
     try:

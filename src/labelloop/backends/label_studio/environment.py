@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
-from platformdirs import user_cache_dir
-
 from labelloop.backends.label_studio.locks import locked
 from labelloop.errors import BackendError, ConfigError
+from labelloop.privacy import cache_folder
 from labelloop.protocols import Progress, silent
 
 DEFAULT_VERSION = "1.23.2"
@@ -134,7 +133,7 @@ def tail(text: str, lines: int = 12) -> str:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("labelloop"))
+    return Path(os.environ.get(CACHE_VARIABLE) or cache_folder())
 
 
 def _python(home: Path) -> Path:

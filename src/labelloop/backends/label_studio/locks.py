@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
-from filelock import FileLock, Timeout
-
 from labelloop.errors import BackendError
+from labelloop.privacy import alone
 from labelloop.protocols import Progress
 
 
@@ -21,22 +20,19 @@ def locked(path: Path, what: str, progress: Progress, timeout: float = 900.0) ->
     Raises:
         BackendError: Another process holds it for longer than `timeout` seconds, or it cannot be created.
     """
-    lock = FileLock(path)
     started = monotonic()
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0.5)
-            break
-        except OSError as error:
-            if isinstance(error, Timeout) and monotonic() - started < timeout:
-                progress(f"waiting for another process that {what}", int(monotonic() - started), None)
-                continue
-            raise _refusal(path, what, error) from error
-    try:
+    with ExitStack() as held:
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(alone(path, 0.5))
+                break
+            except OSError as error:
+                if isinstance(error, TimeoutError) and monotonic() - started < timeout:
+                    progress(f"waiting for another process that {what}", int(monotonic() - started), None)
+                    continue
+                raise _refusal(path, what, error) from error
         yield
-    finally:
-        lock.release()
 
 
 def is_held(path: Path) -> bool:
@@ -52,7 +48,7 @@ def is_held(path: Path) -> bool:
 
 
 def _refusal(path: Path, what: str, error: OSError) -> BackendError:
-    if isinstance(error, Timeout):
+    if isinstance(error, TimeoutError):
         return BackendError(
             f"another process {what} for too long; it holds {path}", "wait for it or stop it", retryable=True
         )
