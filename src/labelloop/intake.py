@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain, islice
 from typing import Any
@@ -12,6 +12,7 @@ from labelloop.duplicates import Leaders
 from labelloop.errors import ConfigError
 from labelloop.ledger import Ledger
 from labelloop.media import copy_into_bucket
+from labelloop.noticed import Noticed
 from labelloop.places import access_of
 from labelloop.protocols import ArtifactStore, Progress, silent
 from labelloop.sources import Columns, Found, Known, Unreadable, read_changed
@@ -31,6 +32,7 @@ class Taken:
     total: int
     unreadable: tuple[Unreadable, ...]
     copied: int = 0
+    noticed: Noticed = field(default_factory=Noticed)
 
     def as_dict(self) -> Mapping[str, Any]:
         """The counts for scripts."""
@@ -42,6 +44,7 @@ class Taken:
             "total": self.total,
             "copied": self.copied,
             "unreadable": problems,
+            **self.noticed.as_dict(),
         }
 
     def in_words(self, dry_run: bool) -> str:
@@ -51,6 +54,7 @@ class Taken:
             f"{self.near_duplicates} near duplicate(s) kept together, {self.total} in all"
         ]
         lines += [f"{self.copied} picture(s) copied into the bucket"] if self.copied else []
+        lines += self.noticed.in_words()
         lines += [f"unreadable: {one.where}: {one.reason}" for one in self.unreadable[:SHOWN]]
         if len(self.unreadable) > SHOWN:
             lines.append(f"... and {len(self.unreadable) - SHOWN} more unreadable; all of them with --json")
@@ -88,9 +92,10 @@ def take_in(
         before = ledger.items.count()
         new = seen = near = copied = 0
         unreadable: list[Unreadable] = []
+        noticed = Noticed()
+        how: Mapping[str, Any] = {"access": access, "progress": progress, "noticed": noticed}
         found = chain.from_iterable(
-            read_changed(place, modality, ledger.items.unchanged, columns, access=access, progress=progress)
-            for place in places
+            read_changed(place, modality, ledger.items.unchanged, columns, **how) for place in places
         )
         for batch in _batches(found):
             items = [one for one in batch if isinstance(one, NewItem)]
@@ -111,8 +116,8 @@ def take_in(
             if not dry_run:
                 ledger.items.add([_grouped(one, groups) for one in items])
         if not seen:
-            raise ConfigError(*_nothing(places, unreadable))
-        return Taken(new, seen - new, near, before + new, tuple(unreadable), copied)
+            raise ConfigError(*_nothing(places, unreadable, noticed))
+        return Taken(new, seen - new, near, before + new, tuple(unreadable), copied, noticed)
 
 
 def _batches(found: Iterator[Found | Known]) -> Iterator[list[Found | Known]]:
@@ -124,11 +129,10 @@ def _grouped(one: NewItem, groups: Mapping[str, str]) -> NewItem:
     return replace(one, item=replace(one.item, group=groups.get(one.item.id, one.item.group)))
 
 
-def _nothing(places: Sequence[str], unreadable: Sequence[Unreadable]) -> tuple[str, str]:
+def _nothing(places: Sequence[str], unreadable: Sequence[Unreadable], noticed: Noticed) -> tuple[str, str]:
     where = ", ".join(places)
     if unreadable:
         first = unreadable[0]
-        return f"none of the {len(unreadable)} item(s) in {where} can be read; {first.where}: {first.reason}", (
-            "check the files; nothing was added"
-        )
+        words = f"none of the {len(unreadable)} item(s) in {where} can be read; {first.where}: {first.reason}"
+        return "; ".join([words, *noticed.in_words()]), "check the files; nothing was added"
     return f"there is nothing to label in {where}", "labelloop add --help"

@@ -31,6 +31,8 @@ PURPOSES: Mapping[str, str] = {
     "keyring": "the key of the local secrets in the system's keyring",
     "image": "pictures, and their default backbone",
     "text": "the default backbone for texts",
+    "heif": "pictures of phones (HEIC)",
+    "tables": "tables of Excel, and of other encodings than UTF-8",
     "huggingface": "backbones from Hugging Face",
     "report": "curves in the HTML report",
     "quality": "finding label errors, and asking again where people err",

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from urllib.parse import urlsplit
 
+from labelloop import decoding
 from labelloop.errors import LabelLoopError
 from labelloop.places import Access, ending
 from labelloop.protocols import Progress, silent, watched
-from labelloop.sources import IMAGE_ENDINGS, Unreadable, content_id, read_content
+from labelloop.sources import Unreadable, content_id, read_content
 from labelloop.types import Item, NewItem
 
 AT_ONCE = 16
@@ -79,4 +80,4 @@ def _copied(item: Item, access: Access) -> tuple[str, str] | Unreadable:
 
 def _ending(uri: str) -> str:
     found = ending(urlsplit(uri.partition("::")[0]).path)
-    return found if found in IMAGE_ENDINGS else ""
+    return found if found in decoding.endings() else ""

@@ -11,6 +11,7 @@ from labelloop import labels
 from labelloop.anchoring import Bias, bias
 from labelloop.auto_labelling import granted, standing
 from labelloop.decide import Finish, Start, decide
+from labelloop.decoding import opened_picture
 from labelloop.errors import LabelLoopError, NotFoundError
 from labelloop.labels import brief
 from labelloop.learning import Learned
@@ -431,11 +432,9 @@ def _thumbnail(item: Item, access: Access) -> bytes:
         return b""
     import io
 
-    from PIL import Image
-
     try:
         content = read_content(item, access)
-        picture = Image.open(io.BytesIO(content if isinstance(content, bytes) else content.encode()))
+        picture = opened_picture(content if isinstance(content, bytes) else content.encode())
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         body = io.BytesIO()
         picture.convert("RGB").save(body, "PNG")

@@ -300,6 +300,15 @@ def bytes_or_reason(fs: Any, path: str) -> bytes | str:
     return f"is larger than {LARGEST_FILE >> 20} MiB" if len(raw) > LARGEST_FILE else raw
 
 
+def first_bytes(fs: Any, path: str, count: int) -> bytes:
+    """The first bytes of a file; none of one that cannot be read."""
+    try:
+        with opened_file(fs, path) as file:
+            return file.read(count)
+    except Exception:  # noqa: BLE001 - every filesystem of others has its own
+        return b""
+
+
 def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).rstrip("/")
 

@@ -17,16 +17,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from io import BytesIO
 from itertools import chain, islice
 from os import cpu_count
 from typing import Any, TypeVar
 
-from labelloop.decoding import DECODED, decoded_size, need_pillow
+from labelloop import decoding
+from labelloop.decoding import DECODED, HEAD, begins_as_picture, decoded_size, need_pillow, opened_picture
 from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
 from labelloop.masking import has_credentials, masked
+from labelloop.noticed import Noticed
 from labelloop.places import (
     ALONE,
     REFUSALS,
@@ -35,6 +36,7 @@ from labelloop.places import (
     Place,
     bytes_or_reason,
     ending,
+    first_bytes,
     open_place,
     opened_file,
     place_of,
@@ -47,11 +49,11 @@ from labelloop.types import Item, Modality, NewItem, Seen
 T = TypeVar("T")
 S = TypeVar("S")
 
-IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-TEXT_ENDINGS = (".txt",)
+TEXT_ENDINGS = (".md", ".txt")
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "document", "review", "comment", "message", "tweet")
 URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "image_url", "image_path", "filepath")
 
+_LITTER = ("desktop.ini", "thumbs.db")
 _LONGEST_TEXT = 1_000_000
 _LONGEST_ID = 200
 _RECALLED = 1000
@@ -131,54 +133,81 @@ def read_changed(
     *,
     access: Access = ALONE,
     progress: Progress = silent,
+    noticed: Noticed | None = None,
 ) -> Iterator[Found | Known]:
     """As `read_items`, but files that have not changed since they became items are not opened.
 
     Args:
         recall: What is remembered; asked about many files at once. Rows of tables are read always.
+        noticed: Where to write down what is passed over.
     """
-    place = open_place(where, access)
-    return _watched(place, _read(place, modality, recall, columns or Columns()), modality, progress)
+    reading = _Reading(open_place(where, access), modality, recall, columns or Columns(), noticed or Noticed())
+    return _watched(reading, progress)
 
 
-def _watched(place: Place, found: Iterable[T], modality: Modality, progress: Progress) -> Iterator[T]:
+@dataclass(frozen=True)
+class _Reading:
+    """One place, and how it is read."""
+
+    place: Place
+    modality: Modality
+    recall: Recall
+    columns: Columns
+    noticed: Noticed
+
+
+def _watched(reading: _Reading, progress: Progress) -> Iterator[Found | Known]:
     done = 0
-    what = f"reading {place.where}"
-    for done, one in enumerate(found, start=1):
-        progress(what, done, None)
+    where, modality = reading.place.where, reading.modality
+    for done, one in enumerate(_read(reading), start=1):
+        progress(f"reading {where}", done, None)
         yield one
     if not done:
+        passed = reading.noticed.sorts()
+        there = f"; passed over {passed}" if passed else ""
         raise ConfigError(
-            f"there is no {modality} in {place.where}; looked for {', '.join(_endings(modality))}",
+            f"there is no {modality} in {where}; looked for {', '.join(endings(modality))}{there}",
             f"name a folder or glob of such files, or a table ({', '.join(READERS)})",
         )
 
 
-def _read(place: Place, modality: Modality, recall: Recall, columns: Columns) -> Iterator[Found | Known]:
+def _read(reading: _Reading) -> Iterator[Found | Known]:
+    place = reading.place
     if place.is_glob:
-        yield from _read_listed(place, place.matches(), modality, recall, columns)
+        yield from _read_listed(reading, place.matches())
     elif place.ask(place.fs.isdir):
         refused: list[tuple[str, str]] = []
-        yield from _read_files(place, place.walk(refused), modality, recall)
+        yield from _read_files(reading, place.walk(refused))
         yield from (Unreadable(*one) for one in refused)
     else:
-        yield from _read_listed(place, [place.itself()], modality, recall, columns)
+        yield from _read_listed(reading, [place.itself()])
 
 
-def _read_listed(
-    place: Place, listed: Sequence[Listed], modality: Modality, recall: Recall, columns: Columns
-) -> Iterator[Found | Known]:
+def _read_listed(reading: _Reading, listed: Sequence[Listed]) -> Iterator[Found | Known]:
     shown = [one for one in listed if not posixpath.basename(one.path).startswith(".")]
-    yield from _read_files(place, shown, modality, recall)
-    for one in shown:
-        if ending(one.path) in READERS:
-            yield from _read_table(place, one.path, modality, columns)
+    tables = [one.path for one in shown if ending(one.path) in READERS]
+    yield from _read_files(reading, (one for one in shown if one.path not in tables))
+    for path in tables:
+        yield from _read_table(reading.place, path, reading.modality, reading.columns)
 
 
-def _read_files(place: Place, listed: Iterable[Listed], modality: Modality, recall: Recall) -> Iterator[Found | Known]:
+def _is_wanted(reading: _Reading, one: Listed) -> bool:
+    """Whether a file is of the kind: by its ending, or, of a picture without one, by its first bytes."""
+    found = ending(one.path)
+    if found in endings(reading.modality):
+        return True
+    if not found and reading.modality == "image" and begins_as_picture(first_bytes(reading.place.fs, one.path, HEAD)):
+        return True
+    if posixpath.basename(one.path).lower() not in _LITTER:
+        reading.noticed.pass_over(found)
+    return False
+
+
+def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found | Known]:
     """The files of the kind, some at a time: those that are known, then those that must be read."""
-    read = _image_file if modality == "image" else _text_file
-    wanted = (one for one in listed if ending(one.path) in _endings(modality))
+    place, recall = reading.place, reading.recall
+    read = _image_file if reading.modality == "image" else _text_file
+    wanted = (one for one in listed if _is_wanted(reading, one))
     while some := {place.uri(one.path): one for one in islice(wanted, _RECALLED)}:
         known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
         yield from (Known(known[uri]) for uri in some if uri in known)
@@ -217,7 +246,7 @@ def _verified(raw: bytes) -> bytes | str:
     if not raw:
         return "is empty"
     try:
-        with Image.open(BytesIO(raw)) as image:
+        with opened_picture(raw) as image:
             image.draft("RGB", (64, 64))  # a JPEG is decoded at an eighth of its size where it can be
             with DECODED.taken(decoded_size(image)), closing(image):  # its pixels go before others may take their place
                 return image_fingerprint(image)
@@ -458,5 +487,6 @@ def _parallel(work: Callable[[S], T], things: Iterable[S]) -> Iterator[T]:
             yield under_way.popleft().result()
 
 
-def _endings(modality: Modality) -> tuple[str, ...]:
-    return IMAGE_ENDINGS if modality == "image" else TEXT_ENDINGS
+def endings(modality: Modality) -> tuple[str, ...]:
+    """The endings of the files that are items of this kind."""
+    return decoding.endings() if modality == "image" else TEXT_ENDINGS

@@ -44,7 +44,7 @@ from labelloop.metrics import Metrics
 from labelloop.protocols import ArtifactStore, Dataset
 from labelloop.rounds import Believed
 from labelloop.runs import Artifact, Line, step
-from labelloop.sources import IMAGE_ENDINGS, TEXT_ENDINGS, Columns
+from labelloop.sources import Columns, endings
 from labelloop.types import Annotation, Examples
 
 __all__ = [
@@ -251,9 +251,8 @@ def upload(loop: Loop, folder: Path, under: str) -> str:
     Raises:
         NotFoundError: There is none in the folder.
     """
-    endings = IMAGE_ENDINGS if loop.schema.modality == "image" else TEXT_ENDINGS
     with loop.run.telling("upload") as line, ThreadPoolExecutor(_WRITERS) as pool:
-        files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in endings]
+        files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in endings(loop.schema.modality)]
         if not files:
             raise NotFoundError(f"there is no {loop.schema.modality} in {folder}", "name another folder")
         there, place = loop.stack.artifact_store, place_in_store(loop, under)

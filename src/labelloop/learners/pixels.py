@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from labelloop.decoding import DECODED, decoded_size, need_pillow
+from labelloop.decoding import DECODED, decoded_size, need_pillow, opened_picture
 from labelloop.errors import BadItemError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(content)) as picture:
+        with opened_picture(content) as picture:
             return _square(picture, size, resize)
     except Image.DecompressionBombError as error:
         raise BadItemError(f"the picture is too large to decode safely: {error}", "scale it down first") from error

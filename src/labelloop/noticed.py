@@ -1,0 +1,74 @@
+"""What `add` notices beside the items: files that it passes over, and what would read them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN = 12
+NO_ENDING = "without an ending"
+
+_PLAIN = re.compile(r"\.[a-z0-9_+-]{1,12}")
+_TABLE = "a table: name it itself, or as a glob"
+_DRAWING = "a drawing: save it as PNG"
+_RAW = "a camera's raw picture: develop it as JPEG"
+READERS: Mapping[str, str] = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "a phone's picture: pip install 'labelloop[heif]'"),
+    ".avif": "pip install 'pillow>=11.3', which reads AVIF",
+    **dict.fromkeys((".jp2", ".j2k", ".jpf"), "JPEG 2000: install a Pillow that was built with OpenJPEG"),
+    **dict.fromkeys((".svg", ".eps", ".ai", ".emf", ".wmf"), _DRAWING),
+    ".ico": "icons: save them as PNG",
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), _RAW),
+    **dict.fromkeys((".jxl", ".psd", ".xcf", ".dcm", ".exr", ".hdr"), "no reader here: save it as PNG"),
+    ".pdf": "pages: save them as PNG, or their text as .txt",
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a film: save frames of it as JPEG"),
+    **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"), _TABLE),
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "a spreadsheet: save it as CSV UTF-8"),
+    **dict.fromkeys((".doc", ".docx", ".rtf", ".odt", ".html", ".htm"), "a document: save its text as .txt"),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), "an archive: unpack it, or zip://*::FILE.zip"),
+    ".msg": "a mail of Outlook: save it as .txt",
+}
+"""Ending -> what the files are, and what would have them read."""
+
+
+@dataclass
+class Noticed:
+    """Filled while places are read.
+
+    Attributes:
+        passed_over: Ending, or `without an ending` -> files that are none of the kind, and were not opened.
+    """
+
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def pass_over(self, ending: str) -> None:
+        """Count one file that does not become an item."""
+        self.passed_over[ending if _PLAIN.fullmatch(ending) else NO_ENDING] += 1
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """For scripts."""
+        return {"passed_over": dict(self._by_count())}
+
+    def in_words(self) -> list[str]:
+        """Lines for people; none where nothing was noticed."""
+        if not self.passed_over:
+            return []
+        return [f"passed over {self.passed_over.total()} file(s) that are not in the counts: {self.sorts()}"]
+
+    def sorts(self) -> str:
+        """The sorts of files that were passed over, with what would read them."""
+        counted = self._by_count()
+        some = [_sort(ending, count) for ending, count in counted[:SHOWN]]
+        rest = sum(count for _, count in counted[SHOWN:])
+        return "; ".join([*some, f"{rest} of other sorts"] if rest else some)
+
+    def _by_count(self) -> list[tuple[str, int]]:
+        return sorted(self.passed_over.items(), key=lambda one: (-one[1], one[0]))
+
+
+def _sort(ending: str, count: int) -> str:
+    known = READERS.get(ending, "")
+    return f"{count} {ending} ({known})" if known else f"{count} {ending}"
