@@ -123,6 +123,18 @@ def test_what_the_installed_pillow_reads_becomes_an_item(tmp_path: Path, ending:
     assert added(tmp_path, tmp_path / "pictures").new == 1
 
 
+def test_pictures_that_no_browser_shows_are_counted_with_what_people_see(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    for number, name in enumerate(("a.tif", "b.TIFF", "c.png", "d.jp2")):
+        form = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jp2": "JPEG2000"}[name.partition(".")[2].lower()]
+        (tmp_path / "scans" / name).write_bytes(picture(form, ("red", "green", "blue", "white")[number]))
+
+    taken = added(tmp_path, tmp_path / "scans")
+
+    assert taken.as_dict()["converted"] == {".jp2": 1, ".tif": 1, ".tiff": 1}
+    assert "people see 1 .jp2, 1 .tif, 1 .tiff as PNG or JPEG" in taken.in_words(dry_run=False)
+
+
 def test_names_that_would_not_print_are_counted_together(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(picture("PNG"))

@@ -40,9 +40,11 @@ class Noticed:
 
     Attributes:
         passed_over: Ending, or `without an ending` -> files that are none of the kind, and were not opened.
+        converted: Ending -> pictures that no browser shows, which people see as PNG or JPEG.
     """
 
     passed_over: Counter[str] = field(default_factory=Counter)
+    converted: Counter[str] = field(default_factory=Counter)
 
     def pass_over(self, ending: str) -> None:
         """Count one file that does not become an item."""
@@ -50,23 +52,28 @@ class Noticed:
 
     def as_dict(self) -> Mapping[str, Any]:
         """For scripts."""
-        return {"passed_over": dict(self._by_count())}
+        return {"passed_over": dict(_by_count(self.passed_over)), "converted": dict(_by_count(self.converted))}
 
     def in_words(self) -> list[str]:
         """Lines for people; none where nothing was noticed."""
-        if not self.passed_over:
-            return []
-        return [f"passed over {self.passed_over.total()} file(s) that are not in the counts: {self.sorts()}"]
+        lines = []
+        if self.converted:
+            sorts = ", ".join(f"{count} {ending}" for ending, count in _by_count(self.converted))
+            lines.append(f"people see {sorts} as PNG or JPEG, which browsers show (of several pages the first)")
+        if self.passed_over:
+            lines.append(f"passed over {self.passed_over.total()} file(s) that are not in the counts: {self.sorts()}")
+        return lines
 
     def sorts(self) -> str:
         """The sorts of files that were passed over, with what would read them."""
-        counted = self._by_count()
+        counted = _by_count(self.passed_over)
         some = [_sort(ending, count) for ending, count in counted[:SHOWN]]
         rest = sum(count for _, count in counted[SHOWN:])
         return "; ".join([*some, f"{rest} of other sorts"] if rest else some)
 
-    def _by_count(self) -> list[tuple[str, int]]:
-        return sorted(self.passed_over.items(), key=lambda one: (-one[1], one[0]))
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda one: (-one[1], one[0]))
 
 
 def _sort(ending: str, count: int) -> str:

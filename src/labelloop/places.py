@@ -300,6 +300,11 @@ def bytes_or_reason(fs: Any, path: str) -> bytes | str:
     return f"is larger than {LARGEST_FILE >> 20} MiB" if len(raw) > LARGEST_FILE else raw
 
 
+def local() -> Any:
+    """The filesystem of this machine."""
+    return opened("/")[0]
+
+
 def first_bytes(fs: Any, path: str, count: int) -> bytes:
     """The first bytes of a file; none of one that cannot be read."""
     try:

@@ -22,7 +22,7 @@ from os import cpu_count
 from typing import Any, TypeVar
 
 from labelloop import decoding
-from labelloop.decoding import DECODED, HEAD, begins_as_picture, decoded_size, need_pillow, opened_picture
+from labelloop.decoding import DECODED, HEAD, begins_as_picture, decoded_size, need_pillow, opened_picture, shown_from
 from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
@@ -195,6 +195,8 @@ def _is_wanted(reading: _Reading, one: Listed) -> bool:
     """Whether a file is of the kind: by its ending, or, of a picture without one, by its first bytes."""
     found = ending(one.path)
     if found in endings(reading.modality):
+        if not shown_from(one.path):
+            reading.noticed.converted[found] += 1
         return True
     if not found and reading.modality == "image" and begins_as_picture(first_bytes(reading.place.fs, one.path, HEAD)):
         return True

@@ -1,20 +1,23 @@
-"""What a person sees in a real browser of a picture that lies in a bucket."""
+"""What a person sees in a real browser of a picture: of one in a bucket, and of scans and a phone's pictures."""
 
 from __future__ import annotations
 
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from labelloop import decoding
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import ConfigError
+from labelloop.sources import read_items
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import LabelSchema
+from labelloop.types import LabelSchema, NewItem, Question
 
 from buckets import S3, elsewhere
 from emulators import Emulator
@@ -23,6 +26,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 
 NAME = "in a browser"
 MAGENTA = (255, 0, 200)
+LOSS = 12
 WINDOW = (1200, 900)
 
 
@@ -55,13 +59,37 @@ def pixels(annotator: LabelStudioAnnotator, page: str, folder: Path) -> int:
         )
         assert used.is_set()
     with Image.open(shot) as image:
-        return sum(count for count, colour in image.convert("RGB").getcolors(2**24) or () if colour == MAGENTA)
+        painted = image.convert("RGB").getcolors(2**24) or ()
+        return sum(count for count, colour in painted if _is_near(colour))
+
+
+def _is_near(colour: Any) -> bool:
+    return all(abs(one - other) <= LOSS for one, other in zip(colour, MAGENTA, strict=True))
 
 
 def png() -> bytes:
+    return written("PNG")
+
+
+def written(form: str, width: int = 300, **options: Any) -> bytes:
     body = io.BytesIO()
-    Image.new("RGB", (300, 200), MAGENTA).save(body, "PNG")
+    Image.new("RGB", (width, 200), MAGENTA).save(body, form, **options)
     return body.getvalue()
+
+
+def scans() -> Mapping[str, bytes]:
+    """Pictures of all sorts, each of another width."""
+    assert ".heic" in decoding.endings(), "install what the development dependencies name"
+    return {
+        "a.tif": written("TIFF", 301),
+        "b.tiff": written("TIFF", 302, compression="tiff_lzw"),
+        "c.png": written("PNG", 303),
+        "pages.tif": written("TIFF", 304, save_all=True, append_images=[Image.new("RGB", (304, 200), "green")] * 2),
+        "really a tiff.png": written("TIFF", 305),
+        "IMG_0009": written("PNG", 306),
+        "IMG_0001.HEIC": written("HEIF", 307, quality=100),
+        "map.jp2": written("JPEG2000", 308),
+    }
 
 
 def test_the_labelling_page_shows_the_picture_unless_the_bucket_forbids_it(
@@ -86,3 +114,23 @@ def test_the_labelling_page_shows_the_picture_unless_the_bucket_forbids_it(
     assert forbidden == 0
     with pytest.raises(ConfigError, match="does not let pages of"):
         stack.look(NAME)
+
+
+def test_a_browser_shows_every_picture_of_a_folder_of_scans_and_of_a_phone(
+    annotator: LabelStudioAnnotator, tmp_path: Path
+) -> None:
+    folder, bodies = tmp_path / "scans", scans()
+    folder.mkdir()
+    for name, body in bodies.items():
+        (folder / name).write_bytes(body)
+    found = list(read_items(str(folder), "image"))
+    items = {str(one.item.meta["file"]): one.item for one in found if isinstance(one, NewItem)}
+    dataset = annotator.open(NAME, LabelSchema("image", ("cat", "dog")))
+    dataset.ask([Question(item) for item in items.values()])
+
+    painted = {}
+    for number, (name, item) in enumerate(items.items()):
+        (tmp_path / str(number)).mkdir()
+        painted[name] = pixels(annotator, dataset.url(item.id), tmp_path / str(number))
+
+    assert {name for name, count in painted.items() if count > 50_000} == set(bodies), painted

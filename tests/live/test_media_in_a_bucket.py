@@ -277,13 +277,13 @@ def test_label_studio_tells_no_credentials(
 def test_what_lies_elsewhere_is_shown_as_before(
     annotator: LabelStudioAnnotator, s3: S3, team: MemorySecrets, tmp_path: Path
 ) -> None:
-    (tmp_path / "local.png").write_bytes(b"a local file")
+    (tmp_path / "local.png").write_bytes(b"\x89PNG, a local file")
     local = picture(f"file://{tmp_path / 'local.png'}")
     dataset = opened(elsewhere(annotator, tmp_path, s3.where, team))
 
     dataset.ask([local])
 
-    assert looked_at(annotator, dataset.project, local.item.id).content == b"a local file"
+    assert looked_at(annotator, dataset.project, local.item.id).content == b"\x89PNG, a local file"
     assert storages(annotator, dataset.project) == []
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from labelloop.decoding import DECODED, decoded_size, need_pillow, opened_picture
+from labelloop.decoding import BROKEN, DECODED, decoded_size, eight_bits, need_pillow, opened_picture
 from labelloop.errors import BadItemError
 
 if TYPE_CHECKING:
@@ -17,14 +15,8 @@ if TYPE_CHECKING:
 Resize = Literal["squash", "crop"]
 """How a picture becomes a square: all of it, its shape lost; or its middle, its edges lost."""
 
-VERSION = 1
+VERSION = 2
 """Raise it when other pixels come out for the same bytes."""
-
-BROKEN = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, AttributeError, ArithmeticError,
-    NotImplementedError, struct.error, zlib.error,
-)  # fmt: skip
-"""What Pillow's decoders raise on files that are cut off, damaged, or not pictures."""
 
 
 def square(content: bytes, size: int, resize: Resize = "squash") -> np.ndarray:
@@ -66,27 +58,10 @@ def _square(picture: Image, size: int, resize: Resize) -> np.ndarray:
 def _smooth(picture: Image) -> Image:
     """The picture in a mode whose pixels can be averaged."""
     if picture.mode.startswith(("I", "F")):
-        return _eight_bits(picture)
+        return eight_bits(picture)
     if picture.mode in ("RGB", "RGBA", "L", "LA") and "transparency" not in picture.info:
         return picture
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-
-
-def _eight_bits(picture: Image) -> Image:
-    from PIL import Image
-
-    values = np.asarray(picture, dtype=np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else _range(values)
-    return Image.fromarray(((values - low) * (255.0 / (high - low))).clip(0, 255).astype(np.uint8))
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    for whole in (1.0, 255.0, 65535.0):
-        if low >= 0 and high <= whole:
-            return 0.0, whole
-    return low, max(high, low + 1.0)
 
 
 def _fitted(picture: Image, size: int, resize: Resize) -> Image:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -12,12 +13,13 @@ from labelloop.backends.label_studio import loads
 from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.served import Root, link, top
-from labelloop.errors import BackendError, ConfigError
-from labelloop.places import ALONE, REFUSALS, Access, read_bytes
+from labelloop.decoding import HEAD, for_people, shown_as_it_is, shown_from
+from labelloop.downloads import download
+from labelloop.errors import BackendError, BadItemError, ConfigError
+from labelloop.places import ALONE, REFUSALS, Access, first_bytes, local, read_bytes
 from labelloop.types import Bucket, Item
 
 _UPLOADED_AT_ONCE = 50
-_SHOWABLE = (".bmp", ".gif", ".jpg", ".jpeg", ".png", ".svg", ".webp")
 
 
 def shown(
@@ -36,15 +38,17 @@ def shown(
         root: Below it the server may serve local files; None for a server that cannot see our files.
         bucket: Objects of it are shown from there, but for those that Label Studio cannot name.
         access: How files that are uploaded are read.
-        refused: Where to write down what is too large to be uploaded: item id -> words. It gets no value.
+        refused: Where to write down what is too large to be uploaded, or cannot be made into what a browser shows:
+            item id -> words. It gets no value.
 
     Raises:
         ConfigError: An item has nothing to show, or the bucket cannot be shown from.
         BackendError: A file could not be read, or Label Studio refused it.
     """
     inline = {item.id: _clean(item.text) for item in items if item.modality == "text"}
-    linked = {item.id: item.uri for item in items if item.modality == "image" and _is_web(item.uri)}
-    stored = {item.id: place for item in items if bucket and (place := address(bucket, item.uri))}
+    there = [item for item in items if item.modality == "image" and shown_from(urlsplit(item.uri).path)]
+    linked = {item.id: item.uri for item in there if _is_web(item.uri)}
+    stored = {item.id: place for item in there if bucket and (place := address(bucket, item.uri))}
     known = inline | linked | stored
     files = [item for item in items if item.id not in known]
     for item in items:
@@ -76,6 +80,9 @@ def _served_path(item: Item, root: Root | None) -> Path | None:
     if path is None or root is None:
         return None
     path = Path(os.path.normpath(path))
+    head = first_bytes(local(), str(path), HEAD)
+    if head and not shown_as_it_is(path.name, head):
+        return None
     # a file right in the root cannot be served: Label Studio wants a folder strictly below it
     return path if _base(path, root) in path.parent.parents else None
 
@@ -130,19 +137,36 @@ def _uploaded(
 ) -> dict[str, str]:
     """Upload files in requests that fit the road: item id -> the address a browser has it from."""
     addresses: dict[str, str] = {}
-    read = ((item, _bytes_of(item, access)) for item in items)
-    sized = ((one, len(one[1]) + loads.AROUND) for one in read)
+    made = (one for item in items if (one := _file_of(item, access, refused)))
+    sized = ((one, len(one.content) + loads.AROUND) for one in made)
     for some in loads.by_size(sized, client.most_bytes, _UPLOADED_AT_ONCE):
         addresses |= _upload(client, project, some, refused)
     return addresses
 
 
-def _upload(
-    client: Client, project: int, some: Sequence[tuple[Item, bytes]], refused: dict[str, str]
-) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An item as it is uploaded."""
+
+    item: Item
+    name: str
+    content: bytes
+
+
+def _file_of(item: Item, access: Access, refused: dict[str, str]) -> _File | None:
+    """The picture as a browser shows it; None, and refused, where it cannot be made into that."""
+    try:
+        content, ending = for_people(_bytes_of(item, access))
+    except BadItemError as error:
+        refused[item.id] = f"item {item.id!r} at {item.uri}: {error.message}"
+        return None
+    return _File(item, f"{item.id[:40]}{ending}", content)
+
+
+def _upload(client: Client, project: int, some: Sequence[_File], refused: dict[str, str]) -> dict[str, str]:
     """Upload these files at once, in halves where that is too large; repeating leaves a file that nobody sees."""
-    files = {item.id: (_file_name(item), content) for item, content in some}
-    size = sum(len(content) for _, content in some)
+    files = {one.item.id: (one.name, one.content) for one in some}
+    size = sum(len(one.content) for one in some)
     path, query = f"/api/projects/{project}/import", {"commit_to_project": "false"}
     try:
         answer = client.call("POST", path, query=query, files=files, timeout=WRITE_TIMEOUT)
@@ -153,7 +177,7 @@ def _upload(
             return _upload(client, project, first, refused) | _upload(client, project, second, refused)
         if not is_certain:
             raise
-        item = some[0][0]
+        item = some[0].item
         refused[item.id] = loads.words(f"item {item.id!r} at {item.uri}", size, error)
         return {}
     ids = answer["file_upload_ids"]
@@ -161,7 +185,7 @@ def _upload(
     paths = {entry["id"]: str(entry["file"]) for entry in _entries(listed)}
     if len(ids) != len(some) or not all(upload in paths for upload in ids):
         raise BackendError(f"Label Studio took {len(paths)} of {len(some)} uploaded files", "try again", retryable=True)
-    return {item.id: _seen_at(client, paths[upload]) for (item, _), upload in zip(some, ids, strict=True)}
+    return {one.item.id: _seen_at(client, paths[upload]) for one, upload in zip(some, ids, strict=True)}
 
 
 def _seen_at(client: Client, file: str) -> str:
@@ -174,14 +198,9 @@ def _entries(listed: Any) -> Sequence[Mapping[str, Any]]:
     return entries
 
 
-def _file_name(item: Item) -> str:
-    suffix = PurePosixPath(urlsplit(item.uri).path).suffix.lower()
-    return f"{item.id[:40]}{suffix if suffix in _SHOWABLE else '.png'}"
-
-
 def _bytes_of(item: Item, access: Access) -> bytes:
     try:
-        return read_bytes(item.uri, access)
+        return download(item.uri, access.hosts) if _is_web(item.uri) else read_bytes(item.uri, access)
     except (*REFUSALS, ValueError) as error:
         raise BackendError(
             f"item {item.id!r} cannot be read from {item.uri}: {error}", "restore the file, then try again"
