@@ -89,6 +89,45 @@ def test_two_copies_that_have_asked_as_often_notice_each_other(animals: World, t
     assert "has gone on elsewhere" in refusal(animals).message
 
 
+def test_of_two_copies_that_ask_at_the_same_moment_one_is_refused(
+    animals: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animals.play(2)
+    second = copied(animals, tmp_path / "copy")
+    leave = animals.dataset.swap_mark
+
+    def slowly(before: str, after: str) -> str:
+        monkeypatch.undo()
+        second.tick()  # between our look and our write
+        return leave(before, after)
+
+    monkeypatch.setattr(animals.dataset, "swap_mark", slowly)
+
+    with pytest.raises(OtherOwnerError, match="without this ledger"):
+        animals.tick()
+
+    asked = [one.item_id for one in second.questions()]
+    assert animals.dataset.present() == set(asked)
+
+
+def test_copies_of_a_ledger_that_was_killed_while_it_left_a_mark_do_not_both_go_on(
+    animals: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animals.play(2)
+
+    def killed(before: str, after: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(animals.dataset, "swap_mark", killed)
+    with pytest.raises(KeyboardInterrupt):
+        animals.tick()
+    monkeypatch.undo()
+    second = copied(animals, tmp_path / "copy")
+    animals.tick()
+
+    assert "without this ledger" in refusal(second).message
+
+
 def test_another_ledger_on_the_same_dataset_is_refused(animals: World, tmp_path: Path) -> None:
     animals.play(2)
     other = World(tmp_path / "other", animals.people)
@@ -186,7 +225,7 @@ def test_a_few_removals_are_what_people_meant(animals: World) -> None:
 
 def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals: World) -> None:
     animals.play(2)
-    animals.dataset.set_mark("")
+    animals.dataset.__dict__.update(_mark="", _followed={})
     animals.ledger().answers.remember(OWNER, {})
 
     animals.tick()
@@ -194,17 +233,19 @@ def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals
     assert read(animals.dataset.mark()) is not None
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
 def test_a_kill_while_the_mark_is_left_is_no_other_owner(animals: World, moment: str, monkeypatch: Any) -> None:
     animals.play(1)
-    dataset, leave = animals.dataset, animals.dataset.set_mark
+    dataset, leave = animals.dataset, animals.dataset.swap_mark
 
-    def killed(mark: str) -> None:
-        if moment == "after":
-            leave(mark)
+    def killed(before: str, after: str) -> str:
+        if moment != "before":
+            leave(before, after)
+        if moment == "between":
+            dataset.set_mark(before)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset, "set_mark", killed)
+    monkeypatch.setattr(dataset, "swap_mark", killed)
     with pytest.raises(KeyboardInterrupt):
         animals.tick()
     monkeypatch.undo()

@@ -1,8 +1,8 @@
 """Whose a dataset is: the ledger that asks its questions leaves a mark there, and reads it before it believes anything.
 
 The mark names the ledger and counts the times that it asked. So a second ledger, a copy of this one, an older backup of
-it and an older backup of the annotator are told apart before anything is asked or believed. The annotator has no
-atomic exchange: it waits before it reads back what it left, and where that was too short, the next look tells.
+it and an older backup of the annotator are told apart before anything is asked or believed. A mark is put in place of
+the one before in one step, so that of two copies that ask at the same moment one is refused.
 """
 
 from __future__ import annotations
@@ -83,30 +83,47 @@ class Ownership:
             OtherOwnerError: Somebody else has left one meanwhile.
         """
         self.refuse_others(dataset)
-        self._leave(dataset, 0)
+        if isinstance(dataset, Marked):
+            mine, interrupted = self._kept()
+            if interrupted is not None:  # it may be there, and a copy of this ledger may be about to leave it, too
+                mine = self._follow(dataset, mine, interrupted)
+            self._follow(dataset, mine, (mine or Mark(token_hex(8), 0, "")).next())
 
     def take_over(self, dataset: Dataset) -> bool:
         """Make the dataset this ledger's, whosever it was; whether it was another's. Everything is heard anew then."""
         try:
             self.refuse_others(dataset)
         except OtherOwnerError as other:
-            self._leave(dataset, other.turn)
+            self._force(dataset, other.turn)
             self.answers.rewind()
             return True
         return False
 
-    def _leave(self, dataset: Dataset, turn: int) -> None:
-        """Leave our next mark, or the one after that `turn`."""
+    def _follow(self, dataset: Marked, mine: Mark | None, wanted: Mark) -> Mark:
+        """Leave a mark in place of ours; nobody else's has followed on that then."""
+        before = str(mine or "")
+        self._keep(mine, wanted)
+        there = dataset.swap_mark(before, str(wanted))
+        if there != str(wanted):
+            raise self._refusal(mine or wanted, read(there))
+        self._keep(wanted, None)
+        return wanted
+
+    def _force(self, dataset: Dataset, turn: int) -> None:
+        """Leave our next mark, or the one after that `turn`, whatever is there."""
         if not isinstance(dataset, Marked):
             return
         mine = self._kept()[0]
         wanted = (mine or Mark(token_hex(8), 0, "")).next(turn)
-        self.answers.remember(OWNER, {"mine": str(mine or ""), "next": str(wanted)})
+        self._keep(mine, wanted)
         dataset.set_mark(str(wanted))
         there = read(dataset.mark())
         if there != wanted:
             raise self._refusal(wanted, there)
-        self.answers.remember(OWNER, {"mine": str(wanted), "next": ""})
+        self._keep(wanted, None)
+
+    def _keep(self, mine: Mark | None, following: Mark | None) -> None:
+        self.answers.remember(OWNER, {"mine": str(mine or ""), "next": str(following or "")})
 
     def _kept(self) -> tuple[Mark | None, Mark | None]:
         kept: Any = self.answers.recall(OWNER) or {}

@@ -205,7 +205,14 @@ class Marked(Protocol):
         ...
 
     def set_mark(self, mark: str) -> None:
-        """Leave this text in place of the one before."""
+        """Leave this text, whatever was there."""
+        ...
+
+    def swap_mark(self, before: str, after: str) -> str:
+        """Leave `after`, unless another text has followed on `before`: the one that did. Of many at once one succeeds.
+
+        A mark that somebody has wiped does not count; whoever calls knows what was there before.
+        """
         ...
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.config import config_of
-from labelloop.backends.label_studio.marks import FIELD
+from labelloop.backends.label_studio.marks import FIELD, mark_of, swap_mark
 
 from live_world import LiveWorld
 
@@ -90,6 +93,22 @@ def test_a_login_that_somebody_set_stays_and_the_mark_is_in_the_description(worl
     assert now[FIELD] == "reader"
     assert now["description"].startswith("Ask Ann first.")
     assert now["description"].count("labelloop:") == 1
+
+
+def test_of_eight_machines_that_leave_a_mark_at_the_same_moment_one_succeeds(world: LiveWorld) -> None:
+    client, project, at_once = world.annotator.client(), world.project, threading.Barrier(8)
+    before = mark_of(client, project)
+
+    def leave(wanted: str) -> str:
+        mine = Client(client.url, client._token)
+        at_once.wait()
+        return swap_mark(mine, project, before, wanted)
+
+    for turn in range(2, 22):
+        with ThreadPoolExecutor(8) as pool:
+            told = set(pool.map(leave, [f"labelloop:0123456789abcdef:{turn}:{one:08x}" for one in range(8)]))
+        assert told == {mark_of(client, project)}, told
+        (before,) = told
 
 
 def _made(world: LiveWorld) -> int:

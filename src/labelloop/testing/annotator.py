@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.label_changes import said_names
 from labelloop.labels import names_of, regions_of
-from labelloop.protocols import Annotator, Dataset, Progress, silent
+from labelloop.protocols import Annotator, Dataset, Marked, Progress, silent
 from labelloop.types import (
     Annotation,
     AnnotatorState,
@@ -122,6 +122,19 @@ class AnnotatorContract:
         asked = dataset.ask([self._question("a"), self._question("a")])
         assert asked.created == 1
         assert dataset.stats().total == 1
+
+    def test_of_marks_that_would_follow_on_one_the_first_succeeds_and_the_others_are_told(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        dataset = self._open(annotator)
+        if not isinstance(dataset, Marked):
+            return
+        first, second, third = (f"labelloop:0123456789abcdef:{turn}:89abcdef" for turn in (1, 2, 3))
+        assert dataset.swap_mark("", first) == first
+        assert [dataset.swap_mark(first, one) for one in (second, third, second)] == [second, second, second]
+        assert dataset.mark() == second
+        dataset.set_mark(third)
+        assert (dataset.mark(), dataset.swap_mark(third, second)) == (third, second)
 
     def test_asking_nothing_does_nothing(self, annotator: Annotator, person: Person) -> None:
         assert self._open(annotator).ask([]) == Asked(0, 0, 0, {})
@@ -459,6 +472,7 @@ class FakeDataset:
         self._amiss = Survey({})
         self._spoilt: set[str] = set()
         self._mark = ""
+        self._followed: dict[str, str] = {}
 
     def mark(self) -> str:
         """What was left last."""
@@ -469,6 +483,14 @@ class FakeDataset:
         """Leave a text."""
         self._present()
         self._mark = mark
+
+    def swap_mark(self, before: str, after: str) -> str:
+        """Leave a text, if none has followed on the one before; the one that did."""
+        self._present()
+        followed = self._followed.setdefault(before, after)
+        if followed == after:
+            self._mark = after
+        return followed
 
     def go_wrong(self, amiss: Survey) -> None:
         """Have a survey say so too.

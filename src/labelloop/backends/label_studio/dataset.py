@@ -299,6 +299,11 @@ class LabelStudioDataset:
         with self._place.writing():
             marks.set_mark(self._client, self._project, mark)
 
+    def swap_mark(self, before: str, after: str) -> str:
+        """Put a mark in place of the one before, unless another has followed on that: see `marks`."""
+        with self._place.writing():
+            return marks.swap_mark(self._client, self._project, before, after)
+
     def stats(self) -> DatasetStats:
         """Counts from Label Studio's own counters and filters."""
         try:

@@ -3,6 +3,10 @@
 It is the login for task data, which Label Studio uses together with a password only, and keeps whatever people edit. A
 settings page that was open while the loop asked would bring an older mark back with the description. Where somebody has
 set that login, the mark is at the end of the description.
+
+Label Studio exchanges no field of a project in one step. But of an organization's shared labels no two have the same
+title, and whoever makes one that is there is given that. So which mark follows on which is such a label, which no control
+shows: of all that would follow on one mark, the first succeeds.
 """
 
 from __future__ import annotations
@@ -12,15 +16,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from labelloop.backends.label_studio.bounds import understood
 from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.repeats import FailedError
+from labelloop.errors import BackendError, ConfigError
 
 FIELD = "task_data_login"
 
 PAUSE = 0.3
-"""Seconds after writing, before the mark is read again: the usual time between a look and a write, and not the longest.
-
-There is no compare-and-swap; of several writers that wait and read again, the last alone finds its own mark, unless one
-of them slept for longer than this between its look and its write (Fischer's algorithm).
+"""Seconds after writing, before the mark is read again, where the server has no shared labels: an older one, or another
+edition. Of several writers that wait and read again, the last alone finds its own mark, unless one of them slept for
+longer than this between its look and its write (Fischer's algorithm).
 """
 
 _MARK = re.compile(r"\s*\[(labelloop:[0-9a-f:]+)\]")
@@ -45,7 +51,39 @@ def set_mark(client: Client, project: int, mark: str) -> None:
     if wanted != before:
         body["description"] = wanted
     client.call("PATCH", f"/api/projects/{project}", query={"include": "id"}, body=body)
+
+
+def swap_mark(client: Client, project: int, before: str, after: str) -> str:
+    """Put a mark in place of the one before, unless another has followed on that; the one that did."""
+    followed = _followed(client, project, before, after)
+    if followed in (after, ""):
+        set_mark(client, project, after)
+    if followed:
+        return followed
     time.sleep(PAUSE)
+    return mark_of(client, project)
+
+
+def _followed(client: Client, project: int, before: str, after: str) -> str:
+    """The mark that follows on `before`: `after`, if none has yet; empty where the server cannot tell."""
+    label = {
+        "title": f"labelloop: what follows in project {project} on {before or 'nothing'}",
+        "value": [after],
+        "project": project,
+        "from_name": "labelloop",
+    }
+    for _ in range(2):  # of two that make it at once, one fails, and is told the other's the second time
+        try:
+            made = client.call("POST", "/api/labels", body=[label])
+        except FailedError:
+            continue
+        except (BackendError, ConfigError) as error:
+            if getattr(error, "retryable", False):
+                raise
+            return ""
+        with understood(client.url):
+            return str(made[0]["value"][0])
+    return ""
 
 
 def _is_free(kept: Mapping[str, Any]) -> bool:
