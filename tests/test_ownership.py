@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from labelloop.doctor import examine, mended
 from labelloop.errors import LabelLoopError, NoSecretError, OtherOwnerError, VanishedError
 from labelloop.ownership import OWNER, Mark, read
 from labelloop.recovery import write_back
+from labelloop.types import Annotation, Answers
+from labelloop.vanished import FEWEST_NEWEST
 
 from small_world import NAME, World
 
@@ -214,6 +218,52 @@ def test_answers_that_vanish_in_bulk_are_not_removed_by_people(animals: World) -
     assert _said(animals) == {}
 
 
+def test_losses_that_are_spread_over_many_pages_are_counted_together(
+    animals: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animals.play(4)
+    animals.loop().hear()
+    said, hear = _said(animals), animals.dataset.answers
+    for number, found in enumerate(animals.ledger().answers.current().values()):
+        for one in found if number % 3 else []:
+            animals.people.retract(NAME, one.id)
+
+    def one_by_one(cursor: str | None) -> Iterator[Answers]:
+        for page in hear(cursor):
+            yield from (replace(page, heard=(one,)) for one in page.heard)
+
+    monkeypatch.setattr(animals.dataset, "answers", one_by_one)
+
+    assert "answers are gone from the annotator at once" in refusal(animals).message
+    assert _said(animals) == said
+    animals.tick_knowing(believe_losses=True)
+    assert len(_said(animals)) < len(said)
+
+
+def test_the_newest_answers_gone_and_no_others_look_like_an_older_backup(animals: World) -> None:
+    animals.play(3)
+    animals.loop().hear()
+    said = sorted((one for some in animals.ledger().answers.current().values() for one in some), key=_when)
+    for one in said[-FEWEST_NEWEST:]:
+        animals.people.retract(NAME, one.id)
+
+    assert f"the newest {FEWEST_NEWEST} of {len(said)} answers are gone" in refusal(animals).message
+
+
+def test_as_many_answers_from_here_and_there_are_what_people_removed(animals: World) -> None:
+    animals.play(3)
+    animals.loop().hear()
+    said = sorted((one for some in animals.ledger().answers.current().values() for one in some), key=_when)
+    for one in said[-FEWEST_NEWEST - 1 : -1]:
+        animals.people.retract(NAME, one.id)
+
+    assert animals.tick().changes.removed == FEWEST_NEWEST
+
+
+def _when(one: Annotation) -> datetime:
+    return one.created_at
+
+
 def test_a_few_removals_are_what_people_meant(animals: World) -> None:
     animals.play(3)
     animals.loop().hear()
@@ -231,6 +281,23 @@ def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals
     animals.tick()
 
     assert read(animals.dataset.mark()) is not None
+
+
+def test_a_new_ledger_on_a_dataset_that_an_older_labelloop_asked_is_refused(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    animals.dataset.__dict__.update(_mark="", _followed={})
+    other = World(tmp_path / "other", animals.people)
+    other.add()
+
+    with pytest.raises(OtherOwnerError, match=r"question\(s\) of labelloop that this ledger never asked"):
+        other.tick()
+
+    assert animals.dataset.present() == {one.item_id for one in animals.questions()}
+    other.tick_knowing(take_over=True)
+    other.answer_all()
+    assert isinstance(other.tick().action, Start)
+    items = [one.item_id for one in other.questions() if one.state != "gone"]
+    assert len(items) == len(set(items))
 
 
 @pytest.mark.parametrize("moment", ["before", "between", "after"])

@@ -261,10 +261,11 @@ class Loop:
         changes = Changes()
         self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
         if self.ledger.rounds.last() is None:
+            self.ownership.refuse_unknown(self.dataset)
             return changes
         self.trust()
-        for page in self.dataset.answers(self.ledger.answers.cursor()):
-            self._losses.refuse_answers(self.ledger.answers, page)
+        pages = self.dataset.answers(self.ledger.answers.cursor())
+        for page in self._losses.believable(self.ledger.answers, pages):
             changes += self.ledger.answers.hear(page, self._clock())
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
@@ -283,8 +284,7 @@ class Loop:
         lost = self._lose(self.dataset.present())
         twice = max(0, before - self.dataset.size())
         changes = Changes()
-        for page in self.dataset.answers(None):
-            self._losses.refuse_answers(self.ledger.answers, page)
+        for page in self._losses.believable(self.ledger.answers, self.dataset.answers(None)):
             changes += self.ledger.answers.hear(page, self._clock())
         self.ledger.answers.remember(RECONCILED, self._clock().isoformat())
         return Repair(changes, lost, gone + lost - self._gone(), twice)

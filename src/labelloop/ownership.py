@@ -89,10 +89,25 @@ class Ownership:
                 mine = self._follow(dataset, mine, interrupted)
             self._follow(dataset, mine, (mine or Mark(token_hex(8), 0, "")).next())
 
+    def refuse_unknown(self, dataset: Dataset) -> None:
+        """Go on only where no older labelloop, which left no mark, has asked; for a ledger that has asked nothing.
+
+        Raises:
+            OtherOwnerError: There are questions that this ledger does not know.
+        """
+        there = dataset.present() if self._kept() == (None, None) else set()
+        if there and not there & self.answers.there():
+            raise OtherOwnerError(
+                f"dataset {self.name!r} has {len(there)} question(s) of labelloop that this ledger never asked",
+                f"go on in the workspace that asked them; if it is lost: {TAKE_OVER} hears what they were answered;"
+                " or choose another dataset.name",
+            )
+
     def take_over(self, dataset: Dataset) -> bool:
         """Make the dataset this ledger's, whosever it was; whether it was another's. Everything is heard anew then."""
         try:
             self.refuse_others(dataset)
+            self.refuse_unknown(dataset)
         except OtherOwnerError as other:
             self._force(dataset, other.turn)
             self.answers.rewind()

@@ -322,13 +322,13 @@ class AnswerBook:
         with _sql.reading(self._engine) as connection:
             return set(connection.scalars(query))
 
-    def withdrawn(self, page: Answers) -> int:
-        """How many annotations there are now that hearing this page would remove."""
+    def withdrawn(self, page: Answers) -> list[str]:
+        """The ids of annotations there are now that hearing this page would remove."""
         said = {heard.item_id: {one.id for one in heard.annotations} for heard in page.heard}
         with _sql.reading(self._engine) as connection:
             before = self._rows(connection, list(said))
         rows = ((row, said[item_id]) for item_id, rows in before.items() for row in rows.values())
-        return sum(row.removed_at is None and row.id not in kept for row, kept in rows)
+        return [str(row.id) for row, kept in rows if row.removed_at is None and row.id not in kept]
 
     def current(self) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by question, oldest first; a second opinion is a question of its own."""

@@ -5,8 +5,8 @@ settings page that was open while the loop asked would bring an older mark back 
 set that login, the mark is at the end of the description.
 
 Label Studio exchanges no field of a project in one step. But of an organization's shared labels no two have the same
-title, and whoever makes one that is there is given that. So which mark follows on which is such a label, which no control
-shows: of all that would follow on one mark, the first succeeds.
+title, and whoever makes one that is there is given that. So which mark follows on which is such a label, and no control
+shows it: of all that would follow on one mark, the first succeeds.
 """
 
 from __future__ import annotations
