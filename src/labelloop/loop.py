@@ -29,7 +29,7 @@ from labelloop.ledger.rounds import Round
 from labelloop.ownership import Ownership
 from labelloop.places import access_of
 from labelloop.pool import refuse_most
-from labelloop.protocols import Dataset, Learner, Progress, silent
+from labelloop.protocols import Dataset, Learner, Progress, Recognising, silent
 from labelloop.registry import build
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
@@ -43,6 +43,9 @@ from labelloop.vanished import Losses
 
 STRANGERS = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
+
+KEY, TITLE = "dataset_key", "dataset_title"
+"""What the annotator tells the dataset by, and what people called it when that was said last."""
 
 RECONCILED = "answers_reconciled"
 """When everything was last compared with the annotator."""
@@ -179,7 +182,7 @@ class Loop:
             fresh = all(state == "planned" for _, _, state in self.ledger.answers.counts())
             name = self._config.dataset.name
             try:
-                self._dataset = self._shared(self.stack.annotator.open(name, self.schema, create=fresh))
+                self._dataset = self._shared(self._opened(name, create=fresh))
             except NoSecretError:
                 raise
             except NotFoundError as error:
@@ -190,6 +193,25 @@ class Loop:
                     "restore the annotator's data, or begin anew: another dataset.name, then labelloop add",
                 ) from error
         return self._dataset
+
+    def _opened(self, name: str, *, create: bool) -> Dataset:
+        """The dataset that this ledger has known, whatever it is called now and from whichever machine."""
+        annotator = self.stack.annotator
+        if isinstance(annotator, Recognising) and (key := self.ledger.answers.recall(KEY)):
+            annotator.recognise(name, key)
+        return annotator.open(name, self.schema, create=create)
+
+    def _identify(self) -> list[str]:
+        """Keep what tells the dataset from others; that people call it something else now, said once."""
+        annotator, answers, name = self.stack.annotator, self.ledger.answers, self._config.dataset.name
+        if not isinstance(annotator, Recognising):
+            return []
+        if (key := annotator.key_of(name)) != answers.recall(KEY):
+            answers.remember(KEY, key)
+        if (title := annotator.title_of(name)) == (answers.recall(TITLE) or name):
+            return []
+        answers.remember(TITLE, title)
+        return [f"the dataset {name!r} is called {title!r} in the annotator now, and is the same one"]
 
     def _shared(self, dataset: Dataset) -> Dataset:
         """Tell annotator and ledger how many people a question needs; the annotator's own number stays if never set."""
@@ -237,7 +259,7 @@ class Loop:
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = self.taken.judge()
+            notes = [*self._identify(), *self.taken.judge()]
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):

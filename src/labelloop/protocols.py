@@ -216,6 +216,23 @@ class Marked(Protocol):
         ...
 
 
+@runtime_checkable
+class Recognising(Protocol):
+    """An annotator whose datasets stay the same when people rename them there."""
+
+    def key_of(self, name: str) -> str:
+        """What tells a dataset that was opened under this name from all others; empty where nobody knows."""
+        ...
+
+    def title_of(self, name: str) -> str:
+        """What people call a dataset that was opened under this name now."""
+        ...
+
+    def recognise(self, name: str, key: str) -> None:
+        """Take the dataset of this key for the one of this name, where no other one is known."""
+        ...
+
+
 class Annotator(Protocol):
     """The service people annotate in."""
 

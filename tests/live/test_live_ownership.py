@@ -43,6 +43,19 @@ def test_a_renamed_project_is_the_same_project(world: LiveWorld, annotator: Labe
     assert not any("begin anew" in one.stdout + one.stderr for one in told)
 
 
+def test_a_renamed_project_is_found_by_another_machine_and_its_new_name_said_once(world: LiveWorld) -> None:
+    number = world.project
+    world.annotator.client().call("PATCH", f"/api/projects/{number}", body={"title": "Animals, elsewhere"})
+    for known in (world.root / ".labelloop" / "label-studio").glob("projects-*.json"):
+        known.unlink()  # what another machine with the same ledger has not
+
+    told = [world.run("tick") for _ in range(2)]
+
+    assert [one.returncode for one in told] == [0, 0], told
+    said = f"the dataset {world.name!r} is called 'Animals, elsewhere' in the annotator now, and is the same one"
+    assert [" ".join(one.stdout.split()).count(said) for one in told] == [1, 0]
+
+
 def test_another_project_under_the_old_title_is_not_taken_for_it(world: LiveWorld) -> None:
     client, number = world.annotator.client(), world.project
     client.call("PATCH", f"/api/projects/{number}", body={"title": "kept under another name"})

@@ -43,7 +43,7 @@ _TOKEN_KEYS = ("token", "api_key")
 _SHORTEST, _LONGEST = 3, 50
 _LEAST_BYTES = 10_000
 _MOST_PROJECTS = 100_000
-_PROJECT_FIELDS = "id,label_config,parsed_label_config,model_version,maximum_annotations,sampling"
+_PROJECT_FIELDS = "id,title,label_config,parsed_label_config,model_version,maximum_annotations,sampling"
 _EVERYTHING = Root(Path("/"))
 """What a server serves from that an older labelloop started."""
 OLDEST = (1, 18)
@@ -127,6 +127,7 @@ class LabelStudioAnnotator:
         self._server = Server(self._home, secrets, port=port, root=root, hosts=hosts, surroundings=self._surroundings)
         self._client: Client | None = None
         self._checked = False
+        self._titles: dict[str, str] = {}
         self._known = KnownProjects(self._home / f"projects-{self._key()}.json")
 
     def __repr__(self) -> str:
@@ -249,12 +250,28 @@ class LabelStudioAnnotator:
         self._agree(name, schema, project)
         number = int(project["id"])
         self._known.remember(name, number)
+        self._titles[name] = str(project["title"])
         root, access = None if self.url else self._server.serves() or _EVERYTHING, access_of(self._store)
         where = Place(self.client(), number, name, root, self._writing, self.bucket, access)
         doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
         version, sampling = str(project["model_version"] or ""), str(project["sampling"])
         people = int(project["maximum_annotations"])
         return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)
+
+    def key_of(self, name: str) -> str:
+        """The server, ours or the one at its address, and the project's number."""
+        number = self._known.of(name)
+        return "" if number is None else f"{self._key()}:{number}"
+
+    def title_of(self, name: str) -> str:
+        """The project's title when it was opened."""
+        return self._titles.get(name, name)
+
+    def recognise(self, name: str, key: str) -> None:
+        """Take the project of this key for the dataset of this name, as another machine has known it."""
+        server, _, number = key.rpartition(":")
+        if server == self._key() and self._known.of(name) is None:
+            self._known.remember(name, int(number))
 
     def exposed(self) -> tuple[str, str]:
         """What somebody else with an account on our own server gets that she should not, and the way out; or nothing.
