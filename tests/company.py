@@ -33,6 +33,7 @@ class Gate:
         header: A header and its value that every request must have.
         limit: Bytes of a body at most.
         cuts: Whether what is too large is cut off instead of refused.
+        host: The host that the server is told was asked for; empty is the one that was.
         seen: (method, path, bytes of the body, status).
     """
 
@@ -40,6 +41,7 @@ class Gate:
     header: tuple[str, str] | None = None
     limit: int = LIMIT
     cuts: bool = False
+    host: str = ""
     seen: list[tuple[str, str, int, int]] = field(default_factory=list)
 
 
@@ -60,9 +62,14 @@ def reverse(target: str, gate: Gate, certificate: tuple[Path, Path] | None = Non
             if refused:
                 self._say(refused, _PAGE, {"Content-Type": "text/html"}, len(body))
                 return
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+            headers = {name: value.strip() for name, value in self.headers.items() if name.lower() not in _HOP}
+            if gate.host:
+                headers = {name: value for name, value in headers.items() if name.lower() != "host"} | {
+                    "Host": gate.host
+                }
             answer = forward.request(self.command, self.path.removeprefix(gate.prefix), content=body, headers=headers)
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+            left_out = _HOP - {"content-length"} if self.command == "HEAD" else _HOP
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in left_out}
             self._say(answer.status_code, answer.content, kept, len(body))
 
         def _refused(self, size: int) -> int:
@@ -79,11 +86,12 @@ def reverse(target: str, gate: Gate, certificate: tuple[Path, Path] | None = Non
             self.send_response_only(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            if self.command != "HEAD":
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - names of the standard library
+        do_GET = do_HEAD = do_LIST = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - names of the standard library
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

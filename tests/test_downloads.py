@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from labelloop import downloads
+from labelloop import downloads, road
 from labelloop.downloads import download
 from labelloop.errors import BackendError, BadItemError
+from labelloop.road import CA_VARIABLES
+
+from company import Gate, authority, reverse
 
 HERE = frozenset({"127.0.0.1"})
 
@@ -95,11 +101,11 @@ def test_a_site_outside_cannot_redirect_to_a_network_inside(monkeypatch: pytest.
     monkeypatch.setattr(
         "labelloop.downloads.socket.getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (known[host], port))]
     )
-    monkeypatch.setattr(downloads, "getproxies", dict)
+    monkeypatch.setattr(road, "getproxies", dict)
     inside, outside = (httpx.URL(f"http://{host}/a.png") for host in known)
 
-    assert downloads._checked(inside, "u", frozenset(), may_be_inside=True)
-    assert not downloads._checked(outside, "u", frozenset(), may_be_inside=True)
+    assert downloads._checked(inside, "u", frozenset(), may_be_inside=True).inside
+    assert not downloads._checked(outside, "u", frozenset(), may_be_inside=True).inside
     with pytest.raises(BadItemError, match="on a network inside"):
         downloads._checked(inside, "u", frozenset(), may_be_inside=False)
 
@@ -124,3 +130,75 @@ def test_what_trickles_is_given_up_in_time(web: str, monkeypatch: pytest.MonkeyP
         download(f"{web}/endless", HERE)
 
     assert failed.value.retryable
+
+
+@dataclass
+class Names:
+    """Who is where: a name that is public at the first look, and this machine at any later one."""
+
+    port: int
+    looked_up: list[str] = field(default_factory=list)
+    connected: list[str] = field(default_factory=list)
+    dead: str = ""
+
+    def look_up(self, host: str, port: int, **_: Any) -> list[Any]:
+        """As `socket.getaddrinfo`."""
+        self.looked_up.append(host)
+        known = ["127.0.0.1"] if len(self.looked_up) > 1 else [*filter(None, [self.dead]), "93.184.216.34"]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in known]
+
+    def connect(self, address: tuple[str, int], *args: Any, **options: Any) -> socket.socket:
+        """As `socket.create_connection`: what is public is a server of the test."""
+        is_public = not address[0].startswith("127.")
+        self.connected += [address[0]] if is_public else []
+        if address[0] == self.dead:
+            raise ConnectionRefusedError(111, "Connection refused")
+        made = socket.socket()
+        made.settimeout(10)
+        made.connect(("127.0.0.1", self.port) if is_public else address)
+        return made
+
+
+def renamed(names: Names, monkeypatch: pytest.MonkeyPatch) -> Names:
+    for name in (*CA_VARIABLES, "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", names.look_up)
+    monkeypatch.setattr(socket, "create_connection", names.connect)
+    return names
+
+
+def test_the_machine_that_was_checked_is_the_one_that_is_asked(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = renamed(Names(int(web.rpartition(":")[2])), monkeypatch)
+
+    assert len(download("http://rebinding.example.test/a.png")) == 4096
+    assert (names.looked_up, names.connected) == (["rebinding.example.test"], ["93.184.216.34"])
+    with pytest.raises(BadItemError, match="this machine or its own link"):
+        download("http://rebinding.example.test/a.png")
+
+
+def test_another_address_of_a_host_is_asked_where_the_first_is_down(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = renamed(Names(int(web.rpartition(":")[2]), dead="93.184.216.9"), monkeypatch)
+
+    assert len(download("http://two.example.test/a.png")) == 4096
+    assert names.connected == ["93.184.216.9", "93.184.216.34"]
+
+
+@pytest.mark.parametrize("by", [*CA_VARIABLES, "ca_bundle"])
+def test_the_certificate_is_that_of_the_name_and_of_an_authority_that_is_named(
+    by: str, web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, certificate = authority(tmp_path, "pictures.example.test")
+    with reverse(web, Gate(), certificate) as port:
+        renamed(Names(port), monkeypatch)
+        with pytest.raises(BackendError, match="CERTIFICATE_VERIFY_FAILED") as refused:
+            download("https://pictures.example.test/a.png")
+        assert "ca_bundle" in refused.value.hint
+
+        bundle = str(trusted) if by == "ca_bundle" else ""
+        renamed(Names(port), monkeypatch)
+        if by != "ca_bundle":
+            monkeypatch.setenv(by, str(trusted))
+        assert len(download("https://pictures.example.test/a.png", ca_bundle=bundle)) == 4096
+        monkeypatch.setattr(socket, "getaddrinfo", Names(port).look_up)
+        with pytest.raises(BackendError, match=r"pictures\.other\.test"):
+            download("https://pictures.other.test/a.png", ca_bundle=bundle)

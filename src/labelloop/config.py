@@ -45,6 +45,7 @@ class DatasetConfig(_Section):
     instruction: str = ""
     people_per_item: Annotated[int, Field(ge=1)] = 1
     hosts: tuple[str, ...] = ()
+    ca_bundle: str = ""
 
     def schema_of(self) -> LabelSchema:
         """The label schema people answer by."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
+import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
-from urllib.request import getproxies, proxy_bypass
 
 from labelloop.errors import BackendError, BadItemError
+from labelloop.road import Road, advice, bundle_of
 
 if TYPE_CHECKING:
     import httpx
@@ -25,41 +28,96 @@ HOPS = 5
 """Redirects that are followed."""
 
 _PATIENCE = 15.0
+_TRIED = 4
 
 
-def download(url: str, allowed: frozenset[str] = frozenset()) -> bytes:
+def download(url: str, allowed: frozenset[str] = frozenset(), ca_bundle: str = "") -> bytes:
     """The bytes at an address of the web.
 
     Args:
         allowed: Hosts that may be this machine, or on its own link; all others must not be. A network inside, such as
             10.0.0.0/8, is no such place where the address itself names it, and is where another site redirects to it.
+        ca_bundle: A file (PEM) of certificates that are trusted; empty is `road.CA_VARIABLES`, else the system's own.
 
     Raises:
         BadItemError: The address is none, leads where it must not, is refused for good, or holds too much.
         BackendError: It does not answer now; `retryable`.
+        ConfigError: The file of certificates cannot be read.
     """
     import httpx
 
     until, inside, address = time.monotonic() + SECONDS, True, url
     try:
-        with httpx.Client(timeout=_PATIENCE) as client:
-            for _ in range(HOPS + 1):
-                inside = _checked(httpx.URL(address), url, allowed, may_be_inside=inside)
-                with _opened(client, address) as answer:
-                    if not answer.is_redirect:
-                        return _read(answer, url, until)
-                    address = str(answer.url.join(answer.headers["location"]))
+        for _ in range(HOPS + 1):
+            there = _checked(httpx.URL(address), url, allowed, may_be_inside=inside)
+            inside = there.inside
+            with _opened(there, ca_bundle) as answer:
+                if not answer.is_redirect:
+                    return _read(answer, url, until)
+                address = str(there.address.join(answer.headers["location"]))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
         raise BadItemError(f"{url} is a bad address: {error}", "correct its address") from error
     except httpx.HTTPError as error:
-        raise BackendError(f"{url} does not answer: {error}", "try again", retryable=True) from error
+        hint = advice(address, Road().proxy_to(address), error) or "try again"
+        raise BackendError(f"{url} does not answer: {error}", hint, retryable=True) from error
     raise BadItemError(f"{url} redirects more than {HOPS} times", "correct its address")
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Where a request goes.
+
+    Attributes:
+        address: What was asked for.
+        at: What its host was known as when it was checked; empty where the name goes to whoever is connected to.
+        inside: Whether that is a network inside.
+    """
+
+    address: httpx.URL
+    at: Sequence[IPv4Address | IPv6Address]
+    inside: bool
+
+
 @contextmanager
-def _opened(client: httpx.Client, address: str) -> Iterator[httpx.Response]:
-    with client.stream("GET", address, follow_redirects=False) as answer:
-        yield answer
+def _opened(there: _Checked, ca_bundle: str) -> Iterator[httpx.Response]:
+    """The answer of the very machine that was checked: a name that leads elsewhere a moment later changes nothing."""
+    import httpx
+
+    proxy = Road().proxy_to(str(there.address)) or None
+    trusted = _context(bundle_of(ca_bundle)) if there.address.scheme == "https" or proxy else False
+    with httpx.Client(timeout=_PATIENCE, verify=trusted, proxy=proxy, trust_env=False) as client:
+        *others, last = _requests(client, there)
+        with closing(_first(client, others) or client.send(last, stream=True)) as answer:
+            yield answer
+
+
+def _first(client: httpx.Client, requests: Iterable[httpx.Request]) -> httpx.Response | None:
+    """The first that is answered; None where no machine can be connected to."""
+    import httpx
+
+    for one in requests:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return client.send(one, stream=True)
+    return None
+
+
+def _requests(client: httpx.Client, there: _Checked) -> Sequence[httpx.Request]:
+    """The request to each address of a host; the certificate is still that of its name."""
+    if not there.at:
+        return [client.build_request("GET", there.address)]
+    host, by_name = there.address.host, {"Host": there.address.netloc.decode("ascii")}
+    return [
+        client.build_request(
+            "GET", there.address.copy_with(host=str(one)), headers=by_name, extensions={"sni_hostname": host}
+        )
+        for one in there.at[:_TRIED]
+    ]
+
+
+@lru_cache(maxsize=8)
+def _context(bundle: str) -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than asking for a picture."""
+    return Road(ca_bundle=bundle).context()
 
 
 def _read(answer: httpx.Response, url: str, until: float) -> bytes:
@@ -79,8 +137,8 @@ def _read(answer: httpx.Response, url: str, until: float) -> bytes:
     return bytes(body)
 
 
-def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_inside: bool) -> bool:
-    """Whether an address is on a network inside.
+def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_inside: bool) -> _Checked:
+    """An address that may be asked.
 
     Raises:
         BadItemError: It leads to this machine, to its link, or from outside to a network inside.
@@ -90,7 +148,7 @@ def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_in
     if address.scheme not in ("http", "https") or not host:
         raise BadItemError(f"{url} leads to {address}, which is not on the web", "correct its address")
     if host in allowed:
-        return may_be_inside
+        return _Checked(address, (), may_be_inside)
     found = _addresses(host, address)
     if bad := next((one for one in found if one.is_loopback or one.is_link_local or one.is_unspecified), None):
         raise BadItemError(
@@ -100,16 +158,16 @@ def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_in
     inside = any(one.is_private for one in found)
     if inside and not may_be_inside:
         raise BadItemError(f"{url} is redirected to {host}, on a network inside", "name that address itself")
-    return inside
+    return _Checked(address, found, inside)
 
 
-def _addresses(host: str, address: httpx.URL) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(host: str, address: httpx.URL) -> list[IPv4Address | IPv6Address]:
     """What a host is known as; nothing where a proxy looks it up."""
     try:
         return [_plain(host)]
     except ValueError:
         pass
-    if getproxies().get(address.scheme) and not proxy_bypass(host):
+    if Road().proxy_to(str(address)):
         return []
     try:
         found = socket.getaddrinfo(
@@ -117,10 +175,10 @@ def _addresses(host: str, address: httpx.URL) -> list[ipaddress.IPv4Address | ip
         )
     except (OSError, UnicodeError) as error:
         raise BackendError(f"{host} does not answer: {error}", "try again", retryable=True) from error
-    return [_plain(str(one[4][0]).partition("%")[0]) for one in found]
+    return list(dict.fromkeys(_plain(str(one[4][0]).partition("%")[0]) for one in found))
 
 
-def _plain(said: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    one = ipaddress.ip_address(said.strip("[]"))
-    mapped = one.ipv4_mapped if isinstance(one, ipaddress.IPv6Address) else None
+def _plain(said: str) -> IPv4Address | IPv6Address:
+    one = ip_address(said.strip("[]"))
+    mapped = one.ipv4_mapped if isinstance(one, IPv6Address) else None
     return mapped or one

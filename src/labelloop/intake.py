@@ -69,6 +69,7 @@ def take_in(
     *,
     store: ArtifactStore | None = None,
     hosts: Sequence[str] = (),
+    ca_bundle: str = "",
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> Taken:
@@ -80,13 +81,14 @@ def take_in(
         store: The stack's artifact store. One in a bucket opens URLs in that bucket, and new pictures from elsewhere
             are copied into it, so that they can be shown to anybody.
         hosts: Hosts of the web that may be this machine.
+        ca_bundle: A file of certificates that are trusted on the web.
 
     Raises:
         ConfigError: Nothing readable was found.
         BusyError: Another process is at work on this dataset.
         BackendError: A filesystem or the bucket failed; what was added before is kept.
     """
-    access = access_of(store, hosts)
+    access = access_of(store, hosts, ca_bundle)
     with ledger.lease.held():
         leaders = cache(lambda: Leaders.from_rows(*ledger.items.fingerprints()))  # only if anything is new
         before = ledger.items.count()

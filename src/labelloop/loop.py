@@ -137,7 +137,7 @@ class Loop:
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
         self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
-        self.access = access_of(stack.artifact_store, config.dataset.hosts)
+        self.access = access_of(stack.artifact_store, config.dataset.hosts, config.dataset.ca_bundle)
         self.learning = Learning(
             config, self.ledger, self.run, lambda: self.learner, progress, access=self.access, clock=clock
         )

@@ -38,10 +38,12 @@ class Access:
     Attributes:
         store: The stack's artifact store where it is in a bucket (`protocols.BucketStore`); otherwise None.
         hosts: Hosts of the web that pictures may be read from although they are this machine, or on its own link.
+        ca_bundle: A file of certificates that are trusted where pictures are read from the web; empty is the usual.
     """
 
     store: Any = None
     hosts: frozenset[str] = frozenset()
+    ca_bundle: str = ""
 
     def holds(self, url: str) -> bool:
         """Whether a URL leads into the store's bucket."""
@@ -58,10 +60,10 @@ ALONE = Access()
 """Without anybody's credentials."""
 
 
-def access_of(store: Any, hosts: Iterable[str] = ()) -> Access:
-    """How URLs are opened by who has this artifact store, and allows these hosts."""
+def access_of(store: Any, hosts: Iterable[str] = (), ca_bundle: str = "") -> Access:
+    """How URLs are opened by who has this artifact store, allows these hosts, and trusts these certificates."""
     in_bucket = hasattr(store, "bucket") and hasattr(store, "filesystem")
-    return Access(store if in_bucket else None, frozenset(one.lower() for one in hosts))
+    return Access(store if in_bucket else None, frozenset(one.lower() for one in hosts), ca_bundle)
 
 
 def _bucket_of(url: str) -> tuple[str, str]:

@@ -15,6 +15,8 @@ from labelloop.errors import ConfigError
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Each may name a file of certificates that are trusted in place of the system's; the first one that is set counts."""
 
+_SYSTEMS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -86,6 +88,34 @@ def bundle_of(chosen: str = "") -> str:
     """The file or folder of certificates that is trusted in place of the system's; empty where nobody named one."""
     named = chosen or next((os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), "")
     return str(Path(named).expanduser()) if named else ""
+
+
+def certificates_of(chosen: str = "") -> bytes:
+    """The certificates themselves, for a client that takes them in PEM; empty where nobody named a file.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    bundle = bundle_of(chosen)
+    if not bundle:
+        return b""
+    Road(ca_bundle=bundle).context()  # says what is wrong with them
+    files = sorted(Path(bundle).iterdir()) if Path(bundle).is_dir() else [Path(bundle)]
+    return b"\n".join(one.read_bytes() for one in files if one.is_file())
+
+
+def verified_by(chosen: str = "") -> str | bool:
+    """What clients of the clouds take as `verify`: a file or folder of certificates, else True, which is their own.
+
+    Who named none has the system's where that is a file, as on Linux.
+
+    Raises:
+        ConfigError: The file that was named cannot be read.
+    """
+    if bundle := bundle_of(chosen):
+        Road(ca_bundle=bundle).context()
+        return bundle
+    return ssl.get_default_verify_paths().cafile or next((one for one in _SYSTEMS if Path(one).is_file()), True)
 
 
 def bare(url: str) -> str:

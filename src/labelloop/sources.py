@@ -451,7 +451,7 @@ def read_content(item: Item, access: Access = ALONE) -> bytes | str:
     """
     if item.modality == "text":
         return item.text
-    raw = download(item.uri, access.hosts) if _is_web(item.uri) else _opened(item, access)
+    raw = download(item.uri, access.hosts, access.ca_bundle) if _is_web(item.uri) else _opened(item, access)
     if item.digest and content_id(raw) != item.digest:
         raise BadItemError(
             f"item {item.id!r} at {item.uri} has changed since it was added", "restore the file, or add it again"

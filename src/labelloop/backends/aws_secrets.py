@@ -13,6 +13,7 @@ from typing import Any
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import check_secret_name, is_secret_name
+from labelloop.road import advice, verified_by
 
 LIMIT = 65_536
 """Bytes that one secret may have."""
@@ -37,6 +38,8 @@ class AWSSecretsManager:
         prefix: What the names begin with there; other secrets of the account are not touched.
         recovery_window_in_days: 7 to 30 days in which AWS can bring a deleted secret back; 0 deletes it for good.
         endpoint: The address of a service that speaks the same protocol; empty is AWS itself.
+        ca_bundle: A file (PEM) of certificates that are trusted; empty is what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or
+            CURL_CA_BUNDLE names, else the system's.
 
     Raises:
         ConfigError: An option cannot work.
@@ -46,6 +49,7 @@ class AWSSecretsManager:
     prefix: str = "labelloop/"
     recovery_window_in_days: int = 7
     endpoint: str = ""
+    ca_bundle: str = ""
 
     def __post_init__(self) -> None:
         without_credentials(self.endpoint, "endpoint")
@@ -131,7 +135,11 @@ class AWSSecretsManager:
         )
         session = boto3.session.Session()
         return session.client(
-            "secretsmanager", region_name=self.region_name, endpoint_url=self.endpoint or None, config=config
+            "secretsmanager",
+            region_name=self.region_name,
+            endpoint_url=self.endpoint or None,
+            config=config,
+            verify=verified_by(self.ca_bundle),
         )
 
     @contextmanager
@@ -186,7 +194,7 @@ class AWSSecretsManager:
                 )
         return BackendError(
             f"AWS Secrets Manager at {self.endpoint or self.region_name} cannot be reached ({kind})",
-            "check the network, and the proxy if there is one, then try again",
+            advice(self.endpoint, "", error) or "check the network, and the proxy if there is one, then try again",
             retryable=True,
         )
 

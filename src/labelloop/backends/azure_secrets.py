@@ -14,6 +14,7 @@ from typing import Any
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import check_secret_name, is_secret_name
+from labelloop.road import advice, verified_by
 
 LIMIT = 25_000
 """Bytes that one secret may have."""
@@ -38,6 +39,8 @@ class AzureKeyVault:
         key_vault_name: The name of the vault.
         prefix: What the names begin with there; other secrets of the vault are not touched.
         endpoint: The address of the vault where it is not `https://NAME.vault.azure.net`, as in Azure China.
+        ca_bundle: A file (PEM) of certificates that are trusted; empty is what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or
+            CURL_CA_BUNDLE names, else the system's.
 
     Raises:
         ConfigError: An option cannot work.
@@ -46,6 +49,7 @@ class AzureKeyVault:
     key_vault_name: str
     prefix: str = "labelloop-"
     endpoint: str = ""
+    ca_bundle: str = ""
 
     def __post_init__(self) -> None:
         without_credentials(self.endpoint, "endpoint")
@@ -133,8 +137,14 @@ class AzureKeyVault:
         identity = needed("azure.identity", "azure")
         secrets = needed("azure.keyvault.secrets", "azure")
         logging.getLogger("azure").addHandler(logging.NullHandler())
+        trusted = verified_by(self.ca_bundle)
         return secrets.SecretClient(
-            self.url, identity.DefaultAzureCredential(), connection_timeout=5, read_timeout=20, retry_total=2
+            self.url,
+            identity.DefaultAzureCredential(connection_verify=trusted),
+            connection_timeout=5,
+            read_timeout=20,
+            retry_total=2,
+            connection_verify=trusted,
         )
 
     @contextmanager
@@ -148,7 +158,8 @@ class AzureKeyVault:
         except azure.AzureError as error:
             raise BackendError(
                 f"Key Vault at {self.url} cannot be reached ({type(error).__name__})",
-                "check the name of the vault (az keyvault list) and the network, then try again",
+                advice(self.url, "", error)
+                or "check the name of the vault (az keyvault list) and the network, then try again",
                 retryable=True,
             ) from None
 

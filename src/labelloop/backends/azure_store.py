@@ -24,6 +24,8 @@ class AzureArtifactStore(BucketArtifacts):
         authentication_secret: Name of a secret of schema `azure`; empty is Azure's default chain (environment, managed
             identity, `az login`).
         endpoint: URL of a server other than Azure's, with the account in it, such as Azurite's.
+        ca_bundle: A file (PEM) of certificates that are trusted besides the system's; empty is what SSL_CERT_FILE,
+            REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
         account_name: The storage account; empty is the one in the secret.
         secrets: Where the secret is.
         component: The name it is registered under, for the commands that errors suggest.
@@ -36,6 +38,7 @@ class AzureArtifactStore(BucketArtifacts):
     path: str
     authentication_secret: str = ""
     endpoint: str = ""
+    ca_bundle: str = ""
     account_name: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
     component: str = field(default="NAME", repr=False, compare=False)
@@ -79,7 +82,7 @@ class AzureArtifactStore(BucketArtifacts):
             account_name=account,
             credential_provider=provider,
             **({"endpoint": self.endpoint} if self.endpoint else {}),
-            **connection(self.endpoint),
+            **connection(self.endpoint, self.ca_bundle),
         )
 
 

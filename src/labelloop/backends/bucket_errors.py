@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.road import CA_VARIABLES
 
 if TYPE_CHECKING:
     from labelloop.backends.buckets import BucketArtifacts, Cloud
 
-Kind = Literal["missing", "no bucket", "keys", "expired", "denied", "region", "clock", "changed", "silent", "other"]
+Kind = Literal[
+    "missing", "no bucket", "keys", "expired", "denied", "region", "clock", "changed", "trust", "silent", "other"
+]
 
 _CODES: dict[str, Kind] = {
     "NoSuchBucket": "no bucket",
@@ -58,6 +61,8 @@ def refusal_of(error: Exception, doing: str) -> Refusal:
     status = int(found.group(1)) if (found := _STATUS.search(text)) else 301 if "redirect" in text.lower() else 0
     code = found.group(1) if (found := _CODE.search(text)) else ""
     region = found.group(1) if (found := _REGION.search(text)) else ""
+    if not status and "InvalidCertificate(" in str(error):
+        return Refusal("trust", status, code)
     return Refusal(_kind(type(error).__name__, status, code, text, doing), status, code, region)
 
 
@@ -126,6 +131,13 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
         return ConfigError(f"{root} refuses us because of the time ({answer})", "set the clock of this machine")
     if said.kind == "changed":
         return BackendError(f"{root}/{name} was replaced while it was read", "try again", retryable=True)
+    if said.kind == "trust":
+        where = store.endpoint or f"the service of {root}"
+        return ConfigError(
+            f"the certificate of {where} is not trusted",
+            f"labelloop artifact-store update {store.component} --ca_bundle=FILE.pem, or name the authority's file by"
+            f" {' or '.join(CA_VARIABLES)}",
+        )
     if said.kind == "silent":
         where = store.endpoint or f"the service of {root}"
         return BackendError(

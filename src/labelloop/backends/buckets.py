@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import SecretsManager, check_key
+from labelloop.road import certificates_of
 from labelloop.types import Bucket
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class BucketArtifacts:
     path: str
     authentication_secret: str
     endpoint: str
+    ca_bundle: str
     secrets: SecretsManager | None
     component: str
 
@@ -320,13 +322,19 @@ def checked_endpoint(endpoint: str) -> str:
     return endpoint.rstrip("/")
 
 
-def connection(endpoint: str) -> Mapping[str, Any]:
-    """How to talk to a service: patiently enough for a large part, and never for minutes."""
+def connection(endpoint: str, ca_bundle: str = "") -> Mapping[str, Any]:
+    """How to talk to a service: patiently enough for a large part, and never for minutes.
+
+    Raises:
+        ConfigError: The certificates that are to be trusted cannot be read.
+    """
+    trusted = certificates_of(ca_bundle)
     return {
         "client_options": {
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
             "timeout": PATIENCE,
+            **({"root_certificate": trusted} if trusted else {}),
         },
         "retry_config": {
             "max_retries": 3,

@@ -13,6 +13,7 @@ from typing import Any
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import check_secret_name, is_secret_name
+from labelloop.road import advice, verified_by
 
 LIMIT = 65_536
 """Bytes that one version of a secret may have."""
@@ -39,6 +40,8 @@ class GCPSecretManager:
         project_id: The project.
         prefix: What the names begin with there; other secrets of the project are not touched.
         endpoint: The address of a service that speaks the same protocol; empty is Google's.
+        ca_bundle: A file (PEM) of certificates that are trusted; empty is what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or
+            CURL_CA_BUNDLE names, else the system's.
 
     Raises:
         ConfigError: An option cannot work.
@@ -47,6 +50,7 @@ class GCPSecretManager:
     project_id: str
     prefix: str = "labelloop-"
     endpoint: str = ""
+    ca_bundle: str = ""
 
     def __post_init__(self) -> None:
         without_credentials(self.endpoint, "endpoint")
@@ -132,7 +136,12 @@ class GCPSecretManager:
     ) -> Mapping[str, Any]:
         with self._explained():
             answer = self._session.request(
-                method, f"{self.endpoint or SERVICE}/v1{path}", json=body, params=query, timeout=TIMEOUT
+                method,
+                f"{self.endpoint or SERVICE}/v1{path}",
+                json=body,
+                params=query,
+                timeout=TIMEOUT,
+                verify=verified_by(self.ca_bundle),
             )
         if answer.status_code != _OK:
             raise self._refusal(answer, permission, name)
@@ -147,8 +156,14 @@ class GCPSecretManager:
             2, backoff_factor=0.3, status_forcelist=[429, 503], allowed_methods=None, raise_on_status=False
         )
         credentials, _ = google.default(scopes=[SCOPE])
-        session = session_of(credentials)
+        to_sign_in = needed("google.auth.transport.requests", "gcp").Request(self._trusting())
+        session = session_of(credentials, auth_request=to_sign_in)
         session.mount("https://", needed("requests.adapters", "gcp").HTTPAdapter(max_retries=retry))
+        return session
+
+    def _trusting(self) -> Any:
+        session = needed("requests", "gcp").Session()
+        session.verify = verified_by(self.ca_bundle)
         return session
 
     def _place(self, name: str) -> str:
@@ -175,7 +190,8 @@ class GCPSecretManager:
     def _unreachable(self, error: Exception) -> BackendError:
         return BackendError(
             f"Secret Manager at {self.endpoint or SERVICE} cannot be reached ({type(error).__name__})",
-            "check the network, and the proxy if there is one, then try again",
+            advice(self.endpoint or SERVICE, "", error)
+            or "check the network, and the proxy if there is one, then try again",
             retryable=True,
         )
 

@@ -25,6 +25,8 @@ class GCPArtifactStore(BucketArtifacts):
         authentication_secret: Name of a secret of schema `gcp`; empty is Google's default chain (environment, `gcloud
             auth application-default login`, account of the machine).
         endpoint: URL of a server other than Google's, such as an emulator's.
+        ca_bundle: A file (PEM) of certificates that are trusted besides the system's; empty is what SSL_CERT_FILE,
+            REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
         secrets: Where the secret is.
         component: The name it is registered under, for the commands that errors suggest.
 
@@ -36,6 +38,7 @@ class GCPArtifactStore(BucketArtifacts):
     path: str
     authentication_secret: str = ""
     endpoint: str = ""
+    ca_bundle: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
     component: str = field(default="NAME", repr=False, compare=False)
 
@@ -66,7 +69,7 @@ class GCPArtifactStore(BucketArtifacts):
         from obstore.store import GCSStore
 
         base = {"base_url": self.endpoint} if self.endpoint else {}
-        shared = {**base, **connection(self.endpoint)}
+        shared = {**base, **connection(self.endpoint, self.ca_bundle)}
         if self.authentication_secret:
             return GCSStore(self.bucket_name, service_account_key=self._key(values), **shared)
         return GCSStore(self.bucket_name, credential_provider=_default_chain(), **shared)

@@ -22,6 +22,8 @@ class S3ArtifactStore(BucketArtifacts):
         authentication_secret: Name of a secret of schema `aws`; empty is AWS's default chain (environment, profile,
             role of the machine).
         endpoint: URL of a server other than Amazon's, such as MinIO or SeaweedFS.
+        ca_bundle: A file (PEM) of certificates that are trusted besides the system's; empty is what SSL_CERT_FILE,
+            REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names.
         region: Where the bucket is; empty is the region of the profile, or us-east-1.
         secrets: Where the secret is.
         component: The name it is registered under, for the commands that errors suggest.
@@ -34,6 +36,7 @@ class S3ArtifactStore(BucketArtifacts):
     path: str
     authentication_secret: str = ""
     endpoint: str = ""
+    ca_bundle: str = ""
     region: str = ""
     secrets: SecretsManager | None = field(default=None, repr=False, compare=False)
     component: str = field(default="NAME", repr=False, compare=False)
@@ -58,7 +61,7 @@ class S3ArtifactStore(BucketArtifacts):
             credential_provider=provider,
             region=self.region or region or "us-east-1",
             **({"endpoint": self.endpoint} if self.endpoint else {}),
-            **connection(self.endpoint),
+            **connection(self.endpoint, self.ca_bundle),
         )
 
 

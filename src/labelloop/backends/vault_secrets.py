@@ -14,6 +14,7 @@ from typing import Any
 from labelloop.backends.secret_values import check_size, needed, unpacked, without_credentials
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import check_secret_name, is_secret_name
+from labelloop.road import verified_by
 
 LIMIT = 512 * 1024
 """Bytes that one secret may have: what Vault's storage takes in every configuration."""
@@ -30,7 +31,7 @@ class VaultSecretsManager:
     """A key-value store (version 2) of Vault or OpenBao: each secret is an entry, each value a field of it.
 
     The token is `VAULT_TOKEN`, or what `token_file` holds, or what an AppRole (`VAULT_ROLE_ID`, `VAULT_SECRET_ID`)
-    gets, or what `vault login` keeps in `~/.vault-token`. `VAULT_CACERT` names the certificates to trust.
+    gets, or what `vault login` keeps in `~/.vault-token`.
 
     Args:
         url: The address, such as `https://vault.example.com:8200`.
@@ -38,6 +39,8 @@ class VaultSecretsManager:
         path: The folder below it; the rest of the store is not touched.
         namespace: The namespace, where the server has them.
         token_file: A file with the token, as an agent keeps it fresh.
+        ca_bundle: A file (PEM) of certificates that are trusted; empty is what VAULT_CACERT, SSL_CERT_FILE,
+            REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else the system's.
 
     Raises:
         ConfigError: An option cannot work.
@@ -48,6 +51,7 @@ class VaultSecretsManager:
     path: str = "labelloop"
     namespace: str = ""
     token_file: str = ""
+    ca_bundle: str = ""
 
     def __post_init__(self) -> None:
         without_credentials(self.url, "url")
@@ -156,7 +160,9 @@ class VaultSecretsManager:
     @cached_property
     def _client(self) -> Any:
         hvac = needed("hvac", "vault")
-        client = hvac.Client(url=self.url.rstrip("/"), timeout=TIMEOUT, namespace=self.namespace or None)
+        client = hvac.Client(
+            url=self.url.rstrip("/"), timeout=TIMEOUT, namespace=self.namespace or None, verify=self._verified_by()
+        )
         if self.token_file:
             client.token = _read_token(Path(self.token_file).expanduser())
         elif self._by_role:
@@ -164,6 +170,9 @@ class VaultSecretsManager:
         if not client.token:
             raise ConfigError(f"there is no token for Vault at {self.url}", _SIGN_IN)
         return client
+
+    def _verified_by(self) -> str | bool:
+        return verified_by(self.ca_bundle or os.environ.get("VAULT_CACERT", ""))
 
     def _place(self, name: str) -> str:
         return f"{self.path.strip('/')}/{check_secret_name(name)}"
@@ -179,7 +188,8 @@ class VaultSecretsManager:
             raise self._refusal(error, action, place, name) from None
         except transport.SSLError:
             raise ConfigError(
-                f"the certificate of Vault at {self.url} is not trusted", "set VAULT_CACERT to the authority's file"
+                f"the certificate of Vault at {self.url} is not trusted",
+                "name the file of its authority as ca_bundle, or by VAULT_CACERT",
             ) from None
         except transport.RequestException as error:
             raise BackendError(

@@ -80,6 +80,7 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
             Columns(text_column, uri_column, id_column),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
+            ca_bundle=dataset.ca_bundle,
             dry_run=dry_run,
             progress=progress,
         )
