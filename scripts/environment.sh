@@ -38,7 +38,7 @@ install() {
     case "$1" in
         demo) .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo]' ;;
         test)
-            .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
+            .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo,heif,tables,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
             # pip, not uv: it may find a build for CPUs on this machine, where uv fetches one for GPUs
             .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
             ;;
