@@ -87,6 +87,12 @@ MEANINGS: Mapping[str, str] = {
     "watch.port": "Port there; 0 is none.",
     "watch.url": "The same as the annotator reaches it, such as `http://loop.example.com:9100`; "
     "empty is `http://` with host and port.",
+    "watch.certificate": "A file (PEM) with the certificate that `watch` is known by, to speak TLS. A path counts from "
+    "the workspace.",
+    "watch.key": "The file of its key, without a password; empty where it is in the same file.",
+    "ml_backend.certificate": "A file (PEM) with the certificate that `ml-backend serve` is known by, to speak TLS. A "
+    "path counts from the workspace.",
+    "ml_backend.key": "The file of its key, without a password; empty where it is in the same file.",
     "ml_backend.host": "Address that `ml-backend serve` listens on.",
     "ml_backend.port": "Port there.",
     "ml_backend.url": "The same as Label Studio reaches it; empty is `http://` with host and port.",

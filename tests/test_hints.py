@@ -70,6 +70,14 @@ def test_the_annotator_may_reach_the_loop_under_another_address(animals: World) 
     assert annotator.hooks[NAME][0] == f"https://loop.example.com/x{hints.path_of(workspace)}"
 
 
+def test_with_a_certificate_the_hook_is_reached_by_https(animals: World) -> None:
+    annotator = Subscribed()
+
+    hints.register(animals.workspace(watch__port=9100, watch__certificate="cert.pem"), annotator, MemorySecrets())
+
+    assert annotator.hooks[NAME][0].startswith("https://127.0.0.1:9100/")
+
+
 @pytest.mark.parametrize(
     ("annotator", "settings", "words"),
     [

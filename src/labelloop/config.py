@@ -112,6 +112,8 @@ class WatchConfig(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     url: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 class MLBackendConfig(_Section):
@@ -120,6 +122,8 @@ class MLBackendConfig(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
     url: str = ""
+    certificate: str = ""
+    key: str = ""
     patience: Annotated[float, Field(gt=0)] = 20.0
 
 

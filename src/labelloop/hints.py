@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from labelloop.config import Workspace
+from labelloop.config import MLBackendConfig, WatchConfig, Workspace
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
 from labelloop.protocols import SecretsManager
 
@@ -31,24 +31,24 @@ def address_of(workspace: Workspace) -> str:
     Raises:
         ConfigError: It listens everywhere, and nothing says what the annotator calls this machine.
     """
-    watch = workspace.config.watch
-    return reached("watch", watch.host, watch.port, watch.url) + path_of(workspace)
+    return reached("watch", workspace.config.watch) + path_of(workspace)
 
 
-def reached(section: str, host: str, port: int, url: str) -> str:
+def reached(section: str, server: WatchConfig | MLBackendConfig) -> str:
     """The address of a server of ours as the annotator reaches it.
 
     Raises:
         ConfigError: It listens everywhere, and nothing says what the annotator calls this machine.
     """
-    if url:
-        return url.rstrip("/")
+    if server.url:
+        return server.url.rstrip("/")
+    host, scheme = server.host, "https" if server.certificate else "http"
     if host in _EVERYWHERE:
         raise ConfigError(
             f"{section}.host is {host!r}, which is no address the annotator could call",
-            f"set {section}.url to this machine as the annotator reaches it, such as http://loop.example.com:{port}",
+            f"set {section}.url to this machine as the annotator reaches it, such as {scheme}://loop.example.com:{server.port}",
         )
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def credential(secrets: SecretsManager) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState, LabelSchema
 
 import people
+from company import authority
 
 TESTS = Path(__file__).parents[1]
 LABELS = ("cat", "dog", "owl")
@@ -630,6 +632,36 @@ def test_watch_as_a_service_logs_events_serves_metrics_and_ends_in_order(shell: 
     assert "hints: none: this annotator sends none; looking regularly instead" in [one["message"] for one in lines]
     assert (watching.returncode, out) == (143, "")
     assert [line for line in err.splitlines() if "Traceback" in line] == []
+
+
+@pytest.mark.parametrize("with_certificate", [True, False])
+def test_watch_beyond_this_machine_speaks_tls_or_warns(shell: Shell, with_certificate: bool, tmp_path: Path) -> None:
+    trusted, (certificate, key) = authority(tmp_path / "tls", "127.0.0.1")
+    shown = ["--certificate", str(certificate), "--key", str(key)] if with_certificate else []
+    port = free_port(8930)
+    watching = process(
+        "--set", "watch.host=0.0.0.0", "watch", "--port", str(port), *shown, "--log-format", "json", cwd=shell.root
+    )
+    assert watching.stderr
+    said: list[str] = []
+    while not said or "0 of 10 answers" not in said[-1]:
+        said.append(json.loads(watching.stderr.readline())["message"])
+
+    scheme = "https" if with_certificate else "http"
+    trusting = ssl.create_default_context(cafile=trusted)
+    health = httpx.get(f"{scheme}://127.0.0.1:{port}/health", verify=trusting, trust_env=False)
+    watching.send_signal(signal.SIGTERM)
+    watching.communicate(timeout=30)
+
+    assert health.status_code == 200
+    assert any("0.0.0.0 is reached by others without TLS" in one for one in said) is not with_certificate
+
+
+def test_a_key_without_a_certificate_is_refused(shell: Shell) -> None:
+    said = shell("watch", "--port", str(free_port(8950)), "--key", "cert.key")
+
+    assert said.code == 2
+    assert "and no certificate" in said.err
 
 
 def test_what_ends_a_service_is_in_its_log(shell: Shell) -> None:

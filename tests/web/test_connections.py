@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
+from labelloop.errors import ConfigError
 from labelloop.watch import Bell, Vitals
-from labelloop.web import connections
-from labelloop.web.server import in_the_clear, serving
+from labelloop.web import connections, server
+from labelloop.web.server import Certificate, in_the_clear, serving
 from labelloop.web.service import service
+
+from company import authority
 
 HALF = b"POST /hooks/abc HTTP/1.1\r\nHost: x\r\nX-A: "
 
@@ -90,6 +104,23 @@ def test_a_connection_that_is_kept_alive_is_used_again(address: str) -> None:
         assert [client.get(f"{address}/health").status_code for _ in range(3)] == [200] * 3
 
 
+def test_a_client_that_reads_a_byte_a_second_is_cut_off_and_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 2.0)
+    monkeypatch.setattr(server, "AT_ONCE", 3)
+    parts = [b"x" * (1 << 20)] * 32
+    app = Starlette(routes=[Route("/large", lambda _: StreamingResponse(iter(parts)))])
+    with serving(app, "127.0.0.1", 0) as address, ExitStack() as stack:
+        slow = [stack.enter_context(opened(address, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")) for _ in range(3)]
+        said: list[int] = []
+        while 200 not in said and len(said) < 20:
+            assert all(one.recv(1) for one in slow)
+            said.append(httpx.get(f"{address}/large", trust_env=False, timeout=10).status_code)
+            time.sleep(1.0)
+
+    assert said[0] == 503  # they did hold all places while they lasted
+    assert said[-1] == 200
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_on_this_machine_alone_nothing_is_warned_of(host: str) -> None:
     assert in_the_clear(host) == ""
@@ -98,3 +129,62 @@ def test_on_this_machine_alone_nothing_is_warned_of(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "labels.example.com"])
 def test_beyond_this_machine_the_missing_tls_is_said(host: str) -> None:
     assert host in in_the_clear(host)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> tuple[Certificate, ssl.SSLContext]:
+    """A certificate, and a context that trusts its authority."""
+    trusted, (certificate, key) = authority(tmp_path, "127.0.0.1")
+    return Certificate(certificate, key), ssl.create_default_context(cafile=trusted)
+
+
+def test_with_a_certificate_it_speaks_tls_and_nothing_is_warned_of(known: tuple[Certificate, ssl.SSLContext]) -> None:
+    certificate, trusting = known
+    with serving(service(Vitals(), Bell(gap=0.0), "/hooks/abc", "Bearer x"), "127.0.0.1", 0, certificate) as address:
+        assert address.startswith("https://")
+        assert httpx.get(f"{address}/health", verify=trusting, trust_env=False).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"{address}/health", trust_env=False)
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(address.replace("https", "http") + "/health", trust_env=False)
+
+    assert in_the_clear("0.0.0.0", certificate) == ""
+
+
+def test_who_does_not_come_to_terms_about_tls_is_cut_off(
+    known: tuple[Certificate, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 1.0)
+    certificate, trusting = known
+    with (
+        serving(service(Vitals(), Bell(gap=0.0), "/hooks/abc", "Bearer x"), "127.0.0.1", 0, certificate) as address,
+        ExitStack() as stack,
+    ):
+        silent = [stack.enter_context(opened(address, b"\x16\x03\x01")) for _ in range(200)]
+        assert httpx.get(f"{address}/health", verify=trusting, trust_env=False, timeout=10).status_code == 200
+        for one in silent:
+            one.settimeout(8)
+            with suppress(ConnectionError):
+                assert one.recv(1) == b""
+
+
+def test_a_certificate_that_cannot_be_used_is_said_before_anything_listens(
+    known: tuple[Certificate, ssl.SSLContext], tmp_path: Path
+) -> None:
+    certificate, _ = known
+    _, (_, other) = authority(tmp_path / "other", "127.0.0.1")
+    (tmp_path / "none.pem").write_text("no certificate")
+    (tmp_path / "locked.key").write_bytes(
+        load_pem_private_key(certificate.key.read_bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+        )
+    )
+
+    for odd in (
+        Certificate(tmp_path / "none.pem", certificate.key),
+        Certificate(certificate.certificate, other),
+        Certificate(certificate.certificate, tmp_path / "locked.key"),
+        Certificate(tmp_path / "gone.pem", certificate.key),
+    ):
+        with pytest.raises(ConfigError, match="cannot be used"), serving(Starlette(), "127.0.0.1", 0, odd):
+            pass

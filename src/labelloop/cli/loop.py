@@ -42,9 +42,19 @@ def tick(app: App, reconcile: bool, take_over: bool, believe_losses: bool) -> No
 @click.option("--every", default=5.0, show_default=True, type=click.FloatRange(min=0.2), help="Seconds between looks.")
 @click.option("--until-done", is_flag=True, help="End when nothing is left to ask, instead of waiting for more.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve /metrics, /health and hints here [watch.port].")
+@click.option("--certificate", default="", metavar="FILE", help="Serve them with TLS [watch.certificate].")
+@click.option("--key", default="", metavar="FILE", help="The key, where it is in another file [watch.key].")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="A line with the time per event, on stderr.")
 @pass_app
-def watch(app: App, every: float, until_done: bool, port: int | None, log_format: Format | None) -> int:
+def watch(
+    app: App,
+    every: float,
+    until_done: bool,
+    port: int | None,
+    certificate: str,
+    key: str,
+    log_format: Format | None,
+) -> int:
     """Keep the loop going: start what labelloop manages, tick, wait, and say why.
 
     Looks less often while nothing happens, backs off while the annotator is away, and starts it again where labelloop
@@ -52,10 +62,11 @@ def watch(app: App, every: float, until_done: bool, port: int | None, log_format
     it, and Prometheus can measure it.
     """
     from labelloop.cli.logs import LoggedRounds
+    from labelloop.cli.ml_backend import listening
     from labelloop.cli.render import live_rounds
     from labelloop.cli.service import keep_watching
 
-    app = app if port is None else app.with_setting(f"watch.port={port}")
+    app = listening(app, "watch", port, certificate, key)
     if log_format is None:
         with live_rounds(as_json=app.as_json) as view:
             keep_watching(app, view, every=every, until_done=until_done)

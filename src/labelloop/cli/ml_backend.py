@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as randomness
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,9 @@ from labelloop.errors import ConfigError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from labelloop.config import MLBackendConfig, WatchConfig
     from labelloop.web.batching import Batcher
+    from labelloop.web.server import Certificate
 
 SECRET = "labelloop-ml-backend"  # noqa: S105 - the name of a secret, not one
 
@@ -26,8 +29,10 @@ def ml_backend() -> None:
 
 @ml_backend.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen here [ml_backend.port].")
+@click.option("--certificate", default="", metavar="FILE", help="Speak TLS with it (PEM) [ml_backend.certificate].")
+@click.option("--key", default="", metavar="FILE", help="Its key, where it is in another file [ml_backend.key].")
 @pass_app
-def serve(app: App, port: int | None) -> None:
+def serve(app: App, port: int | None, certificate: str, key: str) -> None:
     """Answer Label Studio until Ctrl-C or SIGTERM.
 
     Follows the loop to each new model; never trains, and never answers about the holdout, which is asked blind.
@@ -35,12 +40,13 @@ def serve(app: App, port: int | None) -> None:
     from labelloop.cli.signals import end_if_told
     from labelloop.web.server import in_the_clear, serving
 
-    app = app if port is None else app.with_setting(f"ml_backend.port={port}")
+    app = listening(app, "ml_backend", port, certificate, key)
     settings = app.workspace.config.ml_backend
     made, batcher = _app(app)
-    if words := in_the_clear(settings.host):
+    shown = known_by(app, settings)
+    if words := in_the_clear(settings.host, shown):
         click.echo(words, err=True)
-    with serving(made, settings.host, settings.port) as address:
+    with serving(made, settings.host, settings.port, shown) as address:
         click.echo(f"answering Label Studio at {address}; connect it once: labelloop ml-backend connect")
         forever = threading.Event()
         while not forever.wait(1.0):
@@ -72,6 +78,30 @@ def disconnect(app: App) -> None:
     show({"dataset": name, "url": url, "removed": removed}, words, as_json=app.as_json)
 
 
+def listening(app: App, section: str, port: int | None, certificate: str, key: str) -> App:
+    """The app with what was typed about a server of ours; a path that was typed counts from where it was."""
+    app = app if port is None else app.with_setting(f"{section}.port={port}")
+    for name, typed in (("certificate", certificate), ("key", key)):
+        app = app.with_setting(f"{section}.{name}={Path(typed).expanduser().absolute()}") if typed else app
+    return app
+
+
+def known_by(app: App, server: WatchConfig | MLBackendConfig) -> Certificate | None:
+    """What a server of ours is known by; a path of the settings counts from the workspace.
+
+    Raises:
+        ConfigError: There is a key and no certificate.
+    """
+    from labelloop.web.server import Certificate
+
+    if not server.certificate:
+        if server.key:
+            raise ConfigError(f"there is a key, {server.key}, and no certificate", "name the certificate as well")
+        return None
+    files = server.certificate, server.key or server.certificate
+    return Certificate(*(app.workspace.root / Path(one).expanduser() for one in files))
+
+
 def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
     """What answers, with the model loaded."""
     from labelloop.answering import Answering
@@ -98,8 +128,7 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
 def _address(app: App) -> str:
     from labelloop.hints import reached
 
-    settings = app.workspace.config.ml_backend
-    return reached("ml_backend", settings.host, settings.port, settings.url)
+    return reached("ml_backend", app.workspace.config.ml_backend)
 
 
 def _user(app: App) -> tuple[str, str]:

@@ -73,7 +73,8 @@ def _served(app: App, view: LiveRounds, bell: Bell, vitals: Vitals) -> Iterator[
         yield
         return
     try:
-        from labelloop.web.server import serving
+        from labelloop.cli.ml_backend import known_by
+        from labelloop.web.server import in_the_clear, serving
         from labelloop.web.service import service
 
         try:
@@ -86,6 +87,9 @@ def _served(app: App, view: LiveRounds, bell: Bell, vitals: Vitals) -> Iterator[
         raise ConfigError(
             f"watch.port is {watch.port}, and serving it needs {error.name}", "pip install 'labelloop[serve]'"
         ) from None
-    with serving(made, watch.host, watch.port) as address:
+    shown = known_by(app, watch)
+    if words := in_the_clear(watch.host, shown, "hints, and metrics that anybody may read,"):
+        view.say(words)
+    with serving(made, watch.host, watch.port, shown) as address:
         view.say(f"metrics: {address}/metrics")
         yield
