@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -153,9 +154,33 @@ def reconciled(world: World, settings: dict[str, Any]) -> Repair:
 
 
 def lose(world: World, item_id: str) -> None:
-    """A ledger that has lost an answer with its history, and whose cursor is a year ahead."""
+    """A ledger that has lost an answer with its history, and whose cursor is a little ahead of the server's clock."""
+    ahead = datetime.now(UTC) + timedelta(seconds=35)
     with closing(world.ledger()) as ledger:
         with ledger.engine.begin() as connection:
             for table in (annotated, history):
                 connection.execute(delete(table).where(table.c.item_id == item_id))
-        ledger.answers.remember(CURSOR, "2999-01-01T00:00:00.000000Z")
+        ledger.answers.remember(CURSOR, ahead.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+@pytest.mark.parametrize("behind", ["the next tick hears before", "the cursor is of tomorrow already"])
+def test_answers_are_heard_after_the_clock_of_the_server_was_set_back(
+    annotator: LabelStudioAnnotator, person: LabelStudioPerson, world: World, behind: str
+) -> None:
+    settings = {"loop__batch": 3, "holdout__per_round": 3, "loop__rounds": 1, "loop__reconcile_every": 0.0}
+    world.tick(**settings)
+    items = sorted(world.dataset.present())
+    answer(person, world, items[:2])
+    with closing(sqlite3.connect(annotator._home / "data" / DATABASE, timeout=30)) as database, database:
+        database.execute("UPDATE task SET updated_at = datetime('now', '+1 day') WHERE total_annotations > 0")
+    if behind.startswith("the cursor"):
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        world.ledger().answers.remember(CURSOR, tomorrow)
+    first = world.tick(**settings).changes
+
+    answer(person, world, items[2:4])
+    second = world.tick(**settings).changes
+    answer(person, world, items[4:5])
+    third = world.tick(**settings).changes
+
+    assert [first.created, second.created, third.created] == [2, 2, 1]

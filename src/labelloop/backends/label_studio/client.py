@@ -60,6 +60,9 @@ class Client:
         road: Certificates, headers and proxy on the way.
         most_bytes: How large a request with many things in it should be at most.
 
+    Attributes:
+        told_time: What the server's clock said with its last answer; None where it does not say.
+
     Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
     the service's fault). Threads may share a client. The token shows nowhere.
     """
@@ -84,6 +87,7 @@ class Client:
         self._repeats = repeats
         self._access = ""
         self._renew_at = 0.0
+        self.told_time: datetime | None = None
         self._renewing = threading.Lock()
         self._proxy = self.road.proxy_to(self.url)
         self._http = httpx.Client(
@@ -267,6 +271,7 @@ class Client:
             raise self._unreached(error) from None
         if deadline.is_over:
             raise SpoiledError(f"{where} did not end its answer to {method} {path}", "try again later")
+        self.told_time = _time_of(answer) or self.told_time
         headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in _OF_THE_WIRE]
         return httpx.Response(answer.status_code, headers=headers, content=content, request=request)
 
@@ -408,6 +413,14 @@ def _wanted_pause(answer: httpx.Response) -> float:
         return max(0.0, (parsedate_to_datetime(said) - since).total_seconds())
     except (ValueError, TypeError):
         return 0.0
+
+
+def _time_of(answer: httpx.Response) -> datetime | None:
+    """What the clock of whoever answered said; None where it does not."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _lifetime(access: str) -> float:

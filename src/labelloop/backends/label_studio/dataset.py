@@ -206,7 +206,7 @@ class LabelStudioDataset:
             ConfigError: The cursor is not one of ours.
             NotFoundError: The project was deleted.
         """
-        cursor = Cursor.of(since)
+        cursor = self._not_ahead(Cursor.of(since))
         try:
             self._resolve_doubts()
             self._keep_storage()
@@ -232,9 +232,20 @@ class LabelStudioDataset:
             heard.append(said)
             if too_large:
                 large[int(row["id"])] = str(row["updated_at"])
-        reached = cursor.at if again else max(cursor.at or LONG_AGO, tasks.moment(rows[-1]["updated_at"]))
+        reached = cursor.at if again else self._reached(cursor, tasks.moment(rows[-1]["updated_at"]))
         after = Cursor(reached, without(cursor.aside, rows, large, self._clock()))
         return Answers(tuple(heard), str(after), after.unheard()), after
+
+    def _not_ahead(self, cursor: Cursor) -> Cursor:
+        """The cursor; from the beginning where the server's clock was set back behind it: it would miss what is new."""
+        told = self._client.told_time
+        is_ahead = cursor.at is not None and told is not None and cursor.at - told > 2 * OVERLAP
+        return Cursor(None, cursor.aside) if is_ahead else cursor
+
+    def _reached(self, cursor: Cursor, changed: datetime) -> datetime:
+        """Up to when all was heard: a change that the server dates after its own time moves it no further than that."""
+        told = self._client.told_time
+        return max(cursor.at or LONG_AGO, changed if told is None else min(changed, told + OVERLAP / 2))
 
     def _again(self, cursor: Cursor) -> tuple[Answers, Cursor]:
         """Look at what is set aside: what has changed or is due is read, what is gone is forgotten."""
