@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, update
 
 from labelloop.errors import BackendError, BusyError, ConfigError
 from labelloop.ledger import Ledger, connect, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.items import Chunk
 from labelloop.ledger.rounds import Round
-from labelloop.ledger.tables import MIGRATIONS
+from labelloop.ledger.tables import MIGRATIONS, leases
 from labelloop.types import Annotation, Answers, Heard, Item, Missing, NewItem, Prediction, Seen, Turn
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -288,6 +289,22 @@ def test_the_lease_tells_who_holds_it(ledger: Ledger, url: str) -> None:
 
     assert f"process {os.getpid()} on" in refused.value.message
     assert refused.value.exit_code == 75
+
+
+def test_a_machine_of_whichever_clock_goes_by_the_time_that_all_share(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not url.startswith("postgresql"):
+        pytest.skip("SQLite is for one machine, and has no other time than its")
+    other = open_ledger(url, "pets")
+    with ledger.lease.held():
+        with ledger.engine.begin() as connection:
+            connection.execute(update(leases).values(holder="elsewhere/1/1"))
+        with monkeypatch.context() as ahead:
+            ahead.setattr(time, "time", lambda: 4e9)
+            with pytest.raises(BusyError), other.lease.held():
+                pass
+    other.close()
 
 
 def test_the_lease_is_free_after_the_block_and_its_fence_grows(ledger: Ledger) -> None:

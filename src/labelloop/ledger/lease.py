@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,9 +22,15 @@ BEAT_SECONDS = 15.0
 
 
 class Lease:
-    """The right to act on one dataset; renewed while held, taken over from a process that is gone."""
+    """The right to act on one dataset; renewed while held, taken over from a process that is gone.
 
-    def __init__(self, engine: Engine, dataset: str, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        engine: The ledger's database.
+        dataset: The dataset.
+        clock: The time in seconds, for tests; by default the database's, which all machines of a ledger share.
+    """
+
+    def __init__(self, engine: Engine, dataset: str, clock: Callable[[], float] | None = None) -> None:
         self._engine = engine
         self._dataset = dataset
         self._clock = clock
@@ -53,12 +58,12 @@ class Lease:
         query = select(leases).where(leases.c.dataset == self._dataset)
         with _sql.reading(self._engine) as connection:
             row = connection.execute(query).first()
-        is_held = row is not None and row.expires > self._clock()
+            is_held = row is not None and row.expires > self._now(connection)
         return _readable(row.holder) if row is not None and is_held and _is_dead(row.holder) else ""
 
     def _acquire(self) -> int:
-        now = self._clock()
         with self._engine.begin() as connection:
+            now = self._now(connection)
             row = connection.execute(select(leases).where(leases.c.dataset == self._dataset).with_for_update()).first()
             if row is None or row.expires <= now or _is_dead(row.holder):
                 return self._take(connection, row.fence + 1 if row is not None else 1, now)
@@ -85,7 +90,10 @@ class Lease:
     def _renew(self, fence: int, stop: threading.Event) -> None:
         while not stop.wait(BEAT_SECONDS):
             with self._engine.begin() as connection:
-                self._set_expiry(connection, fence, self._clock() + TTL_SECONDS)
+                self._set_expiry(connection, fence, self._now(connection) + TTL_SECONDS)
+
+    def _now(self, connection: Connection) -> float:
+        return self._clock() if self._clock else _sql.now(connection)
 
     def _release(self, fence: int) -> None:
         with self._engine.begin() as connection:
