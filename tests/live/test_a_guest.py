@@ -15,7 +15,9 @@ from PIL import Image
 
 from guest import Canary, canary, guest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.guard import HEADERS
 from labelloop.backends.label_studio.served import Root
+from labelloop.cli import run
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, LabelSchema, Question
 
@@ -24,6 +26,19 @@ pytestmark = pytest.mark.live
 NAME = "pictures of ours"
 SCHEMA = LabelSchema("image", ("cat", "dog"))
 HIDDEN = "this is nobody else's"
+
+FOREIGN = """
+active_stack = "team"
+[stacks.team]
+annotator = "team"
+secrets_manager = "env"
+[annotators.team]
+flavor = "label_studio"
+url = "{url}"
+authentication_secret = "team"
+[secrets_managers.env]
+flavor = "env"
+"""
 
 
 @dataclass
@@ -334,3 +349,32 @@ def test_check_warns_only_where_guests_get_more_than_the_pictures(
 
     monkeypatch.setattr(house.annotator._server, "serves", lambda: None)
     assert "an older labelloop started" in house.annotator.exposed()[0]
+
+
+def test_check_and_doctor_warn_of_others_on_a_server_that_is_not_ours(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = house.annotator.client()
+    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", client._token)
+    run(["-C", str(tmp_path), "init", "--name", "elsewhere", "--labels", "a,b", "--modality", "text"])
+    toml = (
+        (tmp_path / "labelloop.toml").read_text().replace("[dataset]", FOREIGN.format(url=client.url) + "[dataset]", 1)
+    )
+    (tmp_path / "labelloop.toml").write_text(toml)
+    (tmp_path / "a.csv").write_text("text\none\ntwo\n")
+    assert run(["-C", str(tmp_path), "add", str(tmp_path / "a.csv")]) == 0
+    for command in ("check", "doctor"):
+        capsys.readouterr()
+        run(["-C", str(tmp_path), command])
+        assert "can see and delete every project there" in capsys.readouterr().out, command
+
+
+@pytest.mark.parametrize(
+    "path", ["/user/login/", "/api/version", "/data/local-files/?d=x", "/static/css/main.css", "/nowhere"]
+)
+def test_every_answer_has_secure_headers(house: House, path: str) -> None:
+    answer = house.browser.get(path)
+
+    said = {name: answer.headers.get(name) for name in HEADERS}
+    assert said == {**HEADERS, "X-Frame-Options": answer.headers["X-Frame-Options"]}
+    assert answer.headers["X-Frame-Options"] in ("SAMEORIGIN", "DENY")

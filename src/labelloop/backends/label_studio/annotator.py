@@ -274,13 +274,15 @@ class LabelStudioAnnotator:
             self._known.remember(name, int(number))
 
     def exposed(self) -> tuple[str, str]:
-        """What somebody else with an account on our own server gets that she should not, and the way out; or nothing.
+        """What somebody else with an account gets that she should not, and the way out; or nothing.
 
         Raises:
-            BackendError: The server does not answer.
+            BackendError: Our own server does not answer.
         """
-        root = None if self.url else self._server.serves()
-        if self.url or (root is not None and root.linked) or self.people() <= 1:
+        if self.url:
+            return self._exposed_elsewhere()
+        root = self._server.serves()
+        if (root is not None and root.linked) or self.people() <= 1:
             return "", ""
         if root is None:
             words = (
@@ -289,6 +291,17 @@ class LabelStudioAnnotator:
             return words, "labelloop stack down, then labelloop stack up"
         words = f"they can read every file below media_root = {str(root.path)!r}"
         return words, "take media_root out of labelloop.toml, then labelloop stack down and labelloop stack up"
+
+    def _exposed_elsewhere(self) -> tuple[str, str]:
+        """What the open edition gives everybody; nothing where we may not count them: a server with roles."""
+        try:
+            others = self.people() - 1
+        except LabelLoopError:
+            return "", ""
+        if others < 1:
+            return "", ""
+        words = f"each of the {others} can see and delete every project there, and answer in another's name"
+        return words, "have it backed up, and set loop.ground_truth_by to whose word counts"
 
     def people(self) -> int:
         """How many people have an account, and are members."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
 import httpx
 
 from labelloop.errors import BackendError
+
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+"""Linux's own: whose each connection is."""
 
 _FORM_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
@@ -22,7 +27,8 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
     """A one-time address that signs the browser in and leads to `page`, and the event of its use.
 
     It works because browsers share cookies between the ports of one host: a server on a port of its own hands the
-    session over and sends the browser on. The address holds a random key, works once, and only while the block lasts.
+    session over and sends the browser on. The address holds a random key, works once, and only while the block lasts;
+    on Linux for this user alone, since others of the machine can read it among the arguments of the browser.
 
     Raises:
         BackendError: Label Studio does not take the email and password.
@@ -32,7 +38,8 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if used.is_set() or not secrets.compare_digest(self.path, f"/{key}"):
+            known = secrets.compare_digest(self.path.encode(), f"/{key}".encode())
+            if used.is_set() or not known or is_of_another(self.client_address[1], server.server_port):
                 self.send_error(404)
                 return
             self.send_response(302)
@@ -54,6 +61,26 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
         finally:
             server.shutdown()
             thread.join()
+
+
+def is_of_another(theirs: int, ours: int, tables: Sequence[Path] = TABLES) -> bool:
+    """Whether a connection from port to port of this machine belongs to another user than us, and than root.
+
+    Where the system does not tell, as on macOS or through a tunnel, it is taken for ours: it has the key.
+    """
+    for table in tables:
+        try:
+            lines = table.read_text("ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for words in map(str.split, lines):
+            if (_port(words[1]), _port(words[2])) == (theirs, ours):
+                return int(words[7]) not in (os.getuid(), 0)
+    return False
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def _sign_in(page: str, email: str, password: str) -> str:
