@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from labelloop.duplicates import Leaders
@@ -19,6 +19,7 @@ from labelloop.sources import Columns, Found, Known, Unreadable, read_changed
 from labelloop.types import Modality, NewItem
 
 BATCH = 2000
+BATCH_CHARACTERS = 32 << 20
 SHOWN = 5
 
 
@@ -123,7 +124,15 @@ def take_in(
 
 
 def _batches(found: Iterator[Found | Known]) -> Iterator[list[Found | Known]]:
-    while batch := list(islice(found, BATCH)):
+    """Some at a time: at most `BATCH`, and fewer where they are large."""
+    batch, size = [], 0
+    for one in found:
+        batch.append(one)
+        size += len(one.item.text) + len(str(one.item.meta)) if isinstance(one, NewItem) else 0
+        if len(batch) >= BATCH or size >= BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHOWN = 12
+FILES = 3
 NO_ENDING = "without an ending"
 
 _PLAIN = re.compile(r"\.[a-z0-9_+-]{1,12}")
@@ -25,7 +26,7 @@ READERS: Mapping[str, str] = {
     **dict.fromkeys((".jxl", ".psd", ".xcf", ".dcm", ".exr", ".hdr"), "no reader here: save it as PNG"),
     ".pdf": "pages: save them as PNG, or their text as .txt",
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a film: save frames of it as JPEG"),
-    **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"), _TABLE),
+    **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".xlsx"), _TABLE),
     **dict.fromkeys((".xls", ".ods", ".numbers"), "a spreadsheet: save it as CSV UTF-8"),
     **dict.fromkeys((".doc", ".docx", ".rtf", ".odt", ".html", ".htm"), "a document: save its text as .txt"),
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), "an archive: unpack it, or zip://*::FILE.zip"),
@@ -40,23 +41,40 @@ class Noticed:
 
     Attributes:
         passed_over: Ending, or `without an ending` -> files that are none of the kind, and were not opened.
+        guessed: File -> the encoding that was guessed, and some text that shows it.
         converted: Ending -> pictures that no browser shows, which people see as PNG or JPEG.
     """
 
     passed_over: Counter[str] = field(default_factory=Counter)
     converted: Counter[str] = field(default_factory=Counter)
+    guessed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def pass_over(self, ending: str) -> None:
         """Count one file that does not become an item."""
         self.passed_over[ending if _PLAIN.fullmatch(ending) else NO_ENDING] += 1
 
+    def guess(self, name: str, encoding: str, example: str) -> None:
+        """Note an encoding that was guessed."""
+        self.guessed[name] = (encoding, example)
+
     def as_dict(self) -> Mapping[str, Any]:
         """For scripts."""
-        return {"passed_over": dict(_by_count(self.passed_over)), "converted": dict(_by_count(self.converted))}
+        return {
+            "passed_over": dict(_by_count(self.passed_over)),
+            "converted": dict(_by_count(self.converted)),
+            "guessed_encodings": {name: encoding for name, (encoding, _) in self.guessed.items()},
+        }
 
     def in_words(self) -> list[str]:
         """Lines for people; none where nothing was noticed."""
-        lines = []
+        lines = [
+            f"{name} is read as {encoding}, which is a guess, such as {example!r}; if that is wrong: --encoding NAME"
+            for name, (encoding, example) in list(self.guessed.items())[:FILES]
+        ]
+        if len(self.guessed) > FILES:
+            lines.append(
+                f"... and {len(self.guessed) - FILES} more files of guessed encodings; all of them with --json"
+            )
         if self.converted:
             sorts = ", ".join(f"{count} {ending}" for ending, count in _by_count(self.converted))
             lines.append(f"people see {sorts} as PNG or JPEG, which browsers show (of several pages the first)")

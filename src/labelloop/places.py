@@ -107,6 +107,11 @@ class Place:
         plain = self.path[: min(self.path.index(mark) for mark in _GLOB if mark in self.path)]
         return posixpath.dirname(plain)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine, where looking at one more file costs nothing."""
+        return protocol_of(self.fs) in ("file", "local")
+
     def relative(self, path: str) -> str:
         """The name of a file as seen from the place; its last part for the place itself."""
         name = path.removeprefix(self.root).lstrip("/")
@@ -167,8 +172,7 @@ class Place:
         path = _name(entry)
         if self.outer:
             return Listed(path, "")  # an archive may be another with the same times in it
-        here = protocol_of(self.fs) in ("file", "local")
-        return Listed(path, stamp_of_file(path, now) if here else stamp_of(entry, now))
+        return Listed(path, stamp_of_file(path, now) if self.is_here else stamp_of(entry, now))
 
     def ask(self, question: Callable[[str], T]) -> T:
         """Ask the filesystem something about `path`.

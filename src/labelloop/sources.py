@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from itertools import chain, islice
 from os import cpu_count
@@ -43,13 +44,29 @@ from labelloop.places import (
     read_bytes,
 )
 from labelloop.protocols import Progress, silent
-from labelloop.tabular import READERS, BrokenRow, Row, rows
+from labelloop.saved import mail_in, saved_tables
+from labelloop.tabular import (
+    LINES,
+    READERS,
+    BrokenRow,
+    Row,
+    Table,
+    cell,
+    checked_encoding,
+    example,
+    guessed_encoding,
+    has_cell,
+    is_header,
+    kind_of,
+    paths_in,
+    rows,
+)
 from labelloop.types import Item, Modality, NewItem, Seen
 
 T = TypeVar("T")
 S = TypeVar("S")
 
-TEXT_ENDINGS = (".md", ".txt")
+TEXT_ENDINGS = (".eml", ".md", ".txt")
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "document", "review", "comment", "message", "tweet")
 URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "image_url", "image_path", "filepath")
 
@@ -62,11 +79,19 @@ _THREADS = min(16, 4 * (cpu_count() or 1))
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a table to read; empty means: guess from the names."""
+    """Which columns of a table to read, and how; empty means: guess, from the names and the bytes.
+
+    Attributes:
+        text: The column, or a path to one inside of objects, such as `data.text`.
+        encoding: Of tables and texts that are not UTF-8.
+        lines: Whether every line of a text file is a text of its own.
+    """
 
     text: str = ""
     uri: str = ""
     id: str = ""
+    encoding: str = ""
+    lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +135,10 @@ def read_items(
     """The items of one place, streamed in a fixed order, and what cannot be read, with the reason.
 
     Args:
-        where: A folder (read with its subfolders, hidden files left out), a glob, or one file: an image, a .txt, or a
-            table (CSV, TSV, JSONL, JSON, Parquet) of texts, or of paths and URLs of images; a path in a table counts
-            from the folder of the table. Any URL of fsspec will do (`s3://...`, `zip://*.png::photos.zip`).
+        where: A folder (read with its subfolders, hidden files left out; or what Hugging Face's `save_to_disk` wrote),
+            a glob, or one file: an image, a text or mail, or a table (CSV, TSV, JSONL, JSON, Parquet, Excel's .xlsx;
+            the texts also as .gz, .bz2, .xz or .zst) of texts, or of paths and URLs of images; a path in a table
+            counts from the folder of the table. Any URL of fsspec will do (`s3://...`, `zip://*.png::photos.zip`).
         modality: What people are to see. Folders give files of this kind only.
         access: How URLs are opened.
 
@@ -141,7 +167,9 @@ def read_changed(
         recall: What is remembered; asked about many files at once. Rows of tables are read always.
         noticed: Where to write down what is passed over.
     """
-    reading = _Reading(open_place(where, access), modality, recall, columns or Columns(), noticed or Noticed())
+    columns = columns or Columns()
+    checked_encoding(columns.encoding)
+    reading = _Reading(open_place(where, access), modality, recall, columns, noticed or Noticed())
     return _watched(reading, progress)
 
 
@@ -176,8 +204,13 @@ def _read(reading: _Reading) -> Iterator[Found | Known]:
     if place.is_glob:
         yield from _read_listed(reading, place.matches())
     elif place.ask(place.fs.isdir):
+        if place.is_here and (saved := saved_tables(place.fs, place.path, place.relative)):
+            for path, table in saved:
+                yield from _read_table(reading, path, table)
+            return
         refused: list[tuple[str, str]] = []
-        yield from _read_files(reading, place.walk(refused))
+        walked = place.walk(refused)
+        yield from _read_listed(reading, list(walked)) if reading.columns.lines else _read_files(reading, walked)
         yield from (Unreadable(*one) for one in refused)
     else:
         yield from _read_listed(reading, [place.itself()])
@@ -185,10 +218,20 @@ def _read(reading: _Reading) -> Iterator[Found | Known]:
 
 def _read_listed(reading: _Reading, listed: Sequence[Listed]) -> Iterator[Found | Known]:
     shown = [one for one in listed if not posixpath.basename(one.path).startswith(".")]
-    tables = [one.path for one in shown if ending(one.path) in READERS]
+    tables = {one.path: kind for one in shown if (kind := _table_kind(reading, one.path))}
     yield from _read_files(reading, (one for one in shown if one.path not in tables))
-    for path in tables:
-        yield from _read_table(reading.place, path, reading.modality, reading.columns)
+    for path, kind in tables.items():
+        opened = partial(opened_file, reading.place.fs, path)
+        name, encoding = reading.place.relative(path), reading.columns.encoding
+        guessed = partial(reading.noticed.guess, name)
+        yield from _read_table(reading, path, Table(name, opened, encoding, guessed), kind)
+
+
+def _table_kind(reading: _Reading, path: str) -> str:
+    """What kind of table a file is; empty for another file."""
+    if reading.columns.lines and reading.modality == "text" and ending(path) in TEXT_ENDINGS:
+        return LINES
+    return kind_of(path)
 
 
 def _is_wanted(reading: _Reading, one: Listed) -> bool:
@@ -208,7 +251,7 @@ def _is_wanted(reading: _Reading, one: Listed) -> bool:
 def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found | Known]:
     """The files of the kind, some at a time: those that are known, then those that must be read."""
     place, recall = reading.place, reading.recall
-    read = _image_file if reading.modality == "image" else _text_file
+    read = _image_file if reading.modality == "image" else partial(_text_file, reading)
     wanted = (one for one in listed if _is_wanted(reading, one))
     while some := {place.uri(one.path): one for one in islice(wanted, _RECALLED)}:
         known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
@@ -217,9 +260,17 @@ def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found |
         yield from _parallel(lambda file: read(place, *file), unread)
 
 
-def _text_file(place: Place, path: str, seen: Seen) -> Found:
+def _text_file(reading: _Reading, place: Place, path: str, seen: Seen) -> Found:
     name, raw = place.relative(path), bytes_or_reason(place.fs, path)
-    found = Unreadable(name, raw) if isinstance(raw, str) else _text_item(name, _decoded(raw), {"file": name})
+    if isinstance(raw, str):
+        return Unreadable(name, raw)
+    try:
+        text = mail_in(raw) if ending(path) == ".eml" else _decoded(reading, name, raw)
+    except UnicodeError as error:
+        return Unreadable(name, f"the text is not {reading.columns.encoding or 'UTF-8'}: {error}")
+    if not text and ending(path) == ".eml":
+        return Unreadable(name, "the mail has no plain text, only HTML or attachments")
+    found = _text_item(name, text, {"file": name})
     return found if isinstance(found, Unreadable) else replace(found, seen=seen)
 
 
@@ -280,24 +331,29 @@ def _text_item(where: str, text: object, meta: Mapping[str, Any]) -> Found:
     return NewItem(Item(digest, "text", text=text, digest=digest, meta=meta), text_fingerprint(text))
 
 
-def _decoded(raw: bytes) -> str:
-    return raw.decode("utf-8-sig", "surrogateescape")
-
-
-def _read_table(place: Place, path: str, modality: Modality, columns: Columns) -> Iterator[Found]:
-    name = place.relative(path)
+def _decoded(reading: _Reading, name: str, raw: bytes) -> str:
+    if reading.columns.encoding:
+        return raw.decode(checked_encoding(reading.columns.encoding))
     try:
-        with opened_file(place.fs, path) as file:
-            yield from _read_rows(place, path, rows(file, ending(path)), modality, columns)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        guess = guessed_encoding(raw)
+        if not guess:
+            raise
+        text = raw.decode(guess)
+        reading.noticed.guess(name, guess, example(raw, guess))
+        return text
+
+
+def _read_table(reading: _Reading, path: str, table: Table, kind: str = "") -> Iterator[Found]:
+    try:
+        yield from _read_rows(reading, path, table.name, rows(table, kind))
     except REFUSALS as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
-        yield Unreadable(name, f"cannot be read: {said}")
+        yield Unreadable(table.name, f"cannot be read: {said}")
 
 
-def _read_rows(
-    place: Place, path: str, table: Iterator[Row | BrokenRow], modality: Modality, columns: Columns
-) -> Iterator[Found]:
-    name = place.relative(path)
+def _read_rows(reading: _Reading, path: str, name: str, table: Iterator[Row | BrokenRow]) -> Iterator[Found]:
     broken: list[Unreadable] = []
     for first in table:
         if isinstance(first, Row):
@@ -306,9 +362,9 @@ def _read_rows(
     else:
         yield from broken
         return
-    columns = _chosen(name, list(first.cells), modality, columns)
+    columns = _chosen(name, first.cells, reading.modality, reading.columns)
     yield from broken
-    reader = _RowReader(place, posixpath.dirname(path), name, columns)
+    reader = _RowReader(reading.place, posixpath.dirname(path), name, columns)
     everything = chain([first], table)
     # reading files waits, texts are only arithmetic
     found = _parallel(reader.read, everything) if columns.uri else map(reader.read, everything)
@@ -335,17 +391,24 @@ class _RowReader:
 
     def _found(self, where: str, row: Row) -> Found:
         column = self.columns.text or self.columns.uri
-        if column not in row.cells:
+        try:
+            content = cell(row.cells, column)
+        except KeyError:
             return Unreadable(where, f"has no {column!r}")
         meta = {key: _plain(value) for key, value in row.cells.items() if key not in (column, self.columns.id)}
-        found = self._content(where, row.cells[column], meta)
+        if len(str(meta)) > _LONGEST_TEXT:
+            return Unreadable(where, f"its other columns have more than {_LONGEST_TEXT} characters")
+        found = self._content(where, content, meta)
         if isinstance(found, Unreadable) or not self.columns.id:
             return found
-        return _with_id(where, found, row.cells.get(self.columns.id))
+        return _with_id(where, found, _cell_or_none(row, self.columns.id))
 
     def _content(self, where: str, cell: object, meta: Mapping[str, Any]) -> Found:
         if self.columns.text:
             return _text_item(where, cell, meta)
+        if isinstance(cell, Mapping) and not cell.get("path"):
+            return Unreadable(where, "the picture is inside of the table: save it as a file, and name its path")
+        cell = cell["path"] if isinstance(cell, Mapping) else cell
         if not isinstance(cell, str) or not cell.strip():
             return Unreadable(where, f"the {self.columns.uri} is empty")
         if _is_web(cell):
@@ -363,6 +426,14 @@ class _RowReader:
             path = place.path
         found = _image_item(place, path, where, {"file": cell, **meta})
         return Unreadable(where, f"{cell} {found.reason}") if isinstance(found, Unreadable) else found
+
+
+def _cell_or_none(row: Row, column: str) -> object:
+    try:
+        found: object = cell(row.cells, column)
+    except KeyError:
+        return None
+    return found
 
 
 def _web_item(where: str, url: str, meta: Mapping[str, Any]) -> Found:
@@ -404,8 +475,11 @@ def _short(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _chosen(name: str, there: list[str], modality: Modality, columns: Columns) -> Columns:
+def _chosen(name: str, first: Mapping[str, Any], modality: Modality, columns: Columns) -> Columns:
     """The columns to read: the named ones, or the only known name among those that are there.
+
+    Args:
+        first: The first row.
 
     Raises:
         ConfigError: A named column is missing, or none or several are known.
@@ -415,17 +489,35 @@ def _chosen(name: str, there: list[str], modality: Modality, columns: Columns) -
         if modality == "image"
         else ("--text-column", columns.text, TEXT_COLUMNS)
     )
+    there = list(first)
     for column in filter(None, (wanted, columns.id)):
-        if column not in there:
-            raise ConfigError(f"{name} has no column {column!r}", f"its columns are: {', '.join(there)}")
+        if not has_cell(first, column):
+            raise ConfigError(f"{name} has no column {column!r}", f"its columns are: {', '.join(paths_in(first))}")
     candidates = [wanted] if wanted else [column for column in there if column.strip().lower() in known]
     candidates = [column for column in candidates if column != columns.id or column == wanted]
     if len(candidates) != 1:
-        which = f"any of {', '.join(candidates)} may be" if candidates else "none of its columns is known to be"
-        raise ConfigError(
-            f"{name}: {which} the {modality}; its columns are: {', '.join(there)}", f"say which one with {flag} NAME"
+        raise _unclear(name, first, candidates, modality, flag)
+    if modality == "image":
+        return replace(columns, text="", uri=candidates[0])
+    return replace(columns, text=candidates[0], uri="")
+
+
+def _unclear(
+    name: str, first: Mapping[str, Any], candidates: Sequence[str], modality: Modality, flag: str
+) -> ConfigError:
+    there = ", ".join(paths_in(first))
+    if candidates:
+        which = f"any of {', '.join(candidates)} may be the {modality}; its columns are: {there}"
+        return ConfigError(f"{name}: {which}", f"say which one with {flag} NAME")
+    if not is_header(list(first)):
+        return ConfigError(
+            f"{name} has no header: its first line is {', '.join(map(repr, first))}",
+            f"write the names of the columns above it, such as {'image' if modality == 'image' else 'text'}",
         )
-    return Columns(uri=candidates[0], id=columns.id) if modality == "image" else Columns(candidates[0], id=columns.id)
+    return ConfigError(
+        f"{name}: none of its columns is known to be the {modality}; its columns are: {there}",
+        f"say which one with {flag} NAME; if that line is no header, write one above it",
+    )
 
 
 def _plain(value: Any) -> Any:

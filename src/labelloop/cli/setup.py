@@ -49,19 +49,30 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
 
 @click.command()
 @click.argument("places", nargs=-1, required=True)
-@click.option("--text-column", default="", help="Column of a table that holds the text.")
+@click.option("--text-column", default="", help="Column of a table that holds the text, or a path to it: data.text.")
 @click.option("--uri-column", default="", help="Column of a table that holds a path or URL.")
 @click.option("--id-column", default="", help="Column of a table that holds your own item id.")
+@click.option("--encoding", default="", help="Encoding of tables and texts that are not UTF-8 [guessed, and said].")
+@click.option("--lines", is_flag=True, help="Take every line of a text file as a text of its own.")
 @click.option("--dry-run", is_flag=True, help="Count what would be added, add nothing.")
 @pass_app
-def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id_column: str, dry_run: bool) -> None:
+def add(
+    app: App,
+    places: tuple[str, ...],
+    text_column: str,
+    uri_column: str,
+    id_column: str,
+    encoding: str,
+    lines: bool,
+    dry_run: bool,
+) -> None:
     """Add items to be labelled.
 
-    PLACES are folders, globs, CSV / JSONL / Parquet tables, or any URL that fsspec reads. An item is known by its
-    content: adding twice changes nothing, and reads only files that are new or have changed. What cannot be read is
-    reported, counted and skipped.
+    PLACES are folders, globs, tables (CSV, JSONL, JSON, Parquet, Excel), or any URL that fsspec reads. An item is known
+    by its content: adding twice changes nothing, and reads only files that are new or have changed. A table is read
+    as a whole or not at all; what cannot be read, or is passed over, is counted and said.
 
-    Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column body
+    Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column data.body
     """
     from labelloop.cli.output import show, working
     from labelloop.intake import take_in
@@ -77,7 +88,7 @@ def add(app: App, places: tuple[str, ...], text_column: str, uri_column: str, id
             ledger,
             places,
             dataset.modality,
-            Columns(text_column, uri_column, id_column),
+            Columns(text_column, uri_column, id_column, encoding, lines),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
             ca_bundle=dataset.ca_bundle,
