@@ -34,7 +34,7 @@ from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
 from labelloop.sources import read_content
-from labelloop.types import Annotation, Item, Missing, Survey
+from labelloop.types import Annotation, Answers, Item, Missing, Survey
 from labelloop.unusable import unheard_in_words
 from labelloop.vanished import Losses
 
@@ -235,7 +235,7 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
     loop.trust()
     survey: Survey = dataset.survey(loop.ledger.answers.cursor())
     yield from _questions(loop, dataset, survey)
-    yield from _answers(loop, survey)
+    yield from _answers(loop, dataset, survey)
     yield from _not_learned_from(loop, survey)
     yield from _predictions(loop, dataset, survey)
     if survey.stale:
@@ -285,8 +285,14 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
         )
 
 
-def _answers(loop: Loop, survey: Survey) -> Iterator[Fault]:
-    """Answers that differ, and that no hearing from the cursor on would bring."""
+def _answers(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+    """Answers that differ, and that no hearing from the cursor on would bring; or losses that it would refuse."""
+    try:
+        Losses().refuse_answers(loop.ledger.answers, Answers(tuple(survey.heard.values()), ""))
+    except VanishedError as error:
+        back = partial(write_back, loop) if hasattr(dataset, "restore") else None
+        yield Fault("answers", error.message, WRITE_BACK if back else error.hint, back)
+        return
     said = loop.ledger.answers.current()
     asked = {one.item_id for one in loop.ledger.answers.questions() if one.state not in ("planned", "gone")}
     asked -= survey.fresh

@@ -41,6 +41,14 @@ class Losses:
             there = answers.there()
             _refuse("questions", len(there - set(present)), len(there))
 
+    def refuse_answers(self, answers: AnswerBook, everything: Answers) -> None:
+        """Go on only if what the annotator has now does not take many answers back.
+
+        Raises:
+            VanishedError: Too many are gone.
+        """
+        list(self.believable(answers, [everything]))
+
     def believable(self, answers: AnswerBook, pages: Iterable[Answers]) -> Iterator[Answers]:
         """The pages, those that take answers back last: once it is known how many are taken back in all.
 
