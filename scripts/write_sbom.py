@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from hashlib import sha256
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, distributions
 from pathlib import Path
 
 from cyclonedx.contrib.license.factories import LicenseFactory
@@ -19,6 +20,7 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {
@@ -69,18 +71,30 @@ def _component(lock: str, name: str, version: str, marker: str) -> Component:
     made.properties.add(Property(name="labelloop:lock", value=lock))
     if marker:
         made.properties.add(Property(name="labelloop:marker", value=marker))
-    said = _licence(name) if lock == "labelloop" else ""
-    if said:
+    if said := _licence(lock, name):
         made.licenses.add(LicenseFactory().make_from_string(said))
     return made
 
 
-def _licence(name: str) -> str:
-    try:
-        found = metadata(name)
-    except PackageNotFoundError:  # of another system or another Python
-        return ""
-    return licence_of(found)
+def _licence(lock: str, name: str) -> str:
+    """What is installed says; empty for what is of another system or another Python."""
+    found = _installed(lock).get(canonicalize_name(name))
+    return licence_of(found) if found else ""
+
+
+@cache
+def _installed(lock: str) -> Mapping[str, PackageMetadata]:
+    """The distributions of an environment: this one, or Label Studio's own, which is installed for it."""
+    found = distributions() if lock == "labelloop" else distributions(path=[str(label_studios_packages())])
+    return {canonicalize_name(one.metadata["Name"]): one.metadata for one in found}
+
+
+def label_studios_packages() -> Path:
+    """The folder of the distributions of the Label Studio that labelloop installs."""
+    from labelloop.backends.label_studio.environment import ensure_environment
+
+    (folder,) = ensure_environment().parents[1].glob("lib/python*/site-packages")
+    return folder
 
 
 def licence_of(found: PackageMetadata) -> str:

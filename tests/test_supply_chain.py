@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageNotFoundError, distributions, metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +37,11 @@ ALLOWED = {
     "tqdm": "MPL-2.0 and MIT: used unchanged, by huggingface_hub and cleanlab",
 }
 """Distributions whose licence asks for something back, and why they may be there all the same."""
+
+ALLOWED_THERE = {
+    "label-studio-sdk": "says nothing in its metadata; Apache-2.0 in its repository, as Label Studio itself",
+}
+"""The same, in Label Studio's own environment only."""
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +149,26 @@ def test_each_distribution_has_a_licence_that_asks_nothing_back_or_a_reason(name
     if name not in ALLOWED:
         assert FREE.search(said), f"{name} says {said!r}: read its licence, and give the reason in ALLOWED"
         assert not STRONG.search(said), f"{name} is under {said}"
+
+
+@pytest.mark.live  # it installs Label Studio
+def test_label_studios_own_distributions_are_held_to_the_same(sbom: ModuleType) -> None:
+    found = list(distributions(path=[str(sbom.label_studios_packages())]))
+    names = {canonicalize_name(one.metadata["Name"]) for one in found}
+    said = {one.metadata["Name"]: sbom.licence_of(one.metadata) for one in found}
+
+    assert len(names & {canonicalize_name(one.name) for one, _ in blocks(LOCK)}) > 100
+    odd = {name: licence for name, licence in said.items() if not FREE.search(licence) or STRONG.search(licence)}
+    assert set(odd) <= {*ALLOWED, *ALLOWED_THERE}, "read their licences, and give the reason in ALLOWED_THERE"
+
+
+def test_the_bill_of_materials_says_the_licences_of_both() -> None:
+    written = json.loads((ROOT / "sbom.json").read_text("utf-8"))["components"]
+
+    for lock in ("labelloop", "label-studio"):
+        listed = [one for one in written if one["bom-ref"].startswith(f"{lock}:")]
+        silent = [one["name"] for one in listed if not one.get("licenses")]
+        assert len(silent) < len(listed) / 10, f"{silent} have no licence: ./scripts/lock"
 
 
 @pytest.mark.parametrize(

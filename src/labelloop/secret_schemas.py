@@ -121,9 +121,9 @@ def schema_named(name: str) -> SecretSchema:
     return SCHEMAS[name]
 
 
-def schema_of(values: Mapping[str, str]) -> SecretSchema | None:
-    """The first schema that a secret with these values fits."""
-    return next((schema for schema in SCHEMAS.values() if schema.fits(values)), None)
+def schema_of(values: Mapping[str, str], name: str = "") -> SecretSchema | None:
+    """The schema that a secret with these values fits: of several with the same keys its namesake, else the first."""
+    return next((one for one in sorted(SCHEMAS.values(), key=lambda one: one.name != name) if one.fits(values)), None)
 
 
 def checked(schema: SecretSchema, values: Mapping[str, str]) -> Mapping[str, str]:

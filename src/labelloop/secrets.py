@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from labelloop.errors import ConfigError, NotFoundError
@@ -38,7 +38,7 @@ def register(manager: SecretsManager, name: str, values: Mapping[str, str], sche
     accepted = _accepted(name, values, schema)
     if not _added(manager, name, accepted):
         raise ConfigError(f"secret {name!r} exists already", f"labelloop secret update {name} --KEY=...")
-    return replace(_summary(name, accepted), schema=schema) if schema else _summary(name, accepted)
+    return _summary(name, accepted)
 
 
 def update(
@@ -95,7 +95,7 @@ def _looked_up(manager: SecretsManager, name: str) -> SecretSummary | None:
 
 
 def _summary(name: str, values: Mapping[str, str]) -> SecretSummary:
-    schema = schema_of(values)
+    schema = schema_of(values, name)
     return SecretSummary(name, tuple(values), schema.name if schema else "")
 
 

@@ -304,7 +304,11 @@ def test_deleting_asks_at_a_terminal(shell: Shell, answer: str, left: list[str])
     assert code == (0 if answer == "y" else 130), shown
 
 
-def test_registering_says_the_schema_that_was_asked_for(shell: Shell) -> None:
+@pytest.mark.parametrize(("name", "said"), [("aws_label_studio", "aws_label_studio"), ("x", "aws"), ("aws", "aws")])
+def test_registering_says_the_schema_that_listing_says(shell: Shell, name: str, said: str) -> None:
     keys = ("--aws_access_key_id=A", "--aws_secret_access_key=B")
 
-    assert "(schema aws_label_studio)" in shell("secret", "register", "x", "--schema=aws_label_studio", *keys).out
+    registered = shell("--json", "secret", "register", name, "--schema=aws_label_studio", *keys)
+    listed = shell("--json", "secret", "list")
+
+    assert json.loads(registered.out)["schema"] == json.loads(listed.out)[0]["schema"] == said

@@ -8,9 +8,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 import azure_key_vault
 import emulators
 import gcp_secret_manager
+from clouds import s3_client
 from http_double import serving
 
 BUCKET = "labelloop-seed"
@@ -32,6 +35,7 @@ class Cloud:
         secret: Options of row 8; empty where the store needs none.
         store: Options of row 9.
         tearing_down: Lines of row 14.
+        left: Whether the bucket that row 12 makes is there.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Cloud:
     canaries: Sequence[str] = ()
     setting_up: Sequence[str] = ()
     tearing_down: Sequence[str] = ()
+    left: Callable[[], bool] = lambda: False
 
 
 @contextmanager
@@ -75,6 +80,7 @@ def aws(folder: Path) -> Iterator[Cloud]:
             (emulators.SECRET_KEY,),
             (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
+            lambda: BUCKET in [one["Name"] for one in s3_client(s3).list_buckets()["Buckets"]],
         )
 
 
@@ -106,6 +112,7 @@ def gcp(folder: Path) -> Iterator[Cloud]:
             (made["private_key"].splitlines()[3],),
             (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
+            lambda: httpx.get(f"{storage.url}/storage/v1/b/{BUCKET}", trust_env=False).status_code != 404,
         )
 
 

@@ -111,6 +111,7 @@ def test_every_row_works_as_typed(cloud: Cloud, shell: Shell, tmp_path: Path) ->
     shell.types("labelloop stack update annotation_stack -x cloud_secrets")
     for line in cloud.setting_up:
         shell.types(line)
+    assert cloud.left() or cloud.name in ("local", "azure")
     if cloud.secret:
         shell.types(f"labelloop secret register store_auth {cloud.secret}")
         assert "********" in shell.types("labelloop secret get store_auth")
@@ -180,6 +181,7 @@ def test_every_row_works_as_typed(cloud: Cloud, shell: Shell, tmp_path: Path) ->
     shell.types("labelloop stack down")
     for line in cloud.tearing_down:
         shell.types(line)
+    assert not cloud.left(), "the bucket that row 12 made is still there"
     shell.cd("../..")
     shell.types(f"labelloop example remove {EXAMPLE} --yes")
     assert not (shell.folder / "labelloop_examples" / EXAMPLE).exists()

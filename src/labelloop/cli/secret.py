@@ -43,9 +43,9 @@ def secret() -> None:
 def register(app: App, words: tuple[str, ...], schema: str, interactive: bool) -> None:
     """Keep a new secret: a name, and values by key.
 
-    A VALUE of @PATH reads a file, and - reads standard input. On a terminal, a key without a value and what the schema
-    still needs are asked for, unseen. A value typed into the command itself stays in the history of the shell, and the
-    list of processes shows it while the command runs; the other ways avoid that.
+    Best, have the values asked for: on a terminal, a key without a value and what the schema still needs are, unseen. A
+    VALUE of @PATH reads a file, and - reads standard input. One typed into the command itself stays in the history of
+    the shell, and the list of processes shows it while the command runs.
 
     Examples:  labelloop secret register s3 --schema=aws   labelloop secret register gcs --schema=gcp --token=@key.json
     """
