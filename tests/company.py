@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +36,8 @@ class Gate:
         limit: Bytes of a body at most.
         cuts: Whether what is too large is cut off instead of refused.
         host: The host that the server is told was asked for; empty is the one that was.
+        cookie: Added to every request, as a sign-on does that knows the person.
+        refuses: Whether a firewall refuses a method on a path.
         seen: (method, path, bytes of the body, status).
     """
 
@@ -42,6 +46,8 @@ class Gate:
     limit: int = LIMIT
     cuts: bool = False
     host: str = ""
+    cookie: str = ""
+    refuses: Callable[[str, str], bool] = lambda method, path: False
     seen: list[tuple[str, str, int, int]] = field(default_factory=list)
 
 
@@ -63,6 +69,10 @@ def reverse(target: str, gate: Gate, certificate: tuple[Path, Path] | None = Non
                 self._say(refused, _PAGE, {"Content-Type": "text/html"}, len(body))
                 return
             headers = {name: value.strip() for name, value in self.headers.items() if name.lower() not in _HOP}
+            if gate.cookie:
+                given = next((value for name, value in headers.items() if name.lower() == "cookie"), "")
+                headers = {name: value for name, value in headers.items() if name.lower() != "cookie"}
+                headers["Cookie"] = "; ".join(filter(None, (given, gate.cookie)))
             if gate.host:
                 headers = {name: value for name, value in headers.items() if name.lower() != "host"} | {
                     "Host": gate.host
@@ -77,7 +87,7 @@ def reverse(target: str, gate: Gate, certificate: tuple[Path, Path] | None = Non
                 return 404
             if gate.header and self.headers.get(gate.header[0]) != gate.header[1]:
                 return 403
-            if self.command == "GET" and size:
+            if (self.command == "GET" and size) or gate.refuses(self.command, self.path):
                 return 403
             return 413 if size > gate.limit else 0
 
@@ -111,8 +121,12 @@ def reverse(target: str, gate: Gate, certificate: tuple[Path, Path] | None = Non
 
 
 @contextmanager
-def outward(seen: list[str]) -> Iterator[str]:
-    """The address of a proxy that tunnels every host to this machine, and notes which was wanted."""
+def outward(seen: list[str], ports: Mapping[int, int] | None = None) -> Iterator[str]:
+    """The address of a proxy that tunnels every host to this machine, and notes which was wanted.
+
+    Args:
+        ports: Where what is wanted at a port is; at the same one unless said.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -131,7 +145,12 @@ def outward(seen: list[str]) -> Iterator[str]:
             asked += part
         method, where, _ = asked.split(b"\r\n", 1)[0].decode().split(" ")
         seen.append(f"{method} {where}")
-        there = socket.create_connection(("127.0.0.1", int(where.rpartition(":")[2])))
+        wanted = int(where.rpartition(":")[2]) if method == "CONNECT" else 0
+        try:
+            there = socket.create_connection(("127.0.0.1", (ports or {}).get(wanted, wanted)))
+        except OSError:
+            connection.close()
+            return
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         threading.Thread(target=_pump, args=(there, connection), daemon=True).start()
         _pump(connection, there)
@@ -141,6 +160,13 @@ def outward(seen: list[str]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         listening.close()
+
+
+def known_key(certificate: Path) -> str:
+    """The digest of a certificate's key, by which a browser can be told to trust it."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    spoken = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(spoken).digest()).decode()
 
 
 def _pump(source: socket.socket, to: socket.socket) -> None:

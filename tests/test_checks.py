@@ -187,6 +187,35 @@ def test_people_are_counted_only_where_several_are_needed_and_the_annotator_know
     assert [found.verdict for found in refused if found.what == "people"] == ["FAILED"]
 
 
+class Behind(FakeAnnotator):
+    """An annotator with something before it."""
+
+    told: Any = ("requests of 900,000 bytes come through", "")
+
+    def comes_through(self) -> Any:
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        (("requests of 900,000 bytes come through", ""), ["ok"]),
+        (("requests of 450,000 bytes come through, larger ones do not", "set max_request_bytes"), ["warning"]),
+        (("", ""), []),
+        (BackendError("answered 403 to PATCH", "ask whoever runs the firewall"), ["FAILED"]),
+    ],
+)
+def test_what_does_not_come_through_to_the_annotator_is_said(animals: World, told: Any, verdict: list[str]) -> None:
+    annotator = Behind()
+    annotator.told = told
+
+    found = [one.verdict for one in checks(animals.workspace(), stack(animals, annotator)) if one.what == "requests"]
+
+    assert found == verdict
+
+
 def test_what_was_found_is_said_in_words(animals: World) -> None:
     results = {one.what: one.detail for one in checks(animals.workspace(), stack(animals))}
 

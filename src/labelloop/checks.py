@@ -59,6 +59,8 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield annotator
     if annotator.ok and dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset.name)
+    if annotator.ok and hasattr(stack.annotator, "comes_through"):
+        yield from _requests(stack.annotator)
     if annotator.ok and hasattr(stack.annotator, "exposed"):
         yield from _exposed(stack.annotator)
     if annotator.ok and dataset.people_per_item > 1 and hasattr(stack.annotator, "people"):
@@ -199,6 +201,17 @@ def _pictures(annotator: Any, dataset: str) -> Iterator[Finding]:
         seen = found("pictures", lambda: str(annotator.look(dataset)))
         if seen.detail:
             yield seen
+
+
+def _requests(annotator: Any) -> Iterator[Finding]:
+    """Whether what a tick sends comes through, for an annotator that others may stand before; nothing changes there."""
+    try:
+        words, hint = annotator.comes_through()
+    except LabelLoopError as error:
+        yield _failed("requests", error)
+        return
+    if words:
+        yield Finding("requests", ok=True, detail=words, hint=hint)
 
 
 def _exposed(annotator: Any) -> Iterator[Finding]:

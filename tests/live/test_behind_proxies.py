@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,17 @@ from PIL import Image
 
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.server import Server, free_port
+from labelloop.backends.label_studio.signin import _sign_in
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, LabelSchema, Question
 
-from company import LIMIT, Gate, authority, outward, reverse
+from company import LIMIT, Gate, authority, known_key, outward, reverse
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 TEXTS = LabelSchema("text", ("a", "b"))
+MAGENTA = (255, 0, 200)
 
 
 def photo(folder: Path, number: int) -> Item:
@@ -81,3 +86,59 @@ def test_what_is_still_too_large_goes_in_halves_and_one_alone_is_set_aside(
     assert asked.created == 20
     assert list(asked.missing) == ([] if cuts else ["huge"])
     assert (again.created, again.existing) == (0, 20)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on this machine")
+@pytest.mark.timeout(600)
+def test_a_labelling_page_shows_its_picture_behind_everything_at_once(tmp_path: Path) -> None:
+    host, own, tunnelled = "label.example.test", free_port(8691), list[str]()
+    trusted, certificate = authority(tmp_path / "tls", host)
+    programs, people = Gate("/ls", ("X-Gate", "open sesame")), Gate("/ls")
+    target = f"http://127.0.0.1:{own}"
+    with (
+        reverse(target, programs, certificate) as port,
+        reverse(target, people, certificate) as for_people,
+        outward(tunnelled) as proxy,
+        outward([], {port: for_people}) as proxy_of_people,
+    ):
+        url = f"https://{host}:{port}/ls"
+        server = Server(
+            tmp_path / "server", MemorySecrets(), port=own, hosts=host, surroundings=lambda: {"LABEL_STUDIO_HOST": url}
+        )
+        try:
+            assert server.up().port == own
+            given = server.credentials()
+            people.cookie = f"sessionid={_sign_in(target, given['email'], given['password'])}"
+            away = LabelStudioAnnotator(
+                home=tmp_path / "home",
+                secrets=MemorySecrets({"team": {"token": given["token"], "gate": "open sesame"}}),
+                url=url,
+                authentication_secret="team",
+                ca_bundle=str(trusted),
+                headers="X-Gate: {gate}",
+                proxy=proxy,
+            )
+            assert away.comes_through()[1] == ""
+            dataset = away.open("in a browser", LabelSchema("image", ("red", "blue")))
+            Image.new("RGB", (300, 200), MAGENTA).save(tmp_path / "magenta.png")
+            assert dataset.ask([Question(Item("m", "image", uri=str(tmp_path / "magenta.png")))]).created == 1
+            shot = photographed(dataset.url(), proxy_of_people, known_key(certificate[0]), tmp_path)
+        finally:
+            server.down()
+
+    with Image.open(shot) as image:
+        painted = image.convert("RGB").getcolors(2**24) or []
+    assert sum(count for count, colour in painted if colour == MAGENTA) > 50_000
+    assert any(path.startswith("/ls/data/upload/") and status == 200 for _, path, _, status in people.seen)
+    assert set(tunnelled) == {f"CONNECT {host}:{port}"}
+
+
+def photographed(page: str, proxy: str, key: str, folder: Path) -> Path:
+    """What a browser behind a proxy paints of a page, where it trusts this key."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    flags += [f"--proxy-server={proxy}", f"--ignore-certificate-errors-spki-list={key}", "--window-size=1200,900"]
+    flags += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000", "--disable-component-update"]
+    shot = folder / "page.png"
+    subprocess.run(["chromium", *flags, f"--screenshot={shot}", page], check=True, capture_output=True, timeout=240)
+    return shot

@@ -25,6 +25,7 @@ from labelloop.backends.label_studio.environment import (
     is_there,
 )
 from labelloop.backends.label_studio.known_projects import KnownProjects
+from labelloop.backends.label_studio.loads import come_through
 from labelloop.backends.label_studio.locks import locked
 from labelloop.backends.label_studio.probe import look, rehearse
 from labelloop.backends.label_studio.served import Root
@@ -291,6 +292,14 @@ class LabelStudioAnnotator:
             return words, "labelloop stack down, then labelloop stack up"
         words = f"they can read every file below media_root = {str(root.path)!r}"
         return words, "take media_root out of labelloop.toml, then labelloop stack down and labelloop stack up"
+
+    def comes_through(self) -> tuple[str, str]:
+        """What comes through to someone else's server of what a tick sends, and what to set where not all does.
+
+        Raises:
+            ConfigError, BackendError: A shape of request is refused on the way.
+        """
+        return come_through(self.client()) if self.url else ("", "")
 
     def _exposed_elsewhere(self) -> tuple[str, str]:
         """What the open edition gives everybody; nothing where we may not count them: a server with roles."""

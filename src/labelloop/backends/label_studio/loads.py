@@ -1,21 +1,33 @@
-"""Many things in requests that fit the road: bounded by bytes, halved where somebody on the way refuses them."""
+"""Requests that fit the road: bounded by bytes, halved where somebody on the way refuses them, tried beforehand."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from labelloop.backends.label_studio.refusals import ForeignError, OversizeError
 from labelloop.backends.label_studio.repeats import CutError
-from labelloop.errors import LabelLoopError
+from labelloop.errors import BackendError, LabelLoopError, NotFoundError
+
+if TYPE_CHECKING:
+    from labelloop.backends.label_studio.client import Client
 
 T = TypeVar("T")
 
 AROUND = 400
 """Bytes that a file in a form takes beside its content, at most."""
+
+LONGEST_LIST = 6800
+"""Bytes of a list of items in an address: proxies take lines of 8 kB, the rest of the address included."""
+
+_NOWHERE = "/api/projects/0"
+"""A project that there never is: Label Studio itself says so to whatever comes through to it."""
+
+_OWN_PAGE = "404 | Label Studio"
+"""The title of what it says to an import that leads nowhere, which is a page."""
 
 _HARMLESS = 32_000
 """Bytes of a request that nobody refuses for its size alone."""
@@ -61,3 +73,53 @@ def may_be_too_large(error: LabelLoopError, size: int) -> bool:
 def words(what: str, size: int, error: LabelLoopError) -> str:
     """That one thing alone is too large."""
     return f"{what} has {size:,} bytes, which is more than is let through: {error.message}; {error.hint}"
+
+
+def come_through(client: Client) -> tuple[str, str]:
+    """Send what a tick sends, in its shapes and sizes, to where nothing is that it could change.
+
+    Returns:
+        What was found in words, and what to set where less comes through than a tick sends at first; else nothing.
+
+    Raises:
+        ConfigError, BackendError: Somebody on the way refuses a shape whatever its size.
+    """
+    _sent(client, "GET", "", query={"labelloop": "x" * LONGEST_LIST})
+    _sent(client, "PATCH", "/", body={})
+    _sent(client, "DELETE", "/tasks")
+    size = client.most_bytes
+    while (refusal := _refusal(client, size)) is not None:
+        if size <= _HARMLESS:
+            raise refusal
+        size //= 2
+    words = f"requests of {size:,} bytes come through"
+    if size == client.most_bytes:
+        return words, ""
+    return f"{words}, larger ones do not", f"set max_request_bytes = {size} of the annotator; until then each is halved"
+
+
+def _refusal(client: Client, size: int) -> LabelLoopError | None:
+    """Why a list of JSON or a picture of so many bytes does not come through; None where both do."""
+    try:
+        _sent(client, "POST", "/import", body=["x" * (size - 4)])
+        _sent(client, "POST", "/import", files={"a.png": ("a.png", bytes(size - AROUND))})
+    except LabelLoopError as error:
+        if was_too_large(error, size) or may_be_too_large(error, size):
+            return error
+        raise
+    return None
+
+
+def _sent(client: Client, method: str, path: str, **sent: Any) -> None:
+    try:
+        client.call(method, _NOWHERE + path, **sent)
+    except NotFoundError:
+        return
+    except ForeignError as error:
+        if error.status == httpx.codes.NOT_FOUND and _OWN_PAGE in error.message:
+            return
+        raise
+    raise BackendError(
+        f"Label Studio at {client.url} has a project of number 0, or something before it answers in its place",
+        "check the annotator's url, and what stands before Label Studio",
+    )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from labelloop.backends.label_studio.bounds import understood
 from labelloop.backends.label_studio.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
-from labelloop.backends.label_studio.loads import by_size
+from labelloop.backends.label_studio.loads import LONGEST_LIST, by_size
 from labelloop.backends.label_studio.repeats import FailedError, TooLargeError
 from labelloop.errors import BackendError, NotFoundError
 
@@ -41,10 +41,8 @@ MOST_HALVINGS = 1000
 """Requests at most to find what cannot be shown on one page; what they leave is set aside with it, for later."""
 
 _SCAN_PAGE = 2000
-_LONGEST_LIST = 6800
-"""Bytes of a list of items in an address: proxies take lines of 8 kB, the rest of the address included."""
 MOST_NUMBERS = 400
-"""Tasks that are asked for by their numbers at once, for the same reason."""
+"""Tasks that are asked for by their numbers at once, for proxies take lines of 8 kB."""
 
 MOST_ANSWERS = 100
 """Answers to one task that are read each by itself at most."""
@@ -335,7 +333,7 @@ def with_uids(
 def _lists(uids: Sequence[str]) -> Iterator[list[str]]:
     """The items in turn, in lists of a few thousand bytes each."""
     sized = ((uid, len(quote(json.dumps(uid).replace("%", "%25") + ","))) for uid in uids)
-    return by_size(sized, _LONGEST_LIST, max(1, len(uids)))
+    return by_size(sized, LONGEST_LIST, max(1, len(uids)))
 
 
 def moment(stamp: str) -> datetime:
