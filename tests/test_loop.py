@@ -693,3 +693,16 @@ def test_a_round_whose_answer_was_lost_and_that_people_answered_meanwhile_ends_w
     animals.tick()
 
     assert animals.dataset.survey().shown == animals.last().version
+
+
+def test_a_workspace_that_is_moved_goes_on(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    asked = {one.item_id for one in animals.questions()}
+    animals.root.rename(tmp_path / "elsewhere")
+    moved = World(tmp_path / "elsewhere", animals.people)
+
+    outcome = moved.tick()
+
+    assert isinstance(outcome.action, Start)
+    assert {one.item_id for one in moved.questions()} > asked
+    assert not animals.root.exists()

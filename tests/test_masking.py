@@ -41,6 +41,7 @@ FORMS = [
     "Authorization: Bearer CANARY0123456789",
     "ftp://user:CANARY@host/x",
     "redis://:CANARY@host/0",
+    "/home/me/https:/user:CANARY@host/x.csv",
 ]
 
 

@@ -367,7 +367,7 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         ConfigError: The file or its folder may not be written.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # a link to itself has no end, and is replaced
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

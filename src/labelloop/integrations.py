@@ -128,9 +128,9 @@ def installer() -> Sequence[str]:
         ConfigError: There is neither.
     """
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        return [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     if importlib.util.find_spec("uv"):
-        return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+        return [sys.executable, "-P", "-m", "uv", "pip", "install", "--python", sys.executable]
     if found := shutil.which("uv"):
         return [found, "pip", "install", "--python", sys.executable]
     raise ConfigError(f"there is neither pip nor uv for {sys.executable}", f"{sys.executable} -m ensurepip")
@@ -188,7 +188,8 @@ def _is_there(requirement: str) -> bool:
 
 def _run(command: Sequence[str], what: str, progress: Progress) -> None:
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        # elsewhere than in the folder of the data, which may hold a uv.toml
+        process = subprocess.Popen(command, cwd=sys.prefix, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         started = monotonic()
         try:
             while process.poll() is None:

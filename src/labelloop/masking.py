@@ -9,7 +9,7 @@ from urllib.parse import unquote
 MASK = "***"
 
 _USER = re.compile(
-    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<user>[^\s:/?#@'\"<>]*)"
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*:/+)(?P<user>[^\s:/?#@'\"<>]*)"
     r"(?P<password>:[^\s'\"<>@]*(?:@[^\s/?#'\"<>@]*(?=@))*)?@"  # a password may hold an `@` that nobody escaped
 )
 _PORT = re.compile(r":\d{1,5}(?:[/?#]|$)")
@@ -42,7 +42,7 @@ def masked(text: str) -> str:
     """
     if "=" not in text and "@" not in text and " " not in text:
         return text
-    if "://" in text and "@" in text:
+    if ":/" in text and "@" in text:  # a path has one slash left of the two
         text = _USER.sub(_without_password, text)
     if "=" in text:
         text = _SETTING.sub(_without_setting, _PARAMETER.sub(_without_value, text))

@@ -319,6 +319,13 @@ def first_bytes(fs: Any, path: str, count: int) -> bytes:
     except Exception:  # noqa: BLE001 - every filesystem of others has its own
         return b""
 
+def leads_out(place: Place, path: str) -> str:
+    """Where a link of this machine leads, if that is outside of the place; who gave the folder may not choose that."""
+    if protocol_of(place.fs) not in ("file", "local") or not Path(path).is_symlink():
+        return ""
+    there, root = Path(path).resolve(), Path(place.root).resolve()
+    return "" if there.is_relative_to(root) else str(there)
+
 
 def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).rstrip("/")

@@ -38,9 +38,11 @@ from labelloop.places import (
     bytes_or_reason,
     ending,
     first_bytes,
+    leads_out,
     open_place,
     opened_file,
     place_of,
+    protocol_of,
     read_bytes,
 )
 from labelloop.protocols import Progress, silent
@@ -71,6 +73,9 @@ TEXT_COLUMNS = ("text", "sentence", "content", "body", "document", "review", "co
 URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "image_url", "image_path", "filepath")
 
 _LITTER = ("desktop.ini", "thumbs.db")
+_TABLES_MAY_NAME = frozenset(["file", "local", "s3", "s3a", "gs", "gcs", "az", "abfs", "azure", "zip", "tar"])
+"""Kinds of addresses that a table may send us to, beside its own; the web is asked by `downloads` alone."""
+
 _LONGEST_TEXT = 1_000_000
 _LONGEST_ID = 200
 _RECALLED = 1000
@@ -261,7 +266,10 @@ def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found |
 
 
 def _text_file(reading: _Reading, place: Place, path: str, seen: Seen) -> Found:
-    name, raw = place.relative(path), bytes_or_reason(place.fs, path)
+    name = place.relative(path)
+    if out := leads_out(place, path):
+        return Unreadable(name, f"is a link to {out}, outside of {place.root}: add that place itself")
+    raw = bytes_or_reason(place.fs, path)
     if isinstance(raw, str):
         return Unreadable(name, raw)
     try:
@@ -419,6 +427,10 @@ class _RowReader:
         place = self.place
         path = cell if cell.startswith("/") else posixpath.normpath(posixpath.join(self.folder, cell))
         if "://" in cell:
+            if refused := sorted(_schemes(cell) - _TABLES_MAY_NAME - {protocol_of(place.fs)}):
+                return Unreadable(
+                    where, f"{masked(cell)}: a table may not name {refused[0]}://, add such a place itself"
+                )
             try:
                 place = place_of(cell, self.place.access)
             except ConfigError as error:
@@ -434,6 +446,12 @@ def _cell_or_none(row: Row, column: str) -> object:
     except KeyError:
         return None
     return found
+
+
+def _schemes(cell: str) -> set[str]:
+    """The kinds of filesystems that an address goes through; in a chain, all but the last may be their names alone."""
+    *links, last = cell.split("::")
+    return {one.partition("://")[0] for one in [*links, *([last] if "://" in last else [])]}
 
 
 def _web_item(where: str, url: str, meta: Mapping[str, Any]) -> Found:

@@ -60,7 +60,7 @@ def fetch(requirement: str, progress: Progress = silent, sha256: str = "") -> Pa
 def cache_dir(environ: Mapping[str, str]) -> Path:
     """Where things are kept that can be had again: LABELLOOP_CACHE_DIR, or the user's cache folder."""
     chosen = environ.get("LABELLOOP_CACHE_DIR", "")
-    return Path(chosen).expanduser() if chosen else cache_folder()
+    return Path(chosen).expanduser().absolute() if chosen else cache_folder()
 
 
 def installer(environ: Mapping[str, str]) -> list[str]:
@@ -70,11 +70,11 @@ def installer(environ: Mapping[str, str]) -> list[str]:
         ConfigError: There is neither pip nor uv.
     """
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv", path=environ.get("PATH"))
     if uv:
-        return [uv, "run", "--no-project", "--python", sys.executable, "--with", "pip", "python", "-m", "pip"]
+        return [uv, "run", "--no-project", "--python", sys.executable, "--with", "pip", "python", "-P", "-m", "pip"]
     raise ConfigError("there is neither pip nor uv to download with", "python -m ensurepip")
 
 
@@ -115,7 +115,15 @@ def _downloaded(requirement: str, folder: Path, progress: Progress) -> Path:
 def _run(command: list[str], requirement: str) -> None:
     hint = "check the network, or the index your installer is set to"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            command,
+            cwd=sys.prefix,  # a uv.toml in the folder of the data is not ours
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         raise BackendError(f"{requirement} took longer than {_TIMEOUT} s to download", hint, retryable=True) from error
     if done.returncode:

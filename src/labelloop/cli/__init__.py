@@ -152,7 +152,7 @@ def run(arguments: list[str] | None = None, command: click.Command | None = None
     except KeyboardInterrupt:
         return _interrupted()
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         return error.exit_code
     except LabelLoopError as error:
         from labelloop.cli.render import error as show_error
@@ -174,6 +174,17 @@ def run(arguments: list[str] | None = None, command: click.Command | None = None
         show_error(instead)
         return instead.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _show_usage(error: click.ClickException) -> None:
+    """What click says of words that do not fit; it quotes them, and one may be an address with a password."""
+    from io import StringIO
+
+    from labelloop.masking import masked
+
+    said = StringIO()
+    error.show(said)
+    click.echo(masked(said.getvalue()), err=True, nl=False)
 
 
 def _print_no_more() -> None:

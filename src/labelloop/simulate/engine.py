@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,25 @@ def _outside(labelled: Labelled, plan: Plan, learner: Learner, workers: int) -> 
         np.save(file, labelled.embeddings)
         given = (file, (labelled.targets, labelled.labels, labelled.groups), plan, Carried.of(learner))
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _prepare, given) as pool:
+        with _safe_path(), ProcessPoolExecutor(workers, context, _prepare, given) as pool:
             try:
                 yield from _gathered(pool, plan)
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that begin meanwhile import nothing from the folder that somebody stands in, which may be data."""
+    name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:

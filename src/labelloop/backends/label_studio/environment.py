@@ -50,7 +50,7 @@ def ensure_environment(version: str = DEFAULT_VERSION, progress: Progress = sile
     """
     given = os.environ.get(ENV_VARIABLE, "")
     if given:
-        return _given_python(Path(given))
+        return _given_python(Path(given).absolute())
     home = _cache() / f"label-studio-{version}"
     if (home / "complete").exists():
         return _python(home)
@@ -110,7 +110,14 @@ def watch(command: Sequence[str], what: str, progress: Progress, env: Mapping[st
     """
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
+            process = subprocess.Popen(
+                command,
+                cwd=sys.prefix,  # elsewhere than in the folder of the data, which may hold a uv.toml
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=env,
+            )
         except OSError as error:
             raise BackendError(f"{what} failed: {error}", "check that the program exists and may run") from error
         try:
@@ -133,7 +140,7 @@ def tail(text: str, lines: int = 12) -> str:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get(CACHE_VARIABLE) or cache_folder())
+    return Path(os.environ.get(CACHE_VARIABLE) or cache_folder()).absolute()
 
 
 def _python(home: Path) -> Path:
@@ -173,14 +180,14 @@ def _installation(home: Path, version: str) -> list[list[str]]:
             [*uv, "pip", "install", "--compile-bytecode", "--python", str(_python(home)), *wanted],
         ]
     return [
-        [sys.executable, "-m", "venv", str(home)],
-        [str(_python(home)), "-m", "pip", "install", "--disable-pip-version-check", *wanted],
+        [sys.executable, "-P", "-m", "venv", str(home)],
+        [str(_python(home)), "-P", "-m", "pip", "install", "--disable-pip-version-check", *wanted],
     ]
 
 
 def _uv() -> list[str]:
     if importlib.util.find_spec("uv"):
-        return [sys.executable, "-m", "uv"]
+        return [sys.executable, "-P", "-m", "uv"]
     found = shutil.which("uv")
     return [found] if found else []
 

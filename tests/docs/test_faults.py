@@ -1,0 +1,45 @@
+"""Every fault of the page is held by tests that there are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "faults.md"
+ROW = re.compile(r"^\| (?P<fault>.+?) \| (?P<tests>.*) \|$")
+FEWEST = 60
+
+
+@cache
+def _names(path: Path) -> frozenset[str]:
+    """The names of the tests in a file, those of classes among them."""
+    found = ast.walk(ast.parse(path.read_text("utf-8")))
+    return frozenset(one.name for one in found if isinstance(one, ast.FunctionDef) and one.name.startswith("test_"))
+
+
+def rows() -> list[tuple[str, list[str]]]:
+    """Each fault, with the names beside it."""
+    found = (ROW.match(line) for line in PAGE.read_text("utf-8").splitlines())
+    named = [(one["fault"], re.findall(r"`([^`]+)`", one["tests"])) for one in found if one]
+    return [one for one in named if one[0] != "fault"]
+
+
+def test_the_page_names_as_many_faults_as_were_found() -> None:
+    faults = [fault for fault, _ in rows()]
+
+    assert len(faults) >= FEWEST
+    assert len(set(faults)) == len(faults)
+
+
+@pytest.mark.parametrize(("fault", "named"), rows(), ids=[fault[:60] for fault, _ in rows()])
+def test_a_fault_is_held_by_tests_that_there_are(fault: str, named: list[str]) -> None:
+    assert named, f"no test holds: {fault}"
+    for one in named:
+        path, _, name = one.partition("::")
+        assert (ROOT / path).is_file(), one
+        assert name in _names(ROOT / path), one

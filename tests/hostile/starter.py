@@ -1,0 +1,35 @@
+"""A process that stands among hostile data and starts what labelloop starts: workers of a simulation, installers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from labelloop import integrations, wheels
+from labelloop.backends.label_studio import environment
+from labelloop.protocols import silent
+from labelloop.simulate.engine import simulate
+from labelloop.simulate.replay import Plan
+
+WHERE = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.getcwd())"
+
+
+def main(into: Path) -> None:
+    """Start each; write where it stood into a file of its own."""
+    from test_replay import QuickLearner, three_groups
+
+    assert simulate(three_groups(each=20), Plan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2)
+    wheels._run([*wheels.installer(os.environ), "--version"], "nothing")
+    integrations._run([*list(integrations.installer())[:4], "--version"], "nothing", silent)
+    for command in environment._installation(Path("nowhere"), "0.0.0"):
+        if command[0] == sys.executable:
+            environment.watch([*command[:4], "--help"], "nothing", silent)
+    said = [sys.executable, "-P", "-c", WHERE]
+    wheels._run([*said, str(into / "wheels")], "nothing")
+    integrations._run([*said, str(into / "integrations")], "nothing", silent)
+    environment.watch([*said, str(into / "environment")], "nothing", silent)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
