@@ -46,13 +46,6 @@ install() {
     touch "$made"
 }
 
-# Clocks that jump, for the tests of accidents, which leave these out where it is missing.
-install_faketime() {
-    command -v faketime >/dev/null && return
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq faketime >/dev/null
-}
-
 start_postgres() {
     [ -n "${LABELLOOP_TEST_POSTGRES:-}" ] && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0

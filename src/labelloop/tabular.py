@@ -18,6 +18,7 @@ import re
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -284,7 +285,7 @@ def _separated(table: Table, delimiter: str | None) -> Rows:
             raise _RefusedError("has NUL characters: a binary file, or one of another encoding (--encoding NAME)?")
         reader = csv.reader(_again(head, lines), delimiter=delimiter or _delimiter(head))
         header = next(reader, [])
-        if twice := sorted({name for name in header if header.count(name) > 1}):
+        if twice := sorted(name for name, times in Counter(header).items() if times > 1):
             raise _RefusedError(f"has the column {twice[0]!r} twice")
         yield from _records(reader, header, before)
 
@@ -520,7 +521,7 @@ def _sheet_rows(lines: Iterator[Sequence[Any]]) -> Rows:
             header = ["" if one is None else str(one).strip() for one in cells]
             while header and not header[-1]:
                 header.pop()
-            if twice := sorted({name for name in header if header.count(name) > 1}):
+            if twice := sorted(name for name, times in Counter(header).items() if times > 1):
                 raise _RefusedError(f"has the column {twice[0]!r} twice")
             continue
         rest = [*cells, *[None] * (len(header) - len(cells))]

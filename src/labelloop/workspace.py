@@ -12,6 +12,7 @@ from typing import Any
 
 from labelloop.config import Config, Workspace, editing, load, make, replace_text, table_of
 from labelloop.errors import BackendError
+from labelloop.masking import masked
 from labelloop.privacy import make_private
 from labelloop.registry import KINDS
 from labelloop.root import FILE, STATE
@@ -96,7 +97,7 @@ def code_named(root: Path, config: Config) -> list[Code]:
     return [
         Code(setting, target, _file_of(root, target.partition(":")[0]))
         for setting, value in _may_name_code(config)
-        for target in _TARGET.findall(value)
+        for target in _TARGET.findall(masked(value) if "://" in value else value)  # user:password of an address is none
     ]
 
 

@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -277,14 +277,14 @@ def test_a_workspace_that_was_copied(scene: Scene, calm: Ended, number: int) -> 
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
 JUMPS = (HOUR, -HOUR, DAY, -DAY, YEAR, -YEAR)
-FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
-has_faketime = pytest.mark.skipif(shutil.which("faketime") is None, reason="a clock that jumps needs faketime")
+needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="a clock that jumps is made with a compiler")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The wall clock of whoever was started with these variables."""
+    """The wall clock of whoever was started with these variables; what counts seconds since the start is left alone."""
 
+    library: Path
     file: Path
 
     def jump(self, seconds: int) -> None:
@@ -293,39 +293,46 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         """What a process is started with."""
-        return {
-            "LD_PRELOAD": FAKETIME,
-            "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"LD_PRELOAD": str(self.library), "CLOCK_OFF_BY": str(self.file)}
 
 
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
-    made = Clock(tmp_path_factory.mktemp("clock") / "offset")
+    folder = tmp_path_factory.mktemp("clock")
+    made = Clock(folder / "clock.so", folder / "offset")
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(made.library), str(source)], check=True)
     made.jump(0)
     return made
 
 
-@pytest.fixture(scope="module")
-def shaken_mother(chaos_annotator: LabelStudioAnnotator, clock: Clock) -> Iterator[Mother]:
-    """Forks commands whose clock jumps."""
-    world = LiveWorld(clock.file.parent / "nobody", chaos_annotator, "nobody's")
-    made = Mother(clock.file.parent, {**world.environment(), **clock.environment()})
+@contextmanager
+def mother_at(clock: Clock, annotator: LabelStudioAnnotator, folder: Path) -> Iterator[Mother]:
+    """Forks commands whose clock jumps, with the token for this annotator."""
+    world = LiveWorld(folder, annotator, "nobody's")
+    made = Mother(folder, {**world.environment(), **clock.environment()})
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def shaken_annotator(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[LabelStudioAnnotator]:
-    """A Label Studio on the same machine, whose clock jumps too."""
-    annotator = LabelStudioAnnotator(
-        home=tmp_path_factory.mktemp("shaken"), secrets=MemorySecrets(), port=21400 + os.getpid() % 100
-    )
+def shaken_mother(
+    chaos_annotator: LabelStudioAnnotator, clock: Clock, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mother]:
+    """Commands whose clock jumps, and the Label Studio of the others."""
+    with mother_at(clock, chaos_annotator, tmp_path_factory.mktemp("mother")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shaken(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[tuple[LabelStudioAnnotator, Mother]]:
+    """A Label Studio on the same machine, whose clock jumps too, and its commands."""
+    home = tmp_path_factory.mktemp("shaken")
+    annotator = LabelStudioAnnotator(home=home, secrets=MemorySecrets(), port=21400 + os.getpid() % 100)
     annotator._server._surroundings = clock.environment
     annotator.up()
-    yield annotator
+    with mother_at(clock, annotator, home / "mother") as made:
+        yield annotator, made
     annotator.down()
 
 
@@ -339,7 +346,7 @@ def jumping(draw: Random, clock: Clock, first: int, steps: Sequence[Callable[[],
         step()
 
 
-@has_faketime
+@needs_a_compiler
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_clock_that_jumps(scene: Scene, calm: Ended, shaken_mother: Mother, clock: Clock, number: int) -> None:
     draw = Random(f"clock {number}")
@@ -352,25 +359,20 @@ def test_a_clock_that_jumps(scene: Scene, calm: Ended, shaken_mother: Mother, cl
     assert person.refusals() == []
 
 
-@has_faketime
+@needs_a_compiler
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_clock_of_everything_that_jumps(
-    shaken_annotator: LabelStudioAnnotator,
-    calm: Ended,
-    shaken_mother: Mother,
-    clock: Clock,
-    tmp_path: Path,
-    number: int,
+    shaken: tuple[LabelStudioAnnotator, Mother], calm: Ended, clock: Clock, tmp_path: Path, number: int
 ) -> None:
     draw = Random(f"clocks {number}")
     clock.jump(0)
-    person = Scene(shaken_annotator, shaken_mother, tmp_path).person(draw)
+    person = Scene(*shaken, tmp_path).person(draw)
 
     jumping(draw, clock, JUMPS[-1 - number % len(JUMPS)], person.day())
 
     assert person.play_on() == calm
     assert person.refusals() == []
-    shaken_annotator.delete(NAME)
+    shaken[0].delete(NAME)
 
 
 SIZE = 8 * 2**20

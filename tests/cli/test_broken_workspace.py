@@ -148,7 +148,7 @@ def test_a_broken_file_of_the_workspace_is_told_in_words(
     commands = [one.replace("ITEM", item) for one in READING]
     turn, found = count(), []
     for file in kinds(shell.root):
-        for command in commands if FULL else commands[next(turn) % 4 :: 4]:
+        for command in commands if FULL else commands[next(turn) % 8 :: 8]:
             broken = tmp_path / "broken"
             shutil.copytree(shell.root, broken, symlinks=True)
             harm(broken / file)

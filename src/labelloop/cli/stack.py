@@ -194,6 +194,7 @@ def export(app: App, name: str, output: str) -> None:
 
     Example:  labelloop stack export team -o team.toml
     """
+    from labelloop.masking import masked
     from labelloop.stacks import exported, write_file
 
     text = exported(app.workspace.config, name)
@@ -201,7 +202,7 @@ def export(app: App, name: str, output: str) -> None:
         click.echo(text, nl=False)
         return
     write_file(text, Path(output))
-    click.echo(f"written {output}", err=True)
+    click.echo(masked(f"written {output}"), err=True)
 
 
 @stack.command(name="import")

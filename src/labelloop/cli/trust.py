@@ -29,7 +29,6 @@ def trust(app: App, listed: bool, revoke: bool) -> None:
     if revoke:
         _revoke(app)
         return
-    from labelloop.masking import masked, masked_tree
     from labelloop.trust import trust as allow
     from labelloop.workspace import code_named
 
@@ -38,8 +37,8 @@ def trust(app: App, listed: bool, revoke: bool) -> None:
     words = [f"  {one.setting}  {one.target}  {one.file or 'a module that is not beside it'}" for one in code]
     named = "\n".join(["it names:", *words]) if code else "it names no code now"
     show(
-        {"folder": str(app.root), "trusted": True, "code": masked_tree([one.as_dict() for one in code])},
-        masked(f"the code that {app.root} names may run from now on; {named}"),
+        {"folder": str(app.root), "trusted": True, "code": [one.as_dict() for one in code]},
+        f"the code that {app.root} names may run from now on; {named}",
         as_json=app.as_json,
     )
 
