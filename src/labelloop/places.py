@@ -319,6 +319,7 @@ def first_bytes(fs: Any, path: str, count: int) -> bytes:
     except Exception:  # noqa: BLE001 - every filesystem of others has its own
         return b""
 
+
 def leads_out(place: Place, path: str) -> str:
     """Where a link of this machine leads, if that is outside of the place; who gave the folder may not choose that."""
     if protocol_of(place.fs) not in ("file", "local") or not Path(path).is_symlink():

@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from test_commands import SCHEMA, Shell, shell
 
+from cli.test_commands import SCHEMA, Shell, shell
 from labelloop.cli import run
 from labelloop.root import STATE
 
@@ -35,7 +35,7 @@ READING = [
     "--json doctor",
     "report -o out.html",
     "export -o out.jsonl",
-    "infer -o out.csv",
+    "infer -o -",
     "forecast",
     "score",
     "--json score",
@@ -120,7 +120,7 @@ def lived_in(shell: Shell) -> None:
     for _ in range(3):
         assert shell("tick").code == 0
         shell.answer_all()
-    for words in ("train", "score", "infer -o out.csv", "label-errors find", "annotator bias", "status"):
+    for words in ("train", "score", "infer -o -", "label-errors find", "annotator bias", "status"):
         shell(*words.split())
     shell("secret", "register", "mine", "--api_key=x")
 

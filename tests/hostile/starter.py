@@ -17,7 +17,9 @@ WHERE = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.getcwd
 
 def main(into: Path) -> None:
     """Start each; write where it stood into a file of its own."""
-    from test_replay import QuickLearner, three_groups
+    from simulate.test_replay import three_groups
+
+    from quick_learner import QuickLearner
 
     assert simulate(three_groups(each=20), Plan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2)
     wheels._run([*wheels.installer(os.environ), "--version"], "nothing")

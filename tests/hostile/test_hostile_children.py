@@ -25,12 +25,11 @@ def around(tmp_path_factory: pytest.TempPathFactory) -> Path:
         body = f"import pathlib\npathlib.Path({str(around / 'ran' / name)!r}).touch()\n"
         (around / "data" / f"{name}.py").write_text(body)
     (around / "data" / "uv.toml").write_text("this is no setting")
-    path = os.pathsep.join([str(TESTS), str(TESTS / "simulate")])
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("starter.py")), str(around / "stood")],
         cwd=around / "data",
-        env={**kept, "PYTHONPATH": path},
+        env={**kept, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=280,
