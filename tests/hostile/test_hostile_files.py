@@ -240,17 +240,6 @@ def test_a_table_of_pictures_reads_and_asks_nothing_of_others(
     assert inside.calls == []
 
 
-@pytest.mark.parametrize("address", [one for one in ADDRESSES if "CALLED" in one and "::" in one])
-def test_a_chain_of_addresses_does_not_ask_the_inside(
-    tmp_path: Path, place: Callable[[str], str], inside: Canary, address: str
-) -> None:
-    (tmp_path / "folder" / "table.jsonl").write_text(json.dumps({"image": place(address)}) + "\n")
-
-    _visit(tmp_path, "image", ["add table.jsonl"])
-
-    assert inside.calls == []
-
-
 def test_texts_and_their_tables_read_nothing_of_outside(tmp_path: Path, place: Callable[[str], str]) -> None:
     folder = tmp_path / "folder"
     _texts(folder, tmp_path / "outside")
