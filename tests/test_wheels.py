@@ -113,7 +113,7 @@ def test_without_pip_uv_is_asked_for_one(tmp_path: Path, monkeypatch: pytest.Mon
     command = wheels.installer({"PATH": str(uv.parent)})
 
     assert command[:3] == [str(uv), "run", "--no-project"]
-    assert command[-3:] == ["python", "-P", "-m", "pip"]
+    assert command[-4:] == ["python", "-P", "-m", "pip"]
 
 
 def test_with_neither_pip_nor_uv_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
