@@ -34,6 +34,8 @@ MEANINGS: Mapping[str, str] = {
     "table must not name otherwise, nor an address redirect to. Comma-separated in the environment.",
     "dataset.ca_bundle": "A file (PEM) of certificates that are trusted where pictures are read from the web; empty is "
     "what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else the system's.",
+    "dataset.show": "Columns of the table, or paths such as `post.author`, that people see beside each item. "
+    "Comma-separated in the environment.",
     "dataset.people_per_item": "How many people each item is shown to. A question is closed once as many have answered "
     "or skipped it, or one answer is marked as ground truth.",
     "loop.batch": "Items asked per round to learn from. Blind questions of the holdout come on top.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.export import ExportRow, PredictionRow, export
-from labelloop.types import Item
+from labelloop.types import Annotation, Item
 
 NOON = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 CAT = Item("a1", "text", text="a cat, naïve 猫\nsecond line", meta={"row": 7, "by": None})
@@ -188,3 +189,37 @@ def test_a_full_disk_is_the_machines_fault() -> None:
         export([row()], "/dev/full", "jsonl")
 
     assert not Path("/dev/full").is_file()
+
+
+NOTE = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["because it purrs"]}}
+SURE = {"from_name": "sure", "to_name": "text", "type": "rating", "value": {"rating": 4}}
+
+
+def test_label_studios_json_carries_every_region_of_every_annotation(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    choice = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["cat"]}}
+    said = Annotation("7", "a1", (choice, NOTE, SURE), "ann@example.org", NOON, NOON, lead_time=2.0)
+    skipped = Annotation("8", "a1", (NOTE,), "bob@example.org", NOON, NOON, skipped=True)
+
+    count = export([replace(row(), annotations=(said, skipped)), row()], path)
+
+    first, second = json.loads(path.read_text())
+    assert count == 2
+    assert first["data"] == {"text": CAT.text, "labelloop_id": "a1"}
+    assert [one["result"] for one in first["annotations"]] == [[choice, NOTE, SURE], [NOTE]]
+    assert [one["was_cancelled"] for one in first["annotations"]] == [False, True]
+    assert first["meta"]["labelloop"]["labels"] == ["cat", "pet"]
+    assert second["annotations"] == []
+
+
+def test_nothing_to_export_is_an_empty_list_for_label_studio(tmp_path: Path) -> None:
+    assert export(list[ExportRow](), tmp_path / "labels.json") == 0
+
+    assert json.loads((tmp_path / "labels.json").read_text()) == []
+
+
+def test_predictions_are_no_tasks_of_label_studio(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not written as Label Studio's JSON"):
+        export([PredictionRow(CAT, ("cat",), 0.9, {"cat": 0.9}, "m1")], tmp_path / "p.json")
+
+    assert not (tmp_path / "p.json").exists()

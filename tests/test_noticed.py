@@ -162,3 +162,25 @@ def test_the_command_says_it_in_words_and_in_json(tmp_path: Path, capsys: pytest
 
     assert "passed over 1 file(s) that are not in the counts: 1 .svg (a drawing: save it as PNG)" in words
     assert json.loads(listed)["passed_over"] == {".svg": 1}
+
+
+@pytest.mark.parametrize("column", ["label", "labels", "category", "Sentiment (v2)"])
+def test_a_column_that_holds_our_labels_is_said(tmp_path: Path, column: str) -> None:
+    lines = [{"text": f"text {n}", column: label, "by": "ann"} for n, label in enumerate(["cat", "dog", " cat ", "x"])]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "texts")
+
+    taken = take_in(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(), labels=("cat", "dog", "owl"))
+
+    assert taken.as_dict()["label_columns"] == [{"table": "t.jsonl", "column": column, "labels": {"cat": 2, "dog": 1}}]
+    assert f"column `{column}` of t.jsonl holds 2 of your labels (cat, dog) in 3 rows" in taken.in_words(dry_run=False)
+
+
+def test_a_column_of_lists_is_looked_into_and_the_text_itself_is_not(tmp_path: Path) -> None:
+    lines = [{"text": "cat", "id": "dog", "all": ["cat", "owl"], "other": "cats"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "texts")
+
+    taken = take_in(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(id="id"), labels=("cat", "dog", "owl"))
+
+    assert [one["column"] for one in taken.as_dict()["label_columns"]] == ["all"]

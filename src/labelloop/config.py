@@ -43,13 +43,14 @@ class DatasetConfig(_Section):
     task: Task = "single-choice"
     labels: tuple[str, ...] = ()
     instruction: str = ""
+    show: tuple[str, ...] = ()
     people_per_item: Annotated[int, Field(ge=1)] = 1
     hosts: tuple[str, ...] = ()
     ca_bundle: str = ""
 
     def schema_of(self) -> LabelSchema:
         """The label schema people answer by."""
-        return LabelSchema(self.modality, self.labels, self.task, instruction=self.instruction)
+        return LabelSchema(self.modality, self.labels, self.task, instruction=self.instruction, show=self.show)
 
 
 class LoopConfig(_Section):

@@ -1,8 +1,9 @@
-"""Labels and predictions to files that other tools read: JSONL, CSV, Parquet.
+"""Labels and predictions to files that other tools read: JSONL, CSV, Parquet, and Label Studio's own JSON.
 
 In CSV a cell that a spreadsheet would take for a formula (it starts with = + - @, a tab or a carriage return) gets an
 apostrophe in front; several labels stand in one cell with | between them, a | or \\ in a label behind a \\; meta and
-probabilities are JSON. JSONL and Parquet hold everything exactly as it is.
+probabilities are JSON. JSONL and Parquet hold everything exactly as it is. Label Studio's JSON is a list of tasks with
+every annotation.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ from typing import Any, BinaryIO, Literal
 from labelloop.errors import BackendError, ConfigError
 from labelloop.types import Annotation, Item
 
-Format = Literal["jsonl", "csv", "parquet"]
+Format = Literal["jsonl", "csv", "parquet", "json"]
 STDOUT = "-"
 
-_ENDINGS: Mapping[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_ENDINGS: Mapping[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".json": "json",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_AT_ONCE = 2000
 
@@ -40,7 +47,7 @@ class ExportRow:
         source: Who said so: "human", or "model" for a label that nobody has seen (`labelloop auto-label`).
         held_out: Whether the item is protected: part of the honest score, not for training.
         extra: Control -> what people said in it, of those that labelloop does not learn from.
-        annotations: Everything people say about the item, with every region as it is; only JSONL holds it.
+        annotations: Everything people say about the item, with every region as it is; JSONL and JSON hold it.
     """
 
     item: Item
@@ -68,6 +75,16 @@ class ExportRow:
     def everything(self) -> dict[str, Any]:
         """The row with every region of every annotation."""
         return {**self.columns(), "annotations": [_annotation(one) for one in self.annotations]}
+
+    def task(self) -> dict[str, Any]:
+        """The row as a task of Label Studio, which its import takes."""
+        item, columns = self.item, self.columns()
+        told = {name: columns[name] for name in ("id", "labels", "annotator", "source", "held_out", "updated_at")}
+        return {
+            "data": {item.modality: item.text if item.modality == "text" else item.uri, "labelloop_id": item.id},
+            "meta": {**dict(item.meta), "labelloop": told},
+            "annotations": [_annotation_of_task(one) for one in self.annotations],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +128,8 @@ def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
         format: Guessed from the ending of the file unless given.
 
     Raises:
-        ConfigError: The ending names no format, Parquet is to go to the standard output, or there is no such folder.
+        ConfigError: The ending names no format, Parquet is to go to the standard output, there is no such folder, or
+            predictions are to be Label Studio's JSON.
         BackendError: The disk is full, or refuses.
     """
     chosen = format or _guessed(str(output))
@@ -162,7 +180,26 @@ def _completed(path: Path) -> Iterator[BinaryIO]:
 
 def _columns(rows: Rows, format: Format) -> Iterator[dict[str, Any]]:
     for row in rows:
-        yield row.everything() if format == "jsonl" and isinstance(row, ExportRow) else row.columns()
+        if format == "json":
+            yield _task(row)
+        else:
+            yield row.everything() if format == "jsonl" and isinstance(row, ExportRow) else row.columns()
+
+
+def _task(row: ExportRow | PredictionRow) -> dict[str, Any]:
+    if isinstance(row, PredictionRow):
+        raise ConfigError("predictions are not written as Label Studio's JSON", "name a file ending in .jsonl")
+    return row.task()
+
+
+def _annotation_of_task(one: Annotation) -> dict[str, Any]:
+    """As Label Studio exports it; its id and its author, which another server does not have, stand beside it."""
+    told = _annotation(one)
+    return {
+        "was_cancelled": told.pop("skipped"),
+        "labelloop": {"id": told.pop("id"), "annotator": told.pop("annotator")},
+        **told,
+    }
 
 
 def _annotation(one: Annotation) -> dict[str, Any]:
@@ -187,6 +224,16 @@ def _write_jsonl(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
     for row in rows:
         count += 1
         file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    return count
+
+
+def _write_json(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
+    """One list, a task a line."""
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        file.write(b"[\n" if count == 1 else b",\n")
+        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
+    file.write(b"\n]\n" if count else b"[]\n")
     return count
 
 
@@ -256,6 +303,7 @@ def _arrow_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 _WRITERS: Mapping[Format, Callable[[Iterator[dict[str, Any]], BinaryIO], int]] = {
     "jsonl": _write_jsonl,
+    "json": _write_json,
     "csv": _write_csv,
     "parquet": _write_parquet,
 }

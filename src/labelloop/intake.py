@@ -71,6 +71,7 @@ def take_in(
     store: ArtifactStore | None = None,
     hosts: Sequence[str] = (),
     ca_bundle: str = "",
+    labels: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> Taken:
@@ -83,6 +84,7 @@ def take_in(
             are copied into it, so that they can be shown to anybody.
         hosts: Hosts of the web that may be this machine.
         ca_bundle: A file of certificates that are trusted on the web.
+        labels: A column of a table that holds some of these is noticed.
 
     Raises:
         ConfigError: Nothing readable was found.
@@ -95,7 +97,7 @@ def take_in(
         before = ledger.items.count()
         new = seen = near = copied = 0
         unreadable: list[Unreadable] = []
-        noticed = Noticed()
+        noticed = Noticed(labels=frozenset(labels))
         how: Mapping[str, Any] = {"access": access, "progress": progress, "noticed": noticed}
         found = chain.from_iterable(
             read_changed(place, modality, ledger.items.unchanged, columns, **how) for place in places

@@ -42,9 +42,13 @@ class Noticed:
     Attributes:
         passed_over: Ending, or `without an ending` -> files that are none of the kind, and were not opened.
         guessed: File -> the encoding that was guessed, and some text that shows it.
+        labels: The labels of the loop, which columns of tables may hold.
+        columns: Table and column -> label -> rows that hold it.
         converted: Ending -> pictures that no browser shows, which people see as PNG or JPEG.
     """
 
+    labels: frozenset[str] = frozenset()
+    columns: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
     converted: Counter[str] = field(default_factory=Counter)
     guessed: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -57,11 +61,22 @@ class Noticed:
         """Note an encoding that was guessed."""
         self.guessed[name] = (encoding, example)
 
+    def look(self, table: str, cells: Mapping[str, Any]) -> None:
+        """Look for our labels in the cells of a row."""
+        for column, value in cells.items():
+            for one in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(one, str) and one.strip() in self.labels:
+                    self.columns.setdefault((table, column), Counter())[one.strip()] += 1
+
     def as_dict(self) -> Mapping[str, Any]:
         """For scripts."""
         return {
             "passed_over": dict(_by_count(self.passed_over)),
             "converted": dict(_by_count(self.converted)),
+            "label_columns": [
+                {"table": table, "column": column, "labels": dict(found)}
+                for (table, column), found in self.columns.items()
+            ],
             "guessed_encodings": {name: encoding for name, (encoding, _) in self.guessed.items()},
         }
 
@@ -75,6 +90,7 @@ class Noticed:
             lines.append(
                 f"... and {len(self.guessed) - FILES} more files of guessed encodings; all of them with --json"
             )
+        lines += [_column_in_words(*where, found) for where, found in list(self.columns.items())[:FILES]]
         if self.converted:
             sorts = ", ".join(f"{count} {ending}" for ending, count in _by_count(self.converted))
             lines.append(f"people see {sorts} as PNG or JPEG, which browsers show (of several pages the first)")
@@ -88,6 +104,14 @@ class Noticed:
         some = [_sort(ending, count) for ending, count in counted[:SHOWN]]
         rest = sum(count for _, count in counted[SHOWN:])
         return "; ".join([*some, f"{rest} of other sorts"] if rest else some)
+
+
+def _column_in_words(table: str, column: str, found: Counter[str]) -> str:
+    names = ", ".join([*list(found)[:FILES], *(["..."] if len(found) > FILES else [])])
+    return (
+        f"column `{column}` of {table} holds {len(found)} of your labels ({names}) in {found.total()} rows: it is kept"
+        " beside the items, and is nobody's answer; labelloop simulate replays labels that are there"
+    )
 
 
 def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:

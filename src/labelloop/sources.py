@@ -373,10 +373,20 @@ def _read_rows(reading: _Reading, path: str, name: str, table: Iterator[Row | Br
     columns = _chosen(name, first.cells, reading.modality, reading.columns)
     yield from broken
     reader = _RowReader(reading.place, posixpath.dirname(path), name, columns)
-    everything = chain([first], table)
+    everything = _looked_at(reading.noticed, name, columns, chain([first], table))
     # reading files waits, texts are only arithmetic
     found = _parallel(reader.read, everything) if columns.uri else map(reader.read, everything)
     yield from _once(found) if columns.id else (one for _, one in found)
+
+
+def _looked_at(
+    noticed: Noticed, name: str, columns: Columns, table: Iterable[Row | BrokenRow]
+) -> Iterator[Row | BrokenRow]:
+    for row in table:
+        if isinstance(row, Row) and noticed.labels:
+            read = (columns.text, columns.uri, columns.id)
+            noticed.look(name, {column: value for column, value in row.cells.items() if column not in read})
+        yield row
 
 
 def _broken(name: str, row: BrokenRow) -> Unreadable:

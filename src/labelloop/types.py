@@ -92,6 +92,9 @@ class NewItem:
 class LabelSchema:
     """What people are asked about each item.
 
+    Attributes:
+        show: Columns of the item's `meta` that people see beside it; what is asked is the same without them.
+
     Raises:
         ConfigError: Fewer than two labels, a label twice, or an empty label.
     """
@@ -101,6 +104,7 @@ class LabelSchema:
     task: Task = "single-choice"
     control: str = "label"
     instruction: str = ""
+    show: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         blank = [label for label in self.labels if not label.strip() or label != label.strip()]

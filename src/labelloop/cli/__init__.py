@@ -32,7 +32,7 @@ COMMANDS = {
     "auto-label": ("auto_label", "Take the model's labels where its error is certified, and audit them."),
     "train": ("loop", "Learn from the answers so far, without asking for more."),
     "infer": ("loop", "Write what the current model says about every item."),
-    "export": ("loop", "Write the labels that are believed: JSONL, CSV or Parquet."),
+    "export": ("loop", "Write the labels that are believed: JSONL, CSV, Parquet or JSON."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
     "score": ("score", "Show how good the model in use is, and how sure that is."),
     "rollback": ("score", "Put an earlier model back to use."),

@@ -118,7 +118,13 @@ def infer(app: App, output: str) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", default="-", show_default=True, help="FILE.jsonl, .csv or .parquet; - is stdout.")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    help="FILE.jsonl, .json (Label Studio's), .csv or .parquet; - is stdout.",
+)
 @click.option("--only-human", is_flag=True, help="Leave labels out that were taken from the model.")
 @pass_app
 def export(app: App, output: str, only_human: bool) -> None:

@@ -91,6 +91,7 @@ def add(
             Columns(text_column, uri_column, id_column, encoding, lines),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
+            labels=dataset.labels,
             ca_bundle=dataset.ca_bundle,
             dry_run=dry_run,
             progress=progress,

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labelloop.backends.label_studio.config import config_of, differences
+from labelloop.backends.label_studio.config import columns_of, config_of, differences
 from labelloop.types import LabelSchema
 
 SCHEMA = LabelSchema("image", ("cat", "dog"))
@@ -73,3 +73,25 @@ def test_a_single_choice_that_became_multiple_is_named() -> None:
     project["label_config"] = project["label_config"].replace('choice="single"', 'choice="multiple"')
 
     assert differences(SCHEMA, project) == ["it is no single-choice any more"]
+
+
+def test_columns_that_are_shown_stand_above_the_item_and_change_nothing_else() -> None:
+    schema = LabelSchema("text", ("a", "b"), show=("author", "post.date & <time>", "text"))
+
+    headers = [one.get("value") for one in ElementTree.fromstring(config_of(schema)).iter("Header")]
+
+    assert headers[1:] == ["author: $author", "post.date & <time>: $post_date____time_", "text: $column_text"]
+    assert differences(LabelSchema("text", ("a", "b")), parsed(schema)) == []
+    assert schema == LabelSchema("text", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({"author": "ann", "post": {"date": 2024}}, {"author": "ann", "post_date": "2024"}),
+        ({"author": None, "post": {"date": ["a", "ü"]}}, {"author": "", "post_date": '["a", "ü"]'}),
+        ({"post": "none"}, {"author": "", "post_date": ""}),
+    ],
+)
+def test_a_task_holds_every_column_that_is_shown_as_a_text(meta: dict[str, Any], told: dict[str, str]) -> None:
+    assert columns_of(LabelSchema("text", ("a", "b"), show=("author", "post.date")), meta) == told

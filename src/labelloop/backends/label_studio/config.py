@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
+from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import ConfigError
 from labelloop.labels import problems
 from labelloop.types import LabelSchema, Prediction, Question
 
 _HOTKEYS = "1234567890"
+_TAKEN = ("text", "image", UID)
 
 
 def object_name(schema: LabelSchema) -> str:
@@ -34,6 +37,7 @@ def config_of(schema: LabelSchema) -> str:
         f' choice="{choice}" showInline="true"{required}>\n'
         f"{labels}\n"
         f"  </Choices>\n"
+        f"{_columns_beside(schema)}"
         f"  {_shown_object(schema)}\n"
         f"</View>\n"
     )
@@ -126,6 +130,31 @@ def _is_multiple(xml: str, control: str) -> bool:
         return False
     found = [node for node in root.iter("Choices") if node.get("name") == control]
     return bool(found) and found[0].get("choice", "single").startswith("multiple")
+
+
+def column_key(column: str) -> str:
+    """The key of a task's data that holds a column people are shown: a name that a config can say after `$`."""
+    key = re.sub(r"\W", "_", column)
+    return f"column_{key}" if key in _TAKEN or not key[:1].isalpha() else key
+
+
+def columns_of(schema: LabelSchema, meta: Mapping[str, Any]) -> dict[str, str]:
+    """What a task's data holds of the columns that people are shown; empty texts for those an item has not."""
+    return {column_key(column): _cell(meta, column) for column in schema.show}
+
+
+def _cell(meta: Mapping[str, Any], column: str) -> str:
+    found: Any = meta
+    for part in [column] if column in meta else column.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if found is None:
+        return ""
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+
+
+def _columns_beside(schema: LabelSchema) -> str:
+    lines = (f"{_shown(column)}: ${column_key(column)}" for column in schema.show)
+    return "".join(f'  <Header size="6" value={quoteattr(line)}/>\n' for line in lines)
 
 
 def _shown_object(schema: LabelSchema) -> str:

@@ -15,7 +15,7 @@ from labelloop.backends.label_studio.aside import LONG_AGO, Cursor, without
 from labelloop.backends.label_studio.bounds import EndlessError, guarded
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
-from labelloop.backends.label_studio.config import checked_version, object_name
+from labelloop.backends.label_studio.config import checked_version, columns_of, object_name
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.reading import annotation_of
@@ -581,8 +581,7 @@ class LabelStudioDataset:
         place = self._place
         root, bucket = place.served, place.bucket()
         values = shown(self._client, self._project, items, root, bucket, access=place.access, refused=self._refused)
-        name = object_name(self._schema)
-        return [_task(one, name, values[one.item.id]) for one in questions if one.item.id not in self._refused]
+        return [_task(one, self._schema, values[one.item.id]) for one in questions if one.item.id not in self._refused]
 
     def _predict(self, stale: Mapping[int, Question]) -> int:
         """Add predictions to tasks that lack the ones of this model version."""
@@ -797,9 +796,10 @@ def _per_annotator(client: Client, project: int) -> dict[str, int]:
     return {email: count for email, count in counts.items() if count}
 
 
-def _task(question: Question, name: str, value: str) -> dict[str, Any]:
+def _task(question: Question, schema: LabelSchema, value: str) -> dict[str, Any]:
+    beside = columns_of(schema, _plain(question.item.meta))
     task: dict[str, Any] = {
-        "data": {name: value, UID: question.item.id},
+        "data": {**beside, object_name(schema): value, UID: question.item.id},
         "meta": {**_plain(question.item.meta), UID: question.item.id, SHOWN: value},
     }
     if question.version:
