@@ -115,7 +115,7 @@ def test_only_what_changed_is_read_and_new_content_is_a_new_item(ledger: Ledger,
 
     again = add(ledger, here)
 
-    assert counts(again) == (1, 3, 0)
+    assert (*counts(again), again.changed) == (0, 4, 0, ("b.png",))
     assert sorted(read) == ["b.png", "d.png"]
     assert [one.meta["file"] for one in ledger.items.between(0, 9)] == ["a.png", "b.png", "sub/c.png", "b.png"]
     assert ledger.items.between(3, 4)[0].id == content_id(png(9))
@@ -268,7 +268,7 @@ def test_an_object_that_was_replaced_is_fetched(ledger: Ledger, store: BucketSto
 
     again = add(ledger, f"{store.path}/photos", store=store)
 
-    assert counts(again) == (1, 1, 0)
+    assert (*counts(again), again.changed) == (0, 2, 0, ("b.png",))
     assert fetched == ["b.png"]
 
 

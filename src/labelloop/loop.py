@@ -31,6 +31,7 @@ from labelloop.places import access_of
 from labelloop.pool import refuse_most
 from labelloop.protocols import Dataset, Learner, Progress, Recognising, silent
 from labelloop.registry import build
+from labelloop.renewal import Renewal
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.situation import situation
@@ -153,6 +154,10 @@ class Loop:
         self._label_changes = self.ledger.labels.changes()
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self._losses = Losses()
+        self._renewed: list[str] = []
+        self._renewal = Renewal(
+            self.ledger, lambda: self.dataset, self.questions_of, lambda: self.ownership.claim(self.dataset)
+        )
 
     @cached_property
     def learner(self) -> Learner:
@@ -259,7 +264,7 @@ class Loop:
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = [*self._identify(), *self.taken.judge()]
+            notes = [*self._identify(), *self._renewed, *self.taken.judge()]
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):
@@ -282,8 +287,10 @@ class Loop:
     def _take_in(self) -> Changes:
         changes = Changes()
         self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
+        self._renewed = []
         if self.ledger.rounds.last() is None:
             self.ownership.refuse_unknown(self.dataset)
+            self.ledger.changed.done(list(self.ledger.changed.waiting()))
             return changes
         self.trust()
         pages = self.dataset.answers(self.ledger.answers.cursor())
@@ -291,6 +298,7 @@ class Loop:
             changes += self.ledger.answers.hear(page, self._clock())
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
+        self._renewed = self._renewal.carry_out(self._clock())
         return changes
 
     def reconcile(self) -> Repair:

@@ -205,6 +205,13 @@ def open_place(where: str, access: Access = ALONE) -> Place:
     raise NotFoundError(f"there is nothing at {where}", "check the path")
 
 
+def source_of(where: str) -> str:
+    """What a place is remembered by, however it was written."""
+    if "://" in where or "::" in where:
+        return where.rstrip("/")
+    return os.path.normpath(Path(where).expanduser().absolute())
+
+
 def place_of(where: str, access: Access = ALONE) -> Place:
     """The place of one file or folder, without asking whether it is there; errors as in `open_place`."""
     url, outer = where, ""

@@ -116,6 +116,7 @@ class Pool:
         handle = self.run.artifact(Ref.parse(chunk.ref))
         patched = self._patched(handle, [places[row] for row in made["rows"]], made)
         self.ledger.items.add_chunk(self.backbone.fingerprint, Chunk(chunk.start, chunk.stop, str(patched.ref)))
+        self.ledger.items.forget_other_chunks(self.backbone.fingerprint, chunk.start)
         self.ledger.aside.release([rows[places[row]] for row in made["rows"]])
         missing = {rows[places[int(row)]]: Missing(*why) for row, why in made["missing"].items()}
         self.ledger.aside.put(missing, self.clock())

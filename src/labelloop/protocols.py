@@ -23,6 +23,7 @@ from labelloop.types import (
     Examples,
     Inputs,
     LabelSchema,
+    Missing,
     Modality,
     Pool,
     Question,
@@ -230,6 +231,23 @@ class Recognising(Protocol):
 
     def recognise(self, name: str, key: str) -> None:
         """Take the dataset of this key for the one of this name, where no other one is known."""
+        ...
+
+
+@runtime_checkable
+class Renewing(Protocol):
+    """A dataset whose questions can be shown anew, or taken away."""
+
+    def renew(self, questions: Sequence[Question]) -> Mapping[str, Missing]:
+        """Show the items of these questions from where they are now; what people said stays. Repeating is harmless.
+
+        Returns:
+            Item id -> why it has nothing to show; its question is as it was.
+        """
+        ...
+
+    def close(self, items: Sequence[str]) -> None:
+        """Take the questions about these items away, with answers and guesses. Repeating is harmless."""
         ...
 
 

@@ -1,8 +1,8 @@
 """Items from the places people keep them: folders, globs and tables, here or behind any URL that fsspec reads.
 
 An item's id is the blake2b-128 digest of its content: of the bytes of an image file, of the UTF-8 bytes of a text. A
-picture on the web is not downloaded when it is added; its id is the digest of its address. A table may bring ids of
-its own.
+picture on the web is not downloaded when it is added; its id is the digest of its address, without what signs it for a
+day. A table may bring ids of its own.
 """
 
 from __future__ import annotations
@@ -75,6 +75,16 @@ URI_COLUMNS = ("image", "url", "uri", "path", "file", "filename", "file_name", "
 _LITTER = ("desktop.ini", "thumbs.db")
 _TABLES_MAY_NAME = frozenset(["file", "local", "s3", "s3a", "gs", "gcs", "az", "abfs", "azure", "zip", "tar"])
 """Kinds of addresses that a table may send us to, beside its own; the web is asked by `downloads` alone."""
+_SIGNED_BY_PREFIX = ("x-amz-", "x-goog-", "q-")
+_SIGNED_BY_NAME = (
+    *("signature", "expires", "policy", "key-pair-id"),
+    *("awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "security-token"),
+)
+_SIGNED_BY_AZURE = (
+    *("sig", "se", "sv", "sp", "st", "sr", "ss", "srt", "spr", "si", "sip", "scid", "saoid", "suoid"),
+    *("skoid", "sktid", "skt", "ske", "sks", "skv"),
+)
+"""What S3, Google Cloud, Azure, CloudFront, Alibaba and Tencent sign links with."""
 
 _LONGEST_TEXT = 1_000_000
 _LONGEST_ID = 200
@@ -101,10 +111,15 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something that cannot become an item: which file or row, and why."""
+    """Something that cannot become an item: which file or row, and why.
+
+    Attributes:
+        uri: The address of the file; empty for a row.
+    """
 
     where: str
     reason: str
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,21 +286,23 @@ def _text_file(reading: _Reading, place: Place, path: str, seen: Seen) -> Found:
         return Unreadable(name, f"is a link to {out}, outside of {place.root}: add that place itself")
     raw = bytes_or_reason(place.fs, path)
     if isinstance(raw, str):
-        return Unreadable(name, raw)
+        return Unreadable(name, raw, seen.uri)
     try:
         text = mail_in(raw) if ending(path) == ".eml" else _decoded(reading, name, raw)
     except UnicodeError as error:
-        return Unreadable(name, f"the text is not {reading.columns.encoding or 'UTF-8'}: {error}")
+        return Unreadable(name, f"the text is not {reading.columns.encoding or 'UTF-8'}: {error}", seen.uri)
     if not text and ending(path) == ".eml":
-        return Unreadable(name, "the mail has no plain text, only HTML or attachments")
-    found = _text_item(name, text, {"file": name})
-    return found if isinstance(found, Unreadable) else replace(found, seen=seen)
+        return Unreadable(name, "the mail has no plain text, only HTML or attachments", seen.uri)
+    return _at(_text_item(name, text, {"file": name}), seen)
 
 
 def _image_file(place: Place, path: str, seen: Seen) -> Found:
     name = place.relative(path)
-    found = _image_item(place, path, name, {"file": name})
-    return found if isinstance(found, Unreadable) else replace(found, seen=seen)
+    return _at(_image_item(place, path, name, {"file": name}), seen)
+
+
+def _at(found: Found, seen: Seen) -> Found:
+    return replace(found, uri=seen.uri) if isinstance(found, Unreadable) else replace(found, seen=seen)
 
 
 def _image_item(place: Place, path: str, name: str, meta: Mapping[str, Any]) -> Found:
@@ -372,7 +389,7 @@ def _read_rows(reading: _Reading, path: str, name: str, table: Iterator[Row | Br
         return
     columns = _chosen(name, first.cells, reading.modality, reading.columns)
     yield from broken
-    reader = _RowReader(reading.place, posixpath.dirname(path), name, columns)
+    reader = _RowReader(reading.place, path, name, columns)
     everything = _looked_at(reading.noticed, name, columns, chain([first], table))
     # reading files waits, texts are only arithmetic
     found = _parallel(reader.read, everything) if columns.uri else map(reader.read, everything)
@@ -398,7 +415,7 @@ class _RowReader:
     """Rows of one table to items."""
 
     place: Place
-    folder: str
+    path: str
     name: str
     columns: Columns
 
@@ -417,9 +434,13 @@ class _RowReader:
         if len(str(meta)) > _LONGEST_TEXT:
             return Unreadable(where, f"its other columns have more than {_LONGEST_TEXT} characters")
         found = self._content(where, content, meta)
-        if isinstance(found, Unreadable) or not self.columns.id:
+        if self.columns.id and not isinstance(found, Unreadable):
+            found = _with_id(where, found, _cell_or_none(row, self.columns.id))
+        if isinstance(found, Unreadable):
             return found
-        return _with_id(where, found, _cell_or_none(row, self.columns.id))
+        is_file = bool(found.item.uri and found.item.digest and not self.columns.id)
+        name = str(content).strip() if is_file else found.item.id
+        return replace(found, seen=Seen(f"{self.place.uri(self.path)}#{name}", ""))
 
     def _content(self, where: str, cell: object, meta: Mapping[str, Any]) -> Found:
         if self.columns.text:
@@ -435,7 +456,7 @@ class _RowReader:
 
     def _file(self, where: str, cell: str, meta: Mapping[str, Any]) -> Found:
         place = self.place
-        path = cell if cell.startswith("/") else posixpath.normpath(posixpath.join(self.folder, cell))
+        path = cell if cell.startswith("/") else posixpath.normpath(posixpath.join(posixpath.dirname(self.path), cell))
         if "://" in cell:
             if refused := sorted(_schemes(cell) - _TABLES_MAY_NAME - {protocol_of(place.fs)}):
                 return Unreadable(
@@ -468,9 +489,31 @@ def _web_item(where: str, url: str, meta: Mapping[str, Any]) -> Found:
     if has_credentials(url):  # it would be shown to everybody who answers, and exported; signed links end by themselves
         return Unreadable(where, f"{masked(url)} carries a password: give links without one, or signed ones")
     try:
-        return NewItem(Item(content_id(url), "image", uri=url, meta=meta), b"")
+        return NewItem(Item(content_id(unsigned(url)), "image", uri=url, meta=meta), b"")
     except UnicodeEncodeError:
         return Unreadable(where, f"{url!r} is not a URL")
+
+
+def unsigned(url: str) -> str:
+    """An address of the web without what signs it for a day, by which clouds tell one link to a file from another.
+
+    An address that nobody has signed comes back as it is.
+    """
+    head, mark, query = url.partition("?")
+    query, _, fragment = query.partition("#")
+    parts = query.split("&") if mark else []
+    names = {part.partition("=")[0].lower() for part in parts}
+    kept = [part for part in parts if not _signs(part.partition("=")[0].lower(), names)]
+    if len(kept) == len(parts):
+        return url
+    return head + (f"?{'&'.join(kept)}" if kept else "") + (f"#{fragment}" if fragment else "")
+
+
+def _signs(name: str, names: set[str]) -> bool:
+    """Whether a parameter of an address is part of its signature, among all that it has."""
+    by_prefix = any(name.startswith(one) and f"{one}signature" in names for one in _SIGNED_BY_PREFIX)
+    by_name = name in _SIGNED_BY_NAME and "signature" in names and bool(names & {"expires", "policy", "key-pair-id"})
+    return by_prefix or by_name or (name in _SIGNED_BY_AZURE and {"sig", "se"} <= names)
 
 
 def _with_id(where: str, found: NewItem, cell: object) -> Found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -54,6 +54,12 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
 @click.option("--id-column", default="", help="Column of a table that holds your own item id.")
 @click.option("--encoding", default="", help="Encoding of tables and texts that are not UTF-8 [guessed, and said].")
 @click.option("--lines", is_flag=True, help="Take every line of a text file as a text of its own.")
+@click.option(
+    "--changed",
+    type=click.Choice(["replace", "keep"]),
+    default="replace",
+    help="What becomes of known items whose source holds other content [replace].",
+)
 @click.option("--dry-run", is_flag=True, help="Count what would be added, add nothing.")
 @pass_app
 def add(
@@ -64,13 +70,16 @@ def add(
     id_column: str,
     encoding: str,
     lines: bool,
+    changed: Literal["replace", "keep"],
     dry_run: bool,
 ) -> None:
-    """Add items to be labelled.
+    """Add items to be labelled, and look at those that are known.
 
     PLACES are folders, globs, tables (CSV, JSONL, JSON, Parquet, Excel), or any URL that fsspec reads. An item is known
-    by its content: adding twice changes nothing, and reads only files that are new or have changed. A table is read
-    as a whole or not at all; what cannot be read, or is passed over, is counted and said.
+    by its id or its content: adding twice changes nothing, and reads only files that are new or have changed. What is
+    known and lies elsewhere now takes its new address; what holds other content now takes the place of the old one,
+    whose answers are set aside. A table is read as a whole or not at all; what cannot be read, or is passed over, is
+    counted and said.
 
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column data.body
     """
@@ -93,6 +102,7 @@ def add(
             hosts=dataset.hosts,
             labels=dataset.labels,
             ca_bundle=dataset.ca_bundle,
+            changed=changed,
             dry_run=dry_run,
             progress=progress,
         )

@@ -18,6 +18,7 @@ from labelloop.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
+from labelloop.ledger.changed import ChangedBook
 from labelloop.ledger.health import as_damage, damaged, file_of, refuse_damage
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
@@ -49,10 +50,17 @@ class Ledger:
     opinions: OpinionBook
     auto: AutoBook
     aside: AsideBook
+    changed: ChangedBook
 
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
-        """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now."""
-        return joined(retold(schema, self.labels.changes(), self.answers.current()), self.opinions.about())
+        """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now.
+
+        What was said about an item that holds other content since is not among them.
+        """
+        found = joined(retold(schema, self.labels.changes(), self.answers.current()), self.opinions.about())
+        for item_id in self.changed.of_before():
+            found.pop(item_id, None)
+        return found
 
     def close(self) -> None:
         """Give the connections back."""
@@ -96,6 +104,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         OpinionBook(engine, dataset),
         AutoBook(engine, dataset),
         AsideBook(engine, dataset),
+        ChangedBook(engine, dataset),
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, case, func, or_, select, update
 
 from labelloop.budget import LONGEST, Spent
 from labelloop.ledger import _sql
-from labelloop.ledger.tables import annotated, facts, history, opinions, questions
+from labelloop.ledger.tables import annotated, facts, guesses, history, opinions, questions
 from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn, Unheard, version_behind
 
 Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
@@ -313,6 +313,43 @@ class AnswerBook:
                 self._take(connection, Heard(item_id, "", ()), before.get(item_id, {}), now)
                 self._set_state(connection, item_id, "gone", None)
         return lost
+
+    def reopen(self, ids: Sequence[str], now: datetime) -> int:
+        """Have these questions be open as if nobody had answered or guessed; how many annotations that sets aside."""
+        return self._without(ids, now, {"state": "asked", "prediction": None})
+
+    def unguess(self, ids: Sequence[str]) -> None:
+        """Have these questions be asked without the guess that was to be filled in."""
+        with self._engine.begin() as connection:
+            for some in _sql.chunks(ids):
+                mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
+                connection.execute(update(questions).where(*mine).values(prediction=None))
+                mine = (guesses.c.dataset == self._dataset, guesses.c.item_id.in_(some))
+                connection.execute(guesses.delete().where(*mine))
+
+    def close(self, ids: Sequence[str], now: datetime) -> int:
+        """Forget these questions, as if they had not been chosen; how many annotations that sets aside."""
+        found = self._without(ids, now, {})
+        with self._engine.begin() as connection:
+            for some in _sql.chunks(ids):
+                for table, name in ((questions, questions.c.item_id), (opinions, opinions.c.question)):
+                    connection.execute(table.delete().where(table.c.dataset == self._dataset, name.in_(some)))
+        return found
+
+    def _without(self, ids: Sequence[str], now: datetime, values: Mapping[str, Any]) -> int:
+        """Note what was said about these questions as removed, and forget what was guessed."""
+        removed = 0
+        with self._engine.begin() as connection:
+            before = self._rows(connection, ids)
+            for item_id in ids:
+                removed += self._take(connection, Heard(item_id, "", ()), before.get(item_id, {}), now).removed
+            for some in _sql.chunks(ids):
+                mine = (guesses.c.dataset == self._dataset, guesses.c.item_id.in_(some))
+                connection.execute(guesses.delete().where(*mine))
+                if values:
+                    mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
+                    connection.execute(update(questions).where(*mine).values(**values))
+        return removed
 
     def there(self) -> set[str]:
         """The questions that the annotator should have."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from labelloop.ledger import _sql
-from labelloop.ledger.tables import embedded, items, seen
+from labelloop.ledger.tables import address_of, embedded, items, seen
 from labelloop.types import Item, NewItem, Seen
 
 
@@ -31,6 +30,15 @@ class ItemColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What an item is known by: its id, its address, and the digest of its content, where that was read."""
+
+    id: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """The embeddings of the items at positions [start, stop)."""
 
@@ -46,10 +54,13 @@ class ItemBook:
         self._engine = engine
         self._dataset = dataset
 
-    def add(self, new: Sequence[NewItem]) -> int:
+    def add(self, new: Sequence[NewItem], source: str = "") -> int:
         """Add items that are not there yet; returns how many were new. Known ids are left alone.
 
-        The files they were read from are remembered for `unchanged`.
+        The addresses they were read from are remembered for `unchanged` and `at`.
+
+        Args:
+            source: The place that they were found in, for `of_source`.
         """
         with self._engine.begin() as connection:
             position = self._count(connection)
@@ -57,23 +68,75 @@ class ItemBook:
             fresh = {one.item.id: one for one in new if one.item.id in unknown}
             rows = [self._row(one, position + offset) for offset, one in enumerate(fresh.values())]
             _sql.upsert(connection, items, rows)
-            files = [self._file(one.seen, one.item.id) for one in new if one.seen and one.seen.stamp]
-            _sql.upsert(connection, seen, files, update=["stamp", "item_id"])
+            files = {one.seen.uri: self._file(one.seen, one.item.id, source) for one in new if one.seen}
+            _sql.upsert(connection, seen, self._other(connection, files), update=["stamp", "item_id", "source"])
         return len(rows)
 
-    def unchanged(self, files: Sequence[Seen]) -> dict[str, str]:
-        """Those files that were read before and have the same stamp still: address -> id of the item."""
-        asked = {_address(one.uri): one for one in files}
-        found: dict[str, str] = {}
+    def unchanged(self, files: Sequence[Seen], source: str = "") -> dict[str, str]:
+        """Those files that were read before and have the same stamp still: address -> id of the item.
+
+        Args:
+            source: The place that they are found in now, which is remembered.
+        """
+        asked = {address_of(one.uri): one for one in files if one.stamp}
+        found, moved = {}, []
         with _sql.reading(self._engine) as connection:
-            for some in _sql.chunks(list(asked)):
-                query = select(seen.c.address, seen.c.stamp, seen.c.item_id).where(
-                    seen.c.dataset == self._dataset, seen.c.address.in_(some)
-                )
-                for address, stamp, item_id in connection.execute(query):
-                    if stamp == asked[address].stamp:
-                        found[asked[address].uri] = item_id
+            for row in self._seen(connection, list(asked)):
+                if row.stamp == asked[row.address].stamp:
+                    found[asked[row.address].uri] = row.item_id
+                    moved += [row.address] if source and row.source != source else []
+        if moved:
+            with self._engine.begin() as connection:
+                for some in _sql.chunks(moved):
+                    mine = (seen.c.dataset == self._dataset, seen.c.address.in_(some))
+                    connection.execute(seen.update().where(*mine).values(source=source))
         return found
+
+    def at(self, uris: Sequence[str]) -> dict[str, str]:
+        """The items that were last read from these addresses: address -> id."""
+        asked = {address_of(uri): uri for uri in uris}
+        with _sql.reading(self._engine) as connection:
+            return {asked[row.address]: row.item_id for row in self._seen(connection, list(asked))}
+
+    def of_source(self, source: str) -> Iterator[str]:
+        """The items that were last found in a place, one at a time; an item that is there twice comes twice."""
+        query = select(seen.c.item_id).where(seen.c.dataset == self._dataset, seen.c.source == source)
+        with _sql.reading(self._engine) as connection:
+            yield from connection.execution_options(yield_per=10_000).scalars(query)
+
+    def facts(self, ids: Sequence[str]) -> dict[str, Facts]:
+        """Where these items are and what they hold, of those that there are."""
+        return {one.id: one for one in self._facts(items.c.id, ids)}
+
+    def holding(self, digests: Sequence[str]) -> dict[str, Facts]:
+        """The first item that holds each of these contents: digest -> the item."""
+        found: dict[str, Facts] = {}
+        for one in self._facts(items.c.digest, digests):
+            found.setdefault(one.digest, one)
+        return found
+
+    def _facts(self, column: ColumnElement[str], values: Sequence[str]) -> list[Facts]:
+        found = []
+        with _sql.reading(self._engine) as connection:
+            for some in _sql.chunks(values):
+                query = select(items.c.id, items.c.uri, items.c.digest).where(
+                    items.c.dataset == self._dataset, column.in_(some)
+                )
+                found += [Facts(*row) for row in connection.execute(query.order_by(items.c.position))]
+        return found
+
+    def _seen(self, connection: Connection, addresses: Sequence[str]) -> Iterator[Row[Any]]:
+        for some in _sql.chunks(addresses):
+            yield from connection.execute(select(seen).where(seen.c.dataset == self._dataset, seen.c.address.in_(some)))
+
+    def _other(self, connection: Connection, files: Mapping[str, dict[str, str]]) -> list[dict[str, str]]:
+        """Those rows that are not there as they are, and one for each item whose address another item has taken."""
+        rows = {row["address"]: row for row in files.values()}
+        there = {row.address: row._asdict() for row in self._seen(connection, list(rows))}
+        here = {row["item_id"] for row in rows.values()}
+        homeless = [old for address, old in there.items() if old["item_id"] not in here]
+        lost = [{**old, "address": address_of(f"#{old['item_id']}"), "stamp": ""} for old in homeless]
+        return [*(row for address, row in rows.items() if there.get(address) != row), *lost]
 
     def unknown(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that no item has."""
@@ -174,6 +237,12 @@ class ItemBook:
         with self._engine.begin() as connection:
             connection.execute(embedded.delete().where(*where))
 
+    def forget_other_chunks(self, backbone: str, start: int) -> None:
+        """Forget where other backbones' embeddings are, from this position on: some are of earlier content."""
+        where = (embedded.c.dataset == self._dataset, embedded.c.backbone != backbone, embedded.c.stop > start)
+        with self._engine.begin() as connection:
+            connection.execute(embedded.delete().where(*where))
+
     def _count(self, connection: Connection) -> int:
         """As many as the last position says: they are 0, 1, 2, ..., and no item ever goes."""
         last = connection.scalar(select(func.max(items.c.position)).where(items.c.dataset == self._dataset))
@@ -186,12 +255,13 @@ class ItemBook:
             unknown.difference_update(connection.scalars(query))
         return unknown
 
-    def _file(self, file: Seen, item_id: str) -> dict[str, str]:
+    def _file(self, file: Seen, item_id: str, source: str) -> dict[str, str]:
         return {
             "dataset": self._dataset,
-            "address": _address(file.uri),
+            "address": address_of(file.uri),
             "stamp": file.stamp,
             "item_id": item_id,
+            "source": source,
         }
 
     def _row(self, new: NewItem, position: int) -> dict[str, Any]:
@@ -209,10 +279,6 @@ class ItemBook:
             "meta": dict(item.meta),
             "problem": None,
         }
-
-
-def _address(uri: str) -> str:
-    return blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _item(row: Row[Any]) -> Item:

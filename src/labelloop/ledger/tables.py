@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 
 from sqlalchemy import (
     JSON,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    inspect,
     select,
 )
 
@@ -49,6 +51,17 @@ items = Table(
     Column("meta", JSON, nullable=False),
     Column("problem", Text),
     Index("items_position", "dataset", "position", unique=True),
+    Index("items_digest", "dataset", "digest"),
+)
+
+changed = Table(
+    "changed",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("done", Boolean, nullable=False),
+    Column("at", String, nullable=False),
 )
 
 aside = Table(
@@ -69,6 +82,8 @@ seen = Table(
     Column("address", String, primary_key=True),  # a digest of the URI, which may be longer than an index takes
     Column("stamp", String, nullable=False),
     Column("item_id", String, nullable=False),
+    Column("source", String, nullable=False, server_default=""),  # a digest of the place that it was last found in
+    Index("seen_source", "dataset", "source"),
 )
 
 questions = Table(
@@ -273,6 +288,32 @@ def _authors(connection: Connection) -> None:
         connection.execute(annotated.update().where(*mine).values(annotator=name))
 
 
+def _three_facts(connection: Connection) -> None:
+    """An item's id, address and content are found by each other; what is there by now was made with the tables."""
+    changed.create(connection, checkfirst=True)
+    if "source" not in {column["name"] for column in inspect(connection).get_columns("seen")}:
+        connection.exec_driver_sql("ALTER TABLE seen ADD COLUMN source VARCHAR NOT NULL DEFAULT ''")
+    for table, name in ((items, "items_digest"), (seen, "seen_source")):
+        next(index for index in table.indexes if index.name == name).create(connection, checkfirst=True)
+    _note_addresses(connection)
+
+
+def _note_addresses(connection: Connection) -> None:
+    """Which item every address holds, also where no stamp was kept."""
+    from labelloop.ledger import _sql
+
+    found = connection.execute(select(items.c.dataset, items.c.id, items.c.uri).where(items.c.uri != ""))
+    while some := found.fetchmany(1000):
+        same = {"stamp": "", "source": ""}
+        rows = [{"dataset": one.dataset, "address": address_of(one.uri), "item_id": one.id, **same} for one in some]
+        _sql.upsert(connection, seen, rows)
+
+
+def address_of(uri: str) -> str:
+    """What an address is known by, which may be longer than an index takes."""
+    return blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _first,
     _seen,
@@ -283,6 +324,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _turns,
     _aside,
     _authors,
+    _three_facts,
 ]
 """What brings a database from version i to i + 1; appended to, never edited."""
 

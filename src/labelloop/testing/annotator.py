@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
 from labelloop.label_changes import said_names
 from labelloop.labels import names_of, regions_of
-from labelloop.protocols import Annotator, Dataset, Marked, Progress, silent
+from labelloop.protocols import Annotator, Dataset, Marked, Progress, Renewing, silent
 from labelloop.types import (
     Annotation,
     AnnotatorState,
@@ -28,6 +28,7 @@ from labelloop.types import (
     Heard,
     Item,
     LabelSchema,
+    Missing,
     Prediction,
     Question,
     Region,
@@ -271,6 +272,19 @@ class AnnotatorContract:
         assert [one.skipped for one in self._said(dataset)["a"]] == [True]
         stats = dataset.stats()
         assert (stats.labeled, stats.skipped, stats.unlabeled) == (0, 1, 0)
+
+    def test_a_question_is_shown_anew_with_what_was_said_or_closed(self, annotator: Annotator, person: Person) -> None:
+        dataset = self._open(annotator)
+        dataset.ask([self._question("a"), self._question("b")])
+        if not isinstance(dataset, Renewing):
+            return
+        said = person.answer(self.NAME, "a", regions_of(self.SCHEMA, ["cat"]))
+        for _ in range(2):
+            assert not dataset.renew([self._question("a"), self._question("never asked")])
+            dataset.close(["b", "never asked"])
+        assert [one.id for one in self._said(dataset)["a"]] == [said]
+        assert dataset.present() == {"a"}
+        assert dataset.ask([self._question("b")]).created == 1
 
     def test_counts_add_up(self, annotator: Annotator, person: Person) -> None:
         dataset = self._open(annotator)
@@ -681,6 +695,25 @@ class FakeDataset:
     def forget(self, item_id: str) -> None:
         """Delete one question."""
         del self._tasks[item_id]
+
+    def renew(self, questions: Sequence[Question]) -> Mapping[str, Missing]:
+        """Show these items as they are now."""
+        self._present()
+        for question in questions:
+            if task := self._tasks.get(question.item.id):
+                shown = replace(task.question, item=question.item)
+                self._tasks[question.item.id] = replace(task, question=shown, changed=self._tick())
+        return {}
+
+    def close(self, items: Sequence[str]) -> None:
+        """Delete these questions."""
+        self._present()
+        for item in items:
+            self._tasks.pop(item, None)
+
+    def shown(self, item_id: str) -> Item:
+        """The item as people see it."""
+        return self._tasks[item_id].question.item
 
     def _predict(self, question: Question) -> bool:
         task = self._tasks[question.item.id]

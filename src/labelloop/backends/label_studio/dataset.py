@@ -33,6 +33,7 @@ from labelloop.types import (
     Bucket,
     DatasetStats,
     Heard,
+    Item,
     LabelSchema,
     Missing,
     Question,
@@ -362,6 +363,32 @@ class LabelStudioDataset:
         with self._place.writing():
             self._lookup(items)
 
+    def renew(self, questions: Sequence[Question]) -> Mapping[str, Missing]:
+        """Show the items of these questions from where they are now, task by task; what people said stays."""
+        wanted, name = {one.item.id: one for one in questions}, object_name(self._schema)
+        self._refused = {}
+        with self._place.writing():
+            rows = {str(row["data"][UID]): row for row in self._tasks_of(list(wanted), "id,data,meta")}
+            values = self._values([wanted[item].item for item in rows])
+            for item, value in values.items():
+                row, meta = rows[item], _meta(wanted[item], value)
+                if row["data"].get(name) == value and (row.get("meta") or {}).get(SHOWN) == value:
+                    continue
+                beside = columns_of(self._schema, _plain(wanted[item].item.meta))
+                body = {"data": {**row["data"], **beside, name: value}, "meta": {**(row.get("meta") or {}), **meta}}
+                self._client.call("PATCH", f"/api/tasks/{row['id']}/", body=body)
+        return self._missing()
+
+    def close(self, items: Sequence[str]) -> None:
+        """Delete the tasks of these items, with their annotations and predictions."""
+        with self._place.writing():
+            numbers = [int(row["id"]) for row in self._tasks_of(items, "id,data")]
+            for some in tasks.chunks(numbers):
+                self._delete(some)
+
+    def _tasks_of(self, items: Sequence[str], include: str) -> Iterator[Row]:
+        return tasks.with_uids(self._client, self._project, items, include)
+
     def prune(self, versions: Sequence[str]) -> int:
         """Delete the predictions of these model versions, some 150 a second; how many there were.
 
@@ -577,11 +604,15 @@ class LabelStudioDataset:
         return answer
 
     def _payload(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
-        items = [question.item for question in questions]
+        values = self._values([question.item for question in questions])
+        return [_task(one, self._schema, values[one.item.id]) for one in questions if one.item.id in values]
+
+    def _values(self, items: Sequence[Item]) -> dict[str, str]:
+        """What people are shown of these items, but of those that are refused."""
         place = self._place
         root, bucket = place.served, place.bucket()
-        values = shown(self._client, self._project, items, root, bucket, access=place.access, refused=self._refused)
-        return [_task(one, self._schema, values[one.item.id]) for one in questions if one.item.id not in self._refused]
+        found = shown(self._client, self._project, items, root, bucket, access=place.access, refused=self._refused)
+        return {item: value for item, value in found.items() if item not in self._refused}
 
     def _predict(self, stale: Mapping[int, Question]) -> int:
         """Add predictions to tasks that lack the ones of this model version."""
@@ -800,11 +831,15 @@ def _task(question: Question, schema: LabelSchema, value: str) -> dict[str, Any]
     beside = columns_of(schema, _plain(question.item.meta))
     task: dict[str, Any] = {
         "data": {**beside, object_name(schema): value, UID: question.item.id},
-        "meta": {**_plain(question.item.meta), UID: question.item.id, SHOWN: value},
+        "meta": _meta(question, value),
     }
     if question.version:
         task["predictions"] = [prediction_of(question.prediction, question.turn)]
     return task
+
+
+def _meta(question: Question, value: str) -> dict[str, Any]:
+    return {**_plain(question.item.meta), UID: question.item.id, SHOWN: value}
 
 
 def _never_arrived(error: LabelLoopError) -> bool:
