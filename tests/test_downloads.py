@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 
 from labelloop import downloads, road
-from labelloop.downloads import download
+from labelloop.downloads import Silence, download
 from labelloop.errors import BackendError, BadItemError
+from labelloop.places import Access, from_web
 from labelloop.road import CA_VARIABLES
 
 from company import Gate, authority, reverse
@@ -202,3 +206,42 @@ def test_the_certificate_is_that_of_the_name_and_of_an_authority_that_is_named(
         monkeypatch.setattr(socket, "getaddrinfo", Names(port).look_up)
         with pytest.raises(BackendError, match=r"pictures\.other\.test"):
             download("https://pictures.other.test/a.png", ca_bundle=bundle)
+
+
+def test_a_host_that_does_not_answer_is_asked_once_for_all_of_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, tried = [0.0], []
+    looking_up = downloads._addresses
+
+    def noting(host: str, address: httpx.URL) -> Any:
+        tried.append(host)
+        return looking_up(host, address)
+
+    monkeypatch.setattr(downloads, "_addresses", noting)
+    silence = Silence(lambda: now[0])
+
+    def ask(number: int) -> str:
+        with pytest.raises(BackendError, match=r"does not answer") as refused:
+            from_web(f"http://pictures.gone.invalid/{number}.png", Access(silence=silence))
+        assert refused.value.retryable
+        return refused.value.message
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(ask, range(40)))
+    assert len(tried) == 1
+    assert sum("was silent a moment ago" in one for one in said) == 39
+    now[0] += downloads.SILENT
+    ask(41)
+    assert len(tried) == 2
+
+
+def test_a_picture_that_is_refused_or_reset_keeps_no_other_picture_of_its_host_away(web: str) -> None:
+    access = Access(hosts=HERE)
+    with pytest.raises(BadItemError):
+        from_web(f"{web}/to/ftp://elsewhere", access)
+
+    for _ in range(3):
+        assert len(from_web(f"{web}/a.png", access)) == 4096
+
+
+def test_silence_travels_to_another_process_as_nothing() -> None:
+    assert isinstance(pickle.loads(pickle.dumps(Silence())), Silence)

@@ -34,7 +34,7 @@ def picture(path: Path, number: int) -> None:
     os.utime(path, (1_700_000_000 + number, 1_700_000_000))
 
 
-def table(path: Path, rows: Mapping[object, str], column: str = "text") -> Path:
+def table(path: Path, rows: Mapping[Any, str], column: str = "text") -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("id", column), *rows.items()])
     return path

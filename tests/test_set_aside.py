@@ -8,21 +8,25 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import ClassVar
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from labelloop import downloads
 from labelloop.decide import Start, Stop
 from labelloop.doctor import examine, mended
 from labelloop.errors import UnreadableError
+from labelloop.intake import Taken, take_in
 from labelloop.ledger import tables
 from labelloop.ledger.aside import LONGEST
+from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.tables import MIGRATIONS
 from labelloop.loop import Outcome
 from labelloop.overview import status_in_words
-from labelloop.sources import content_id
+from labelloop.sources import Columns, content_id
 from labelloop.types import Item, LabelSchema, Missing, NewItem
 
 from small_world import LABELS, NAME, World
@@ -246,3 +250,120 @@ def test_what_an_older_labelloop_gave_up_is_tried_again(pictures: Pictures) -> N
     ledger.close()
 
     assert pictures.world.ledger().aside.due(pictures.now) == [ids[1]]
+
+
+class Files:
+    """A world of pictures in a folder."""
+
+    def __init__(self, root: Path, count: int) -> None:
+        self.now = datetime(2026, 2, 3, tzinfo=UTC)
+        self.world = World(root / "world", schema=LabelSchema("image", LABELS), clock=lambda: self.now)
+        self.folder = root / "photos"
+        self.folder.mkdir()
+        for number in range(count):
+            (self.folder / f"{number}.png").write_bytes(png(number))
+        self.add(self.folder)
+
+    def add(self, place: Path) -> Taken:
+        ledger = self.world.ledger()
+        try:
+            return take_in(ledger, [str(place)], "image", Columns(), clock=lambda: self.now)
+        finally:
+            ledger.close()
+
+    def tick(self, **settings: Any) -> Outcome:
+        return self.world.tick(**{**SETTINGS, "loop__batch": 4, "holdout__share": 0.0, **settings})
+
+    def skip_all(self) -> None:
+        for item in self.world.dataset.open_items():
+            self.world.people.skip(NAME, item)
+
+    def asked(self) -> set[str]:
+        ledger = self.world.ledger()
+        found = ledger.items.get(sorted(self.world.dataset.present()))
+        ledger.close()
+        return {Path(item.uri).name for item in found.values()}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path, 12)
+
+
+def test_a_pool_that_became_unreadable_is_an_error_also_after_some_of_it_was_asked(files: Files) -> None:
+    files.tick()
+    files.skip_all()
+    files.folder.rename(files.folder.parent / "elsewhere")
+
+    said = []
+    for _ in range(4):
+        try:
+            said.append(files.tick().action.reason)
+        except UnreadableError as error:
+            assert error.exit_code == 3
+            said.append(error.message)
+    assert "8 of the 12 items cannot be read" in said[-1]
+    assert not any("has been asked" in one for one in said)
+
+    assert files.add(files.folder.parent / "elsewhere").elsewhere == 12
+    outcome = files.tick()
+    assert isinstance(outcome.action, Start)
+    assert len(files.asked()) == 8
+    assert files.world.ledger().aside.count() == 0
+
+
+@pytest.mark.parametrize("harm", ["gone", "rotated", "folder"])
+def test_a_file_that_is_not_what_it_was_when_it_is_shown_is_left_out_and_the_round_goes_on(
+    files: Files, harm: str
+) -> None:
+    loop = files.world.loop(**SETTINGS, loop__batch=12, holdout__share=0.0)
+    loop.learning.embedded()  # so that nobody notices before people are asked
+    loop.ledger.close()
+    spoilt = files.folder / "3.png"
+    spoilt.unlink()
+    if harm == "rotated":
+        spoilt.write_bytes(png(99))
+    elif harm == "folder":
+        spoilt.mkdir()
+
+    outcome = files.tick(loop__batch=12)
+
+    assert isinstance(outcome.action, Start)
+    assert files.asked() == {f"{n}.png" for n in range(12) if n != 3}
+    (one,) = files.world.ledger().aside.all()
+    assert "3.png" in one.missing.reason
+
+
+def test_a_second_opinion_that_cannot_be_shown_is_left_out_and_the_others_are_asked(files: Files) -> None:
+    files.tick()
+    ids = sorted(files.world.dataset.present())
+    ledger = files.world.ledger()
+    ledger.opinions.plan([Opinion(f"{one}~2", one, "label error", "", (), (), 0.5, ()) for one in ids], files.now)
+    Path(urlsplit(ledger.items.get(ids[:1])[ids[0]].uri).path).unlink()
+    loop = files.world.loop(**SETTINGS)
+
+    with loop.ledger.lease.held():
+        assert loop.ask_opinions() == 3
+
+    assert {one.question for one in loop.ledger.opinions.all()} == {f"{one}~2" for one in ids[1:]}
+    assert [one.item_id for one in loop.ledger.aside.all()] == [ids[0]]
+    loop.ledger.close()
+
+
+def test_pictures_of_a_host_that_is_gone_cost_one_attempt_a_round(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking_up, tried = downloads._addresses, []
+
+    def noting(host: str, address: Any) -> Any:
+        tried.append(host)
+        return looking_up(host, address)
+
+    monkeypatch.setattr(downloads, "_addresses", noting)
+    pictures.add_numbers(40)
+    pictures.add(*(f"http://pictures.gone.invalid/{n}.png" for n in range(15)))
+
+    pictures.tick()
+
+    assert tried.count("pictures.gone.invalid") == 1
+    assert pictures.world.ledger().aside.count() == 15

@@ -47,6 +47,8 @@ class DatasetConfig(_Section):
     people_per_item: Annotated[int, Field(ge=1)] = 1
     hosts: tuple[str, ...] = ()
     ca_bundle: str = ""
+    address: str = ""
+    address_lasts: Annotated[float, Field(gt=0)] = 43200.0
 
     def schema_of(self) -> LabelSchema:
         """The label schema people answer by."""

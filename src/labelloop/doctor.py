@@ -17,7 +17,6 @@ from labelloop import holdout
 from labelloop.artifacts import Ref
 from labelloop.clocks import elapsed_seconds
 from labelloop.errors import (
-    BackendError,
     ConfigError,
     LabelLoopError,
     NotFoundError,
@@ -33,7 +32,7 @@ from labelloop.ownership import TAKE_OVER
 from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
-from labelloop.sources import read_content
+from labelloop.sources import problem
 from labelloop.types import Annotation, Answers, Item, Missing, Survey
 from labelloop.unusable import unheard_in_words
 from labelloop.vanished import Losses
@@ -134,13 +133,13 @@ def _artifacts(loop: Loop) -> Iterator[Fault]:
 
 def _items(loop: Loop) -> Iterator[Fault]:
     """Items that are set aside, items whose file is gone, and open questions that cannot be read."""
-    known = {one.item_id for one in loop.ledger.aside.all()}
+    known, replaced = {one.item_id for one in loop.ledger.aside.all()}, loop.ledger.changed.replaced()
     waiting = {one.item_id for one in loop.ledger.answers.questions(["planned", "asked"])}
     gone: dict[str, Missing] = {}
     for start in range(0, loop.ledger.items.count(), 1000):
         for item in loop.ledger.items.between(start, start + 1000):
-            if item.id not in known and (problem := _problem(loop, item, whole=item.id in waiting)):
-                gone[item.id] = problem
+            if item.id not in known | replaced and (why := _problem(loop, item, whole=item.id in waiting)):
+                gone[item.id] = why
     if gone:
         reasons = [one.reason for one in gone.values()]
         yield Fault(
@@ -170,12 +169,9 @@ def _problem(loop: Loop, item: Item, *, whole: bool) -> Missing | None:
         path = Path(unquote(urlsplit(item.uri).path)) if item.uri.startswith("file://") else None
         return Missing(f"{path} is gone") if path and not path.exists() else None
     try:
-        read_content(item, loop.access)
-    except BackendError as error:
-        return Missing(error.message, away=True)
+        return problem(loop.address(item), loop.access)
     except LabelLoopError as error:
         return Missing(error.message)
-    return None
 
 
 def _leftovers(loop: Loop) -> Iterator[Fault]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from labelloop.errors import BackendError, BadItemError
 from labelloop.road import Road, advice, bundle_of
@@ -29,6 +30,66 @@ HOPS = 5
 
 _PATIENCE = 15.0
 _TRIED = 4
+
+
+SILENT = 60.0
+"""Seconds for which a host that did not answer is not asked again."""
+
+T = TypeVar("T")
+
+
+class SilentError(BackendError):
+    """Nobody answered at all."""
+
+
+class Silence:
+    """Hosts that did not answer a moment ago: they are asked once a while, and not once for each of their pictures.
+
+    Of a host about which nothing is known one thing is asked at a time. Thread-safe; another process begins anew.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._silent: dict[str, tuple[float, str]] = {}
+        self._alive: set[str] = set()
+        self._first: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Silence], tuple[()]]:
+        return Silence, ()
+
+    def ask(self, host: str, url: str, asking: Callable[[], T]) -> T:
+        """What the host answers.
+
+        Raises:
+            BackendError: It did not a moment ago; `retryable`.
+        """
+        if host in self._alive:
+            return self._noted(host, asking)
+        with self._lock:
+            first = self._first.setdefault(host, Lock())
+        with first:
+            self._refuse(host, url)
+            return self._noted(host, asking)
+
+    def _noted(self, host: str, asking: Callable[[], T]) -> T:
+        try:
+            found = asking()
+        except SilentError as error:
+            self._alive.discard(host)
+            self._silent[host] = (self._clock() + SILENT, error.message)
+            raise
+        except (BadItemError, BackendError):
+            self._alive.add(host)
+            raise
+        self._alive.add(host)
+        return found
+
+    def _refuse(self, host: str, url: str) -> None:
+        until, why = self._silent.get(host, (0.0, ""))
+        if self._clock() < until:
+            words = f"{url} does not answer: {host} was silent a moment ago; {why}"
+            raise BackendError(words, "try again", retryable=True)
 
 
 def download(url: str, allowed: frozenset[str] = frozenset(), ca_bundle: str = "") -> bytes:
@@ -59,7 +120,9 @@ def download(url: str, allowed: frozenset[str] = frozenset(), ca_bundle: str = "
         raise BadItemError(f"{url} is a bad address: {error}", "correct its address") from error
     except httpx.HTTPError as error:
         hint = advice(address, Road().proxy_to(address), error) or "try again"
-        raise BackendError(f"{url} does not answer: {error}", hint, retryable=True) from error
+        silent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        kind = SilentError if silent else BackendError
+        raise kind(f"{url} does not answer: {error}", hint, retryable=True) from error
     raise BadItemError(f"{url} redirects more than {HOPS} times", "correct its address")
 
 
@@ -174,7 +237,7 @@ def _addresses(host: str, address: httpx.URL) -> list[IPv4Address | IPv6Address]
             host, address.port or (443 if address.scheme == "https" else 80), type=socket.SOCK_STREAM
         )
     except (OSError, UnicodeError) as error:
-        raise BackendError(f"{host} does not answer: {error}", "try again", retryable=True) from error
+        raise SilentError(f"{host} does not answer: {error}", "try again", retryable=True) from error
     return list(dict.fromkeys(_plain(str(one[4][0]).partition("%")[0]) for one in found))
 
 

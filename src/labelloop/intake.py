@@ -170,10 +170,10 @@ class _Taking:
     unreadable: list[Unreadable] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.before = self.ledger.items.count() - self.ledger.changed.count()
         self._gone = self.ledger.changed.replaced()
         self._aside = {one.item_id for one in self.ledger.aside.all()}
         self._leaders: Leaders | None = None
+        self._instead: list[NewItem] = []
         self._met = array("q")
 
     def place(self, place: str, columns: Columns) -> None:
@@ -193,7 +193,8 @@ class _Taking:
 
     def taken(self) -> Taken:
         """What was done."""
-        total, met = self.before + self.new, np.sort(np.frombuffer(self._met, np.int64))
+        total = self.ledger.items.count() - self.ledger.changed.count() + (self.new if self.dry_run else 0)
+        met = np.sort(np.frombuffer(self._met, np.int64))
         vanished = [name for item_id, name in self.vanished.items() if not _is_in(met, _hash(item_id))]
         return Taken(
             self.new,
@@ -221,7 +222,7 @@ class _Taking:
         fresh = {one.item.id for one in items} - old.keys()
         groups = self._groups([one for one in items if one.item.id in fresh])
         self.near += sum(leader != item_id for item_id, leader in groups.items())
-        self.new += len(fresh) - len(news.replaced)
+        self.new += len(fresh - {one.item.id for one in self._instead})
         self.elsewhere += len(news.addresses)
         self._come_back([one for one in ids if one in self._gone])
         if not self.dry_run:
@@ -253,9 +254,12 @@ class _Taking:
         """What is taken of these items, and what is different about known ones."""
         first = {one.item.id: one for one in reversed(items)}
         other = [one for one in first.values() if _holds_other(one.item, old)]
-        moved = [one for one in first.values() if one not in other and self._may_be_elsewhere(one.item, old)]
+        moved = [
+            one for one in first.values() if self._may_be_elsewhere(one.item, old) and not _holds_other(one.item, old)
+        ]
         moved = [one for one, left in zip(moved, self._have_left(moved, old, by_content), strict=True) if left]
-        replaced = self._replaced([one for one in first.values() if one.item.id not in old], first)
+        arrived = [one for one in first.values() if one.item.id not in old or one.item.id in self._gone]
+        replaced = self._replaced(arrived, first)
         if self.changed == "keep":
             self.kept += [_name(one) for one in [*other, *replaced.values()]]
             left = {one.item.id for one in replaced.values()}
@@ -263,6 +267,7 @@ class _Taking:
         self.other |= {one.item.id: _name(one) for one in other}
         self.other |= {before: _name(one) for before, one in replaced.items()}
         self.replaced |= replaced.keys()
+        self._instead = list(replaced.values())
         return list(items), News(moved, other, list(replaced))
 
     def _may_be_elsewhere(self, item: Item, old: Mapping[str, Facts]) -> bool:

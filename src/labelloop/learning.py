@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from labelloop import gate, holdout, metrics, rounds, warm_start
+from labelloop.addresses import Addressing
 from labelloop.artifacts import Ref
 from labelloop.config import Config
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, UnreadableError
 from labelloop.gate import Judging, Verdict
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
@@ -116,6 +117,7 @@ class Learning:
         progress: Progress,
         *,
         access: Access = ALONE,
+        address: Addressing = Addressing(),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._config = config
@@ -123,7 +125,7 @@ class Learning:
         self._run = run
         self._made = learner
         self._schema: LabelSchema = config.dataset.schema_of()
-        self._read = partial(read_content, access=access)
+        self._read = partial(_read_now, address, access)
         self._progress = progress
         self._clock = clock
 
@@ -152,6 +154,10 @@ class Learning:
     def retry(self) -> int:
         """Try the items that are due to be tried again, if some are; how many can be read now."""
         return self._pool.retry()
+
+    def nothing_left(self) -> UnreadableError:
+        """What is to be said where so many items cannot be read that nothing is left to ask."""
+        return self._pool.nothing_left()
 
     def learn(self) -> Learned:
         """Learn from every answer heard so far, and judge the model on the holdout."""
@@ -415,6 +421,10 @@ class Learning:
         refs = [Ref.parse(chunk.ref) for chunk in self._ledger.items.chunks(backbone.fingerprint)]
         parts = [self._run.artifact(ref).value for ref in refs]
         return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))
+
+
+def _read_now(address: Addressing, access: Access, item: Item) -> bytes | str:
+    return read_content(address(item), access)
 
 
 class Stopwatch:

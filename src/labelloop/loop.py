@@ -12,6 +12,7 @@ import numpy as np
 
 import labelloop
 from labelloop import labels
+from labelloop.addresses import Addressing
 from labelloop.advising import advise
 from labelloop.artifacts import Artifacts
 from labelloop.budget import Budget, Spent
@@ -19,7 +20,7 @@ from labelloop.choosing import Choosing, Proposal
 from labelloop.clocks import elapsed
 from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
-from labelloop.errors import ConfigError, NoSecretError, NotFoundError, OtherLabelsError
+from labelloop.errors import BadItemError, ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
 from labelloop.learning import Judged, Learned, Learning, Stopwatch
 from labelloop.ledger import Ledger, aside, open_ledger
@@ -35,10 +36,11 @@ from labelloop.renewal import Renewal
 from labelloop.runs import Line, Run, nobody
 from labelloop.selection import RANDOM
 from labelloop.situation import situation
+from labelloop.sources import unreadable
 from labelloop.stack import Stack
 from labelloop.taken_labels import TakenLabels
 from labelloop.turns import outdated
-from labelloop.types import LabelSchema, Missing, Question, Region, Unheard
+from labelloop.types import Item, LabelSchema, Missing, Question, Region, Unheard
 from labelloop.unusable import Unusable, unusable
 from labelloop.vanished import Losses
 
@@ -53,6 +55,9 @@ RECONCILED = "answers_reconciled"
 
 SCANNED = "answers_scanned"
 """The numbers of questions, there and in the ledger, that a scan of all ids has explained."""
+
+LINKED = "links_renewed"
+"""When what is open was last shown at an address of its own time."""
 
 PRUNED = "predictions_pruned"
 """The model versions whose predictions were deleted from the annotator, and when each had been replaced."""
@@ -139,8 +144,16 @@ class Loop:
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
         self.run = Run(self.artifacts, self.ledger.steps, stack.orchestrator, progress, tell)
         self.access = access_of(stack.artifact_store, config.dataset.hosts, config.dataset.ca_bundle)
+        self.address = Addressing(config.dataset.address)
         self.learning = Learning(
-            config, self.ledger, self.run, lambda: self.learner, progress, access=self.access, clock=clock
+            config,
+            self.ledger,
+            self.run,
+            lambda: self.learner,
+            progress,
+            access=self.access,
+            address=self.address,
+            clock=clock,
         )
         self.choosing = Choosing(config, self.ledger, self.learning)
         self.taken = TakenLabels(config, self.ledger, self.learning, clock)
@@ -255,6 +268,7 @@ class Loop:
             self.refuse_other_labels()
             self.refuse_no_items()
             self.choosing.prove()
+            self.address.prove()
             _ = self.learner  # before anything is computed for people who cannot be asked
             taken = self.ownership.take_over(self.dataset) if take_over else False
             self._losses = Losses(believed=believe_losses or taken)
@@ -274,6 +288,7 @@ class Loop:
                 self._ask(sure=isinstance(action, Start) and self._agreed)
             elif isinstance(action, Stop) and (made := self.ask_audits("labels taken from the model are audited")):
                 action = Start(made.number, 0, made.reason)
+            self._refuse_lost_pool()
             pruned = self._prune() if self._config.loop.old_predictions == "prune" else 0
             unheard, last = self.ledger.answers.unheard(), self.ledger.rounds.last()
             return Outcome(action, changes, last, lost, set_aside, repair, notes, pruned, unheard)
@@ -298,8 +313,20 @@ class Loop:
             changes += self.ledger.answers.hear(page, self._clock())
         if changes.strangers:
             self.ledger.rounds.fix(STRANGERS, True)
+        self._renew_links()
         self._renewed = self._renewal.carry_out(self._clock())
         return changes
+
+    def _renew_links(self) -> None:
+        """Have what is open shown at its address of now, where addresses hold for a time that is over."""
+        since = self.ledger.answers.recall(LINKED)
+        if not self.address or (
+            since and self._since(datetime.fromisoformat(since)) < self._config.dataset.address_lasts
+        ):
+            return
+        asked = {one.item for one in self.ledger.answers.questions(["asked"])}
+        self.ledger.changed.show_again(sorted(asked), self._clock())
+        self.ledger.answers.remember(LINKED, self._clock().isoformat())
 
     def reconcile(self) -> Repair:
         """Compare every question and every answer with the annotator, and repair the ledger; slow, under the lease.
@@ -445,6 +472,18 @@ class Loop:
             barred=self.learning.barred(),
         )
 
+    def _refuse_lost_pool(self) -> None:
+        """Go on unless nothing is left to ask because most items cannot be read.
+
+        Raises:
+            UnreadableError: That is so.
+        """
+        last, lost = self.ledger.rounds.last(), self.ledger.aside.count()
+        if last is None or not last.stopped or last.room == 0:
+            return
+        if 2 * lost > self.ledger.items.count() - self.ledger.changed.count():
+            raise self.learning.nothing_left()
+
     def _left_out(self) -> list[str]:
         """The items that a round leaves out as they cannot be read now, in words."""
         words = aside.in_words(self.ledger.aside.all(), self._clock())
@@ -533,14 +572,17 @@ class Loop:
             unasked = sure and all(one.state == "planned" for one in due)
             if due:
                 self.ownership.claim(self.dataset)
-            asked = self.dataset.ask(self.questions_of(due), unasked=unasked) if due else None
-        if asked and asked.missing:
-            self._leave_out(due, asked.missing)
-        if asked and asked.existing > sum(one.state != "planned" for one in due):
+            lost = self._unreadable(due)
+            sent = [one for one in due if one.item_id not in lost]
+            asked = self.dataset.ask(self.questions_of(sent), unasked=unasked) if sent else None
+        missing = {**lost, **(asked.missing if asked else {})}
+        if missing:
+            self._leave_out(due, missing)
+        if asked and asked.existing > sum(one.state != "planned" for one in sent):
             self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
         done = replace(planned, seconds={**planned.seconds, **watch.seconds})
-        if asked and asked.missing:
-            done = replace(done, asked=done.asked - sum(one.item_id in asked.missing for one in due))
+        if missing:
+            done = replace(done, asked=done.asked - sum(one.item_id in missing for one in due))
         self.ledger.rounds.confirm(done, asked.tasks if asked else {}, self._clock())
 
     def _due(self, planned: Round) -> list[Asking]:
@@ -566,17 +608,43 @@ class Loop:
         self.ledger.aside.put({one.item: missing[one.item_id] for one in lost}, self._clock())
         self.ledger.rounds.drop([one.item_id for one in lost])
 
+    def _unreadable(self, due: Sequence[Asking]) -> dict[str, Missing]:
+        """Planned questions about files that are gone or have changed, or about items that have no address now."""
+        planned = [one for one in due if one.state == "planned"]
+        items = self.ledger.items.get([one.item for one in planned])
+        missing: dict[str, Missing] = {}
+        for item in items.values():
+            try:
+                items[item.id] = self.address(item)
+            except BadItemError as error:
+                missing[item.id] = Missing(error.message)
+        missing |= unreadable(items.values(), self.access)
+        return {one.item_id: missing[one.item] for one in planned if one.item in missing}
+
     def ask_opinions(self) -> int:
         """Send the second opinions that are planned and belong to no round; how many; under the lease."""
         due = self.ledger.answers.questions(["planned"], round=0)
-        if due:
-            self.ledger.opinions.confirm(self.dataset.ask(self.questions_of(due)).tasks)
-        return len(due)
+        lost = self._unreadable(due)
+        sent = [one for one in due if one.item_id not in lost]
+        if sent:
+            asked = self.dataset.ask(self.questions_of(sent))
+            self.ledger.opinions.confirm(asked.tasks)
+            lost |= asked.missing
+        if lost:
+            self._leave_out(due, lost)
+        return len(due) - len(lost)
 
     def questions_of(self, due: Sequence[Asking]) -> list[Question]:
         """As the annotator is asked; what it takes for the item's id is that of the question."""
-        items = self.ledger.items.get([one.item for one in due])
+        items = {one.id: self._addressed(one) for one in self.ledger.items.get([one.item for one in due]).values()}
         return [Question(replace(items[one.item], id=one.item_id), one.prediction, one.turn) for one in due]
+
+    def _addressed(self, item: Item) -> Item:
+        """The item at its address of now, or at the one that it has, where there is none."""
+        try:
+            return self.address(item)
+        except BadItemError:
+            return item
 
     def _prune(self) -> int:
         """Delete the predictions of one model that people see no more, the oldest first; how many there were.

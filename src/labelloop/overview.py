@@ -20,7 +20,6 @@ from labelloop.ledger.answers import Asking, Said
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop, Outcome, Repair
 from labelloop.metrics import hardly_found
-from labelloop.places import Access
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
     ArmView,
@@ -417,7 +416,7 @@ def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
         guess,
         one.prediction.score if one.prediction else None,
         belief.names or (),
-        _thumbnail(item, loop.access),
+        _thumbnail(loop, item),
         item.text[:300],
     )
 
@@ -427,13 +426,13 @@ def _guessed(loop: Loop, one: Asking) -> tuple[str, ...]:
     return (loop.names_in(one.prediction.regions) or ()) if one.prediction else ()
 
 
-def _thumbnail(item: Item, access: Access) -> bytes:
+def _thumbnail(loop: Loop, item: Item) -> bytes:
     if item.modality != "image":
         return b""
     import io
 
     try:
-        content = read_content(item, access)
+        content = read_content(loop.address(item), loop.access)
         picture = opened_picture(content if isinstance(content, bytes) else content.encode())
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         body = io.BytesIO()

@@ -10,13 +10,14 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile
 
+from labelloop.downloads import Silence, download
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.stamps import stamp_of, stamp_of_file
 
@@ -39,11 +40,13 @@ class Access:
         store: The stack's artifact store where it is in a bucket (`protocols.BucketStore`); otherwise None.
         hosts: Hosts of the web that pictures may be read from although they are this machine, or on its own link.
         ca_bundle: A file of certificates that are trusted where pictures are read from the web; empty is the usual.
+        silence: Hosts of the web that did not answer a moment ago.
     """
 
     store: Any = None
     hosts: frozenset[str] = frozenset()
     ca_bundle: str = ""
+    silence: Silence = field(default_factory=Silence, compare=False, repr=False)
 
     def holds(self, url: str) -> bool:
         """Whether a URL leads into the store's bucket."""
@@ -263,6 +266,12 @@ def read_bytes(uri: str, access: Access = ALONE) -> bytes:
     fs, path = _in_archive(uri) if "::" in uri else access.opened(uri)
     with fs.open(path, "rb") as file:
         return _limited(file)
+
+
+def from_web(url: str, access: Access = ALONE) -> bytes:
+    """The bytes at an address of the web; errors as in `download`. A host that is silent is asked once a while."""
+    host = urlsplit(url).netloc.lower()
+    return access.silence.ask(host, url, lambda: download(url, access.hosts, access.ca_bundle))
 
 
 def _limited(file: BinaryIO) -> bytes:

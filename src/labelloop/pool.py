@@ -74,12 +74,13 @@ class Pool:
         return found
 
     def nothing_left(self) -> UnreadableError:
-        """What is to be said where no item at all can be read."""
-        found = self.ledger.aside.all()
+        """What is to be said where no item that is left can be read."""
+        found, total = self.ledger.aside.all(), self.ledger.items.count() - self.ledger.changed.count()
         reason = f", such as {found[0].missing.reason}" if found else ""
+        count = "none" if len(found) in (0, total) else f"{len(found)}"
         return UnreadableError(
-            f"none of the {self.ledger.items.count()} items can be read{reason}",
-            "make them readable, or labelloop add them from where they are now, then labelloop doctor --repair",
+            f"{count} of the {total} items can{'' if count == 'none' else 'not'} be read{reason}",
+            "make them readable, or labelloop add them from where they are now: they are tried again at the next tick",
             retryable=True,
         )
 

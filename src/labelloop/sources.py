@@ -24,7 +24,6 @@ from typing import Any, TypeVar
 
 from labelloop import decoding
 from labelloop.decoding import DECODED, HEAD, begins_as_picture, decoded_size, need_pillow, opened_picture, shown_from
-from labelloop.downloads import download
 from labelloop.duplicates import image_fingerprint, text_fingerprint
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
 from labelloop.masking import has_credentials, masked
@@ -38,6 +37,7 @@ from labelloop.places import (
     bytes_or_reason,
     ending,
     first_bytes,
+    from_web,
     leads_out,
     open_place,
     opened_file,
@@ -63,7 +63,7 @@ from labelloop.tabular import (
     paths_in,
     rows,
 )
-from labelloop.types import Item, Modality, NewItem, Seen
+from labelloop.types import Item, Missing, Modality, NewItem, Seen
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -614,12 +614,35 @@ def read_content(item: Item, access: Access = ALONE) -> bytes | str:
     """
     if item.modality == "text":
         return item.text
-    raw = download(item.uri, access.hosts, access.ca_bundle) if _is_web(item.uri) else _opened(item, access)
+    raw = from_web(item.uri, access) if _is_web(item.uri) else _opened(item, access)
     if item.digest and content_id(raw) != item.digest:
         raise BadItemError(
-            f"item {item.id!r} at {item.uri} has changed since it was added", "restore the file, or add it again"
+            f"item {item.id!r} at {item.uri} has changed since it was added",
+            "restore the file, or labelloop add it as it is now",
         )
     return raw
+
+
+def unreadable(items: Iterable[Item], access: Access = ALONE) -> dict[str, Missing]:
+    """Why those of the items that lie in files of this machine, and cannot be read or have changed, cannot be shown.
+
+    Returns:
+        Item id -> why.
+    """
+    here = [item for item in items if item.uri.startswith("file://")]
+    found = zip(here, _parallel(lambda item: problem(item, access), here), strict=True)
+    return {item.id: why for item, why in found if why is not None}
+
+
+def problem(item: Item, access: Access = ALONE) -> Missing | None:
+    """Why an item cannot be read; None if it can."""
+    try:
+        read_content(item, access)
+    except BackendError as error:
+        return Missing(error.message, away=True)
+    except LabelLoopError as error:
+        return Missing(error.message)
+    return None
 
 
 def _opened(item: Item, access: Access) -> bytes:

@@ -66,6 +66,11 @@ class ChangedBook:
             self._forget(connection, aside, list(news.replaced))
             self._problem(connection, list(news.replaced), REPLACED)
 
+    def show_again(self, ids: Sequence[str], now: datetime) -> None:
+        """Have these items be shown from where they are now at the next occasion."""
+        with self._engine.begin() as connection:
+            self._mark(connection, "address", ids, now)
+
     def waiting(self) -> dict[str, Kind]:
         """What people have not been shown yet: item id -> what is different about it."""
         query = select(changed.c.item_id, changed.c.kind).where(

@@ -14,9 +14,8 @@ from PIL import Image
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.served import Root
-from labelloop.errors import BackendError
 from labelloop.places import Access
-from labelloop.types import Bucket, Item
+from labelloop.types import Bucket, Item, Missing
 
 from http_double import Double, Request, Response, serving
 
@@ -111,14 +110,20 @@ def test_a_picture_that_cannot_be_made_into_one_is_left_out_and_the_others_are_a
     shelf.files.pipe_file("pets/why?.png", picture())
     shelf.files.pipe_file("pets/broken.tif", picture("TIFF")[:50])
     items = [Item("a", "image", uri="s3://pets/why?.png"), Item("b", "image", uri="s3://pets/broken.tif")]
-    refused: dict[str, str] = {}
+    refused: dict[str, Missing] = {}
 
     value = shown(Client(server.url, "t"), 7, items, None, PETS, access=Access(shelf), refused=refused)
 
     assert list(value) == ["a"]
-    assert "cannot be made into a picture that browsers show" in refused["b"]
+    assert "cannot be made into a picture that browsers show" in refused["b"].reason
 
 
-def test_one_that_is_gone_is_named(server: Double, shelf: Shelf) -> None:
-    with pytest.raises(BackendError, match=r"item 'a' cannot be read from s3://pets/why\?.png"):
-        uploaded(server, shelf, "s3://pets/why?.png")
+def test_one_that_is_gone_is_named_and_the_others_are_uploaded(server: Double, shelf: Shelf) -> None:
+    shelf.files.pipe_file("pets/why?.png", picture())
+    items = [Item(name, "image", uri=f"s3://pets/{name}?.png") for name in ("gone", "why")]
+    missing: dict[str, Missing] = {}
+
+    value = shown(Client(server.url, "t"), 7, items, Root(Path("/")), PETS, access=Access(shelf), refused=missing)
+
+    assert value == {"why": "/data/upload/7/picture.png"}
+    assert missing["gone"].reason.startswith("item 'gone' cannot be read from s3://pets/gone?.png")

@@ -152,7 +152,7 @@ class LabelStudioDataset:
         self._recent = Recent()
         self._owner = ""
         self._size: int | None = None
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, Missing] = {}
 
     def __repr__(self) -> str:
         return f"LabelStudioDataset({self._place.name!r}, {self._client.url!r})"
@@ -500,8 +500,8 @@ class LabelStudioDataset:
         return Asked(len(created), 0, stored, created, self._missing())
 
     def _missing(self) -> dict[str, Missing]:
-        """What this call could not send, as it is too large for the way."""
-        return {item: Missing(why) for item, why in self._refused.items()}
+        """What this call could not send, as it cannot be read or is too large for the way."""
+        return dict(self._refused)
 
     def _lookup(self, items: Sequence[str]) -> dict[str, Row]:
         """The task of each item that has one; of several, the unanswered newer ones are deleted."""
@@ -564,7 +564,7 @@ class LabelStudioDataset:
         except LabelLoopError as error:
             if loads.was_too_large(error, size):
                 if len(some) == 1:
-                    self._refused[items[0]] = loads.words(f"item {items[0]!r}", size, error)
+                    self._refused[items[0]] = Missing(loads.words(f"item {items[0]!r}", size, error))
                     return {}
                 return self._deliver_halves(some, doubted)
             if not loads.may_be_too_large(error, size) or len(some) == 1:

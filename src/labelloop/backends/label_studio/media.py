@@ -14,10 +14,9 @@ from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.served import Root, link, top
 from labelloop.decoding import HEAD, for_people, shown_as_it_is, shown_from
-from labelloop.downloads import download
 from labelloop.errors import BackendError, BadItemError, ConfigError
-from labelloop.places import ALONE, REFUSALS, Access, first_bytes, local, read_bytes
-from labelloop.types import Bucket, Item
+from labelloop.places import ALONE, REFUSALS, Access, first_bytes, from_web, local, read_bytes
+from labelloop.types import Bucket, Item, Missing
 
 _UPLOADED_AT_ONCE = 50
 
@@ -30,7 +29,7 @@ def shown(
     bucket: Bucket | None = None,
     *,
     access: Access = ALONE,
-    refused: dict[str, str] | None = None,
+    refused: dict[str, Missing] | None = None,
 ) -> dict[str, str]:
     """Item id -> the value of its task's data.
 
@@ -38,12 +37,12 @@ def shown(
         root: Below it the server may serve local files; None for a server that cannot see our files.
         bucket: Objects of it are shown from there, but for those that Label Studio cannot name.
         access: How files that are uploaded are read.
-        refused: Where to write down what is too large to be uploaded, or cannot be made into what a browser shows:
-            item id -> words. It gets no value.
+        refused: Where to write down what cannot be read, is too large to be uploaded, or cannot be made into what a
+            browser shows: item id -> why. It gets no value.
 
     Raises:
         ConfigError: An item has nothing to show, or the bucket cannot be shown from.
-        BackendError: A file could not be read, or Label Studio refused it.
+        BackendError: Label Studio refused a file.
     """
     inline = {item.id: _clean(item.text) for item in items if item.modality == "text"}
     there = [item for item in items if item.modality == "image" and shown_from(urlsplit(item.uri).path)]
@@ -133,7 +132,7 @@ def roots_of(folders: set[Path]) -> set[Path]:
 
 
 def _uploaded(
-    client: Client, project: int, items: Sequence[Item], access: Access, refused: dict[str, str]
+    client: Client, project: int, items: Sequence[Item], access: Access, refused: dict[str, Missing]
 ) -> dict[str, str]:
     """Upload files in requests that fit the road: item id -> the address a browser has it from."""
     addresses: dict[str, str] = {}
@@ -153,17 +152,21 @@ class _File:
     content: bytes
 
 
-def _file_of(item: Item, access: Access, refused: dict[str, str]) -> _File | None:
+def _file_of(item: Item, access: Access, refused: dict[str, Missing]) -> _File | None:
     """The picture as a browser shows it; None, and refused, where it cannot be made into that."""
     try:
-        content, ending = for_people(_bytes_of(item, access))
+        found = _bytes_of(item, access)
+        if isinstance(found, Missing):
+            refused[item.id] = found
+            return None
+        content, ending = for_people(found)
     except BadItemError as error:
-        refused[item.id] = f"item {item.id!r} at {item.uri}: {error.message}"
+        refused[item.id] = Missing(f"item {item.id!r} at {item.uri}: {error.message}")
         return None
     return _File(item, f"{item.id[:40]}{ending}", content)
 
 
-def _upload(client: Client, project: int, some: Sequence[_File], refused: dict[str, str]) -> dict[str, str]:
+def _upload(client: Client, project: int, some: Sequence[_File], refused: dict[str, Missing]) -> dict[str, str]:
     """Upload these files at once, in halves where that is too large; repeating leaves a file that nobody sees."""
     files = {one.item.id: (one.name, one.content) for one in some}
     size = sum(len(one.content) for one in some)
@@ -178,7 +181,7 @@ def _upload(client: Client, project: int, some: Sequence[_File], refused: dict[s
         if not is_certain:
             raise
         item = some[0].item
-        refused[item.id] = loads.words(f"item {item.id!r} at {item.uri}", size, error)
+        refused[item.id] = Missing(loads.words(f"item {item.id!r} at {item.uri}", size, error))
         return {}
     ids = answer["file_upload_ids"]
     listed = client.call("GET", f"/api/projects/{project}/file-uploads", query={"ids": str(ids)})
@@ -198,13 +201,23 @@ def _entries(listed: Any) -> Sequence[Mapping[str, Any]]:
     return entries
 
 
-def _bytes_of(item: Item, access: Access) -> bytes:
+def _bytes_of(item: Item, access: Access) -> bytes | Missing:
+    where = f"item {item.id!r} cannot be read from {item.uri}"
     try:
-        return download(item.uri, access.hosts) if _is_web(item.uri) else read_bytes(item.uri, access)
+        return from_web(item.uri, access) if _is_web(item.uri) else read_bytes(item.uri, access)
+    except (TimeoutError, ConnectionError) as error:
+        return Missing(f"{where}: {error}", away=True)
     except (*REFUSALS, ValueError) as error:
-        raise BackendError(
-            f"item {item.id!r} cannot be read from {item.uri}: {error}", "restore the file, then try again"
-        ) from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return Missing(f"{where}: {reason}")
+    except ConfigError:
+        raise  # somebody must change something
+    except BackendError as error:
+        return Missing(error.message, away=True)
+    except BadItemError as error:
+        return Missing(error.message)
+    except Exception as error:  # noqa: BLE001 - every filesystem of others has its own
+        return Missing(f"{where}: {error}", away=True)
 
 
 def _clean(text: str) -> str:
