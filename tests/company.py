@@ -178,8 +178,12 @@ def _pump(source: socket.socket, to: socket.socket) -> None:
         return
 
 
-def authority(folder: Path, host: str) -> tuple[Path, tuple[Path, Path]]:
-    """The certificate of an authority of our own, and (certificate, key) of a host that it signed."""
+def authority(folder: Path, host: str, *, identifies: bool = True) -> tuple[Path, tuple[Path, Path]]:
+    """The certificate of an authority of our own, and (certificate, key) of a host that it signed.
+
+    Args:
+        identifies: Whether the certificates say by which key they were signed, as those of older authorities do not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ours, its = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example Company CA")])
@@ -202,6 +206,13 @@ def authority(folder: Path, host: str) -> tuple[Path, tuple[Path, Path]]:
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         )
         made = made if is_ca else made.add_extension(x509.SubjectAlternativeName([spoken]), critical=False)
+        if identifies:
+            for extension in (
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(ours.public_key()),
+            ):
+                made = made.add_extension(extension, critical=False)
+            made = made.add_extension(_usage(is_ca), critical=True)
         return made.sign(ours, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     files = folder / "ca.pem", folder / "host.pem", folder / "host.key"
@@ -211,3 +222,17 @@ def authority(folder: Path, host: str) -> tuple[Path, tuple[Path, Path]]:
         its.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files[0], (files[1], files[2])
+
+
+def _usage(is_ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )

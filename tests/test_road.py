@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def test_an_authority_of_ones_own_is_named_by_a_variable_or_an_option(
             monkeypatch.setenv(by, str(trusted))
         road = Road(ca_bundle=str(trusted) if by == "ca_bundle" else "")
         assert Client(url, TOKEN, repeats=ONCE, road=road).version() == "1.23.2"
+    double.stop()
+
+
+def test_an_authority_that_identifies_no_keys_is_trusted_on_every_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strict(**where: str) -> ssl.SSLContext:
+        """As Python 3.13 and newer make it."""
+        made = usual(**where)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    usual = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    double = serving(lambda _: Response(200, {"release": "1.23.2"}))
+    trusted, certificate = authority(tmp_path, "127.0.0.1", identifies=False)
+    with reverse(double.url, Gate(), certificate) as port:
+        road = Road(ca_bundle=str(trusted))
+        assert Client(f"https://127.0.0.1:{port}", TOKEN, repeats=ONCE, road=road).version() == "1.23.2"
     double.stop()
 
 

@@ -145,9 +145,11 @@ def advice(url: str, proxy: str, error: BaseException) -> str:
 
 
 def _trusting(bundle: str) -> ssl.SSLContext:
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    """Whom a person named is trusted as every Python before 3.13 did: many companies identify no keys."""
+    where = {"capath": bundle} if Path(bundle).is_dir() else {"cafile": bundle}
+    made = ssl.create_default_context(**where)
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
 
 
 def _trusting_the_system() -> ssl.SSLContext:
