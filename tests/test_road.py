@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_an_authority_of_ones_own_is_named_by_a_variable_or_an_option(
 def test_an_authority_that_identifies_no_keys_is_trusted_on_every_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def strict(**where: str) -> ssl.SSLContext:
+    def strict(**where: Any) -> ssl.SSLContext:
         """As Python 3.13 and newer make it."""
         made = usual(**where)
         made.verify_flags |= ssl.VERIFY_X509_STRICT

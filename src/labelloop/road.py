@@ -146,8 +146,8 @@ def advice(url: str, proxy: str, error: BaseException) -> str:
 
 def _trusting(bundle: str) -> ssl.SSLContext:
     """Whom a person named is trusted as every Python before 3.13 did: many companies identify no keys."""
-    where = {"capath": bundle} if Path(bundle).is_dir() else {"cafile": bundle}
-    made = ssl.create_default_context(**where)
+    is_folder = Path(bundle).is_dir()
+    made = ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return made
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import boto3
 import httpx
 
 import azure_key_vault
 import emulators
 import gcp_secret_manager
-from clouds import s3_client
 from http_double import serving
 
 BUCKET = "labelloop-seed"
@@ -80,8 +81,13 @@ def aws(folder: Path) -> Iterator[Cloud]:
             (emulators.SECRET_KEY,),
             (f"labelloop cloud setup {where} {ORIGIN} --dry-run", f"labelloop cloud setup {where} {ORIGIN} --yes"),
             (f"labelloop cloud teardown {where} --delete-data --force --yes",),
-            lambda: BUCKET in [one["Name"] for one in s3_client(s3).list_buckets()["Buckets"]],
+            lambda: BUCKET in [one["Name"] for one in _s3(s3.url).list_buckets()["Buckets"]],
         )
+
+
+def _s3(url: str) -> Any:
+    keys = {"aws_access_key_id": emulators.ACCESS_KEY, "aws_secret_access_key": emulators.SECRET_KEY}
+    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
 
 
 @contextmanager
