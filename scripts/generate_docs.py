@@ -36,8 +36,8 @@ MEANINGS: Mapping[str, str] = {
     "what SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else the system's.",
     "dataset.show": "Columns of the table, or paths such as `post.author`, that people see beside each item. "
     "Comma-separated in the environment.",
-    "dataset.address": "Where links to pictures hold for a day: `https://host/{id}.png?...` or `module:function`, which "
-    "is given the item and returns its link of now. Used when a picture is read, and when it is shown.",
+    "dataset.address": "Where links to pictures hold for a day: `https://host/{id}.png?...` or `module:function`, "
+    "which is given the item and returns its link of now. Used when a picture is read, and when it is shown.",
     "dataset.address_lasts": "Seconds after which open questions are shown at a new link of `dataset.address`.",
     "dataset.people_per_item": "How many people each item is shown to. A question is closed once as many have answered "
     "or skipped it, or one answer is marked as ground truth.",

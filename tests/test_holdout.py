@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelloop.errors import ConfigError
@@ -17,6 +17,7 @@ PINNED = [0.6538649805973562, 0.5261105958041473, 0.6957835302762201]
 SHARES = st.floats(0.0, 0.9)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine is no fault
 @given(old=GROUPS, new=GROUPS, share=SHARES, salt=st.text(max_size=10))
 def test_items_that_arrive_later_change_nothing_for_the_others(
     old: list[str], new: list[str], share: float, salt: str
