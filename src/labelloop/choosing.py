@@ -109,7 +109,8 @@ class Choosing:
             model = learned.judged.model
             probabilities = self._learning.probabilities(model, learned.features) if model else None
         with learned.watch.stage("select"):
-            scored = Scored(learned.known, learned.features, probabilities, learned.judged.version)
+            known = learned.known if probabilities is None else rounds.judgeable(learned.known, probabilities)
+            scored = Scored(known, learned.features, probabilities, learned.judged.version)
             doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
             return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
 
@@ -133,7 +134,8 @@ class Choosing:
         """The open questions with what a model says about them, and with their turns from round `number` on."""
         columns, features = self._learning.embedded()
         said = self._learning.probabilities(model, features)
-        scored = Scored(self._learning.know(columns), features, said, version_of(Ref.parse(model)))
+        known = rounds.judgeable(self._learning.know(columns), said)
+        scored = Scored(known, features, said, version_of(Ref.parse(model)))
         return self._queued(scored, number, []).refreshed
 
     def by_chance(self, asked: Sequence[Asking], version: str) -> list[Asking]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,20 +18,20 @@ from labelloop import gate, holdout, metrics, rounds, warm_start
 from labelloop.addresses import Addressing
 from labelloop.artifacts import Ref
 from labelloop.config import Config
-from labelloop.errors import ConfigError, UnreadableError
+from labelloop.errors import BadItemError, ConfigError, StepError, UnreadableError
 from labelloop.gate import Judging, Verdict
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
-from labelloop.pool import Pool
+from labelloop.pool import MANY, Pool
 from labelloop.protocols import Learner, Predictor, Progress, WarmLearner
 from labelloop.rounds import Doubted, Known
 from labelloop.runs import Artifact, Run, fingerprint
 from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.sources import read_content
-from labelloop.types import Examples, Item, LabelSchema, Metric
+from labelloop.types import Examples, Item, LabelSchema, Metric, Missing
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,9 @@ class Learning:
             judged = Judged(*self._usable(), False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
-            model, beginning = self._trained(known, training)
+            training, model, beginning = self._trained_on_what_can_be(known, training)
         with watch.stage("evaluate"):
+            judging = self._judgeable(model, judging)
             judged = self.judge(model, judging)
         judged = replace(judged, gate=f"{judged.gate}{beginning}")
         return Learned(known, features, judged, len(training), watch)
@@ -184,6 +185,33 @@ class Learning:
             return ""
         said = repr(fingerprint(self._learner, "the learner"))
         return blake2b(said.encode(), digest_size=6).hexdigest()
+
+    def _trained_on_what_can_be(self, known: Known, training: Examples) -> tuple[Examples, Artifact[Path], str]:
+        """As `_trained`, of those examples that the learner can take; the others are set aside by name."""
+        try:
+            return training, *self._trained(known, training)
+        except (StepError, BadItemError) as error:
+            if isinstance(error.__cause__, MemoryError | ImportError):
+                raise
+            lost = self._run(rounds.spoiling, self._learner, training).value
+            if not lost:
+                raise
+            rest = rounds.only(training, np.setdiff1d(np.arange(len(training)), lost))
+            found = rest, *self._trained(known, rest)
+            why = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else error.message
+            names = [str(training.inputs.ids[row]) for row in lost]
+            self._leave_out({one: f"item {one!r} cannot be learned from: {_first_line(why)}" for one in names})
+            return found
+
+    def _judgeable(self, model: Artifact[Any], judging: Examples) -> Examples:
+        """The examples that a model says something about."""
+        if not len(judging):
+            return judging
+        said = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
+        return rounds.only(judging, np.flatnonzero(~np.isnan(said[:, 0])))
+
+    def _leave_out(self, reasons: Mapping[str, str]) -> None:
+        self._ledger.aside.put({one: Missing(why) for one, why in reasons.items()}, self._clock())
 
     def _trained(self, known: Known, training: Examples) -> tuple[Artifact[Path], str]:
         """A model of these examples, and what it begins from in words, if there was a choice."""
@@ -307,10 +335,31 @@ class Learning:
     def probabilities(self, model: str, features: Features) -> np.ndarray:
         """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
         handle = self._run.artifact(Ref.parse(model))
-        chunks = [self._run(rounds.predict, self._learner, handle, self._run.artifact(ref)) for ref in features.refs]
+        failed: list[StepError] = []
+        chunks = [self._said(handle, self._run.artifact(ref), failed) for ref in features.refs]
         if not chunks:
             return np.empty((0, len(self._schema.labels)), np.float32)
-        return np.concatenate([chunk.value for chunk in chunks])
+        said = np.concatenate(chunks)
+        if failed and np.isnan(said[:, 0]).all():
+            raise failed[0]
+        lost = np.flatnonzero(np.isnan(said[:, 0]) & ~features.unreadable)
+        known = {one.item_id for one in self._ledger.aside.all()} if len(lost) else set()
+        names = [one.id for row in map(int, lost) for one in self._ledger.items.between(row, row + 1)]
+        self._leave_out(
+            {one: f"item {one!r} cannot be judged by the model in use" for one in names if one not in known}
+        )
+        return said
+
+    def _said(self, model: Artifact[Any], chunk: Artifact[Any], failed: list[StepError]) -> np.ndarray:
+        """What a model says about a chunk; nothing about a small one, of which all may be items that it fails on."""
+        try:
+            said: np.ndarray = self._run(rounds.predict, self._learner, model, chunk).value
+        except StepError as error:
+            if len(chunk.value) >= MANY:
+                raise
+            failed.append(error)
+            return np.full((len(chunk.value), len(self._schema.labels)), np.nan, np.float32)
+        return said
 
     def decided(self, model: str, features: np.ndarray) -> np.ndarray:
         """(n, k) bool: the labels that a model gives to embedded items; computed once for the same ones."""
@@ -425,6 +474,10 @@ class Learning:
 
 def _read_now(address: Addressing, access: Access, item: Item) -> bytes | str:
     return read_content(address(item), access)
+
+
+def _first_line(said: str) -> str:
+    return (said.splitlines() or [""])[0][:300]
 
 
 class Stopwatch:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from labelloop import holdout, label_errors, labels, metrics, savings
+from labelloop import halving, holdout, label_errors, labels, metrics, savings
 from labelloop.embedding import embed_items, embed_what_can_be
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.ledger.answers import Asking
@@ -88,6 +89,21 @@ def train_from(learner: WarmLearner, examples: Examples, model: Path, out: Path)
     return out
 
 
+@step(cache=False)
+def spoiling(learner: Learner, examples: Examples) -> list[int]:
+    """The rows of examples without which a learner that fails on all of them learns: see `labelloop.halving`."""
+
+    def works(rows: np.ndarray) -> bool:
+        with TemporaryDirectory(prefix="labelloop-") as folder:
+            try:
+                learner.train(only(examples, rows), Path(folder))
+            except Exception:  # noqa: BLE001 - whatever a learner of others raises about one item
+                return False
+        return True
+
+    return [int(row) for row in halving.spoilers(len(examples), works)]
+
+
 def refuse_held_out(examples: Examples) -> None:
     """Training on these is fine.
 
@@ -139,9 +155,33 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
 
 @step
 def predict(learner: Learner, model: Path, features: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) float32 of embedded items; rows of NaN stay NaN."""
+    """Probabilities (n, k) float32 of embedded items; rows of NaN stay NaN, and come where the model fails on one."""
+    predictor = learner.load(model)
     ids = np.arange(len(features)).astype(np.str_)
-    return learner.load(model).predict(Inputs(ids, features))
+    try:
+        return predictor.predict(Inputs(ids, features))
+    except Exception:
+        said = np.full((len(features), len(predictor.labels)), np.nan, np.float32)
+
+        def works(rows: np.ndarray) -> bool:
+            try:
+                said[rows] = predictor.predict(Inputs(ids[rows], features[rows]))
+            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
+                return False
+            return True
+
+        lost = halving.spoilers(len(features), works)
+        kept = np.setdiff1d(np.arange(len(features)), lost)
+        if not len(lost) or not works(kept):
+            raise
+        said[lost] = np.nan
+        return said
+
+
+def judgeable(known: Known, probabilities: np.ndarray) -> Known:
+    """The items, without those that a model said nothing about. Pure."""
+    said = ~np.isnan(probabilities[:, 0])
+    return replace(known, columns=replace(known.columns, readable=known.columns.readable & said))
 
 
 @step(version="2")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, or_, select, update
 
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import aside, items
@@ -18,7 +18,7 @@ SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)
 LONGEST = {True: timedelta(hours=1), False: timedelta(days=1)}
 """The longest pause between two tries: of what did not answer, and of what is gone or broken."""
 
-_AWAY, _UNREADABLE = "away", "unreadable"
+_AWAY, _UNREADABLE, _BACK = "away", "unreadable", "back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,18 @@ class AsideBook:
     def put(self, missing: Mapping[str, Missing], now: datetime) -> None:
         """Set these items aside, or leave them there for longer: neither asked nor learned from."""
         with self._engine.begin() as connection:
-            tries = self._tries(connection, list(missing))
+            tries = self._tries(connection, list(missing), now)
             rows = [self._row(item_id, why, tries.get(item_id, 0) + 1, now) for item_id, why in missing.items()]
             _sql.upsert(connection, aside, rows, update=["reason", "kind", "tries", "due"])
             for item_id, why in missing.items():
                 self._mark(connection, item_id, why.reason)
 
     def release(self, ids: Sequence[str]) -> None:
-        """These items can be read again."""
+        """These items can be used again. How often they could not is kept for a while, should they fail elsewhere."""
         with self._engine.begin() as connection:
             for some in _sql.chunks(ids):
                 mine = (aside.c.dataset == self._dataset, aside.c.item_id.in_(some))
-                connection.execute(delete(aside).where(*mine))
+                connection.execute(update(aside).where(*mine).values(kind=_BACK))
                 there = (items.c.dataset == self._dataset, items.c.id.in_(some))
                 connection.execute(update(items).where(*there).values(problem=None))
 
@@ -66,7 +66,7 @@ class AsideBook:
         found = 0
         with self._engine.begin() as connection:
             for some in [None] if ids is None else list(_sql.chunks(ids)):
-                mine = [aside.c.dataset == self._dataset, *([] if some is None else [aside.c.item_id.in_(some)])]
+                mine = [*self._there(), *([] if some is None else [aside.c.item_id.in_(some)])]
                 found += connection.execute(update(aside).where(*mine).values(due="", tries=0)).rowcount
         return found
 
@@ -74,13 +74,13 @@ class AsideBook:
         """Those that may be tried again, also where the clock was set back since."""
         latest = _sql.stamp(now + max(LONGEST.values()) + LATER)
         time = or_(aside.c.due <= _sql.stamp(now), aside.c.due > latest)
-        query = select(aside.c.item_id).where(aside.c.dataset == self._dataset, time).order_by(aside.c.item_id)
+        query = select(aside.c.item_id).where(*self._there(), time).order_by(aside.c.item_id)
         with _sql.reading(self._engine) as connection:
             return list(connection.scalars(query))
 
     def all(self) -> list[Aside]:
         """Every item that is set aside, the next one first."""
-        query = select(aside).where(aside.c.dataset == self._dataset).order_by(aside.c.due, aside.c.item_id)
+        query = select(aside).where(*self._there()).order_by(aside.c.due, aside.c.item_id)
         with _sql.reading(self._engine) as connection:
             rows = connection.execute(query).all()
         return [
@@ -95,15 +95,23 @@ class AsideBook:
 
     def count(self) -> int:
         """How many there are."""
-        query = select(func.count()).select_from(aside).where(aside.c.dataset == self._dataset)
+        query = select(func.count()).select_from(aside).where(*self._there())
         with _sql.reading(self._engine) as connection:
             return connection.scalar(query) or 0
 
-    def _tries(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    def _there(self) -> tuple[ColumnElement[bool], ...]:
+        """Those that are set aside now."""
+        return aside.c.dataset == self._dataset, aside.c.kind != _BACK
+
+    def _tries(self, connection: Connection, ids: Sequence[str], now: datetime) -> dict[str, int]:
+        """How often these could not be used, but for what was over long ago."""
         found: dict[str, int] = {}
+        long_ago = _sql.stamp(now - 2 * LONGEST[False])
         for some in _sql.chunks(ids):
             query = select(aside.c.item_id, aside.c.tries).where(
-                aside.c.dataset == self._dataset, aside.c.item_id.in_(some)
+                aside.c.dataset == self._dataset,
+                aside.c.item_id.in_(some),
+                or_(aside.c.kind != _BACK, aside.c.due > long_ago),
             )
             found.update((row.item_id, row.tries) for row in connection.execute(query))
         return found

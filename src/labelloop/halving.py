@@ -1,0 +1,63 @@
+"""Which of many things spoil the whole: found by leaving out one half of them after the other."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+PATIENCE = 600.0
+"""Seconds after which looking is given up."""
+
+_SPARE = 12
+
+Works = Callable[[np.ndarray], bool]
+"""Whether it works with these positions, and no others."""
+
+
+class _EnoughError(Exception):
+    """It was looked at for long enough."""
+
+
+def spoilers(n: int, works: Works, clock: Callable[[], float] = time.monotonic) -> np.ndarray:
+    """The positions, of n that do not work together, without which the others do; none where that is not soon found.
+
+    One costs at most twice as many attempts as n can be halved; where all seem to spoil it, it is not they.
+    """
+    search = _Search(n, works, clock)
+    try:
+        found = search.among(np.arange(n), np.empty(0, np.intp)) if n > 1 else np.empty(0, np.intp)
+    except _EnoughError:
+        return np.empty(0, np.intp)
+    return np.sort(found) if len(found) < n else np.empty(0, np.intp)
+
+
+class _Search:
+    def __init__(self, n: int, works: Works, clock: Callable[[], float]) -> None:
+        self._everyone = np.arange(n)
+        self._works = works
+        self._clock = clock
+        self._until = clock() + PATIENCE
+        self._left = 2 * math.ceil(math.log2(max(n, 2))) + _SPARE
+
+    def among(self, suspects: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Those of the suspects that spoil it, where it works without any of them, and without those that are out."""
+        if len(suspects) == 1:
+            return suspects
+        first, second = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+        for one in (first, second):
+            if self._works_without(np.concatenate([out, one])):
+                return self.among(one, out)
+        found = self.among(second, np.concatenate([out, first]))
+        return np.concatenate([found, self.among(first, np.concatenate([out, found]))])
+
+    def _works_without(self, out: np.ndarray) -> bool:
+        rest = np.setdiff1d(self._everyone, out)
+        if not len(rest):
+            return True
+        self._left -= 1
+        if self._left < 0 or self._clock() > self._until:
+            raise _EnoughError
+        return self._works(rest)
