@@ -41,6 +41,8 @@ MEANINGS: Mapping[str, str] = {
     "dataset.address_lasts": "Seconds after which open questions are shown at a new link of `dataset.address`.",
     "dataset.people_per_item": "How many people each item is shown to. A question is closed once as many have answered "
     "or skipped it, or one answer is marked as ground truth.",
+    "dataset.duplicates": "What stays on one side of the holdout: near duplicates, or only the very same words or "
+    "picture. Counts for items added from then on.",
     "loop.batch": "Items asked per round to learn from. Blind questions of the holdout come on top.",
     "loop.rounds": "Rounds that ask; 0 is no limit.",
     "loop.budget": "Questions in total, those of the holdout included; 0 is no limit.",
@@ -75,7 +77,8 @@ MEANINGS: Mapping[str, str] = {
     "budget.money": "The most money, in any currency; 0 is no limit.",
     "budget.per_hour": "What an hour of people's time costs.",
     "budget.per_label": "What an answer costs.",
-    "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round.",
+    "holdout.share": "Share of all items that is protected, drawn by hash. Fixed by the first round. With 0.1 a third "
+    "of the first 60 items is, later a tenth; any other share is taken as it is.",
     "holdout.size": "The most protected items that people are asked about.",
     "holdout.per_round": "The most of them asked in one round.",
     "holdout.growth": "Share of the questions drawn at random that go to the holdout once it has its size; the others "

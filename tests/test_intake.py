@@ -91,3 +91,10 @@ def test_many_unreadable_files_are_not_all_listed() -> None:
     assert lines[1] == "unreadable: 0.png: broken"
     assert lines[-1] == "... and 4 more unreadable; all of them with --json"
     assert len(taken.as_dict()["unreadable"]) == 9
+
+
+def test_what_is_wrong_with_all_items_is_said_when_they_are_added() -> None:
+    taken = Taken(30, 0, 29, 30, (), warnings=("no item can be held out: share = 0",))
+
+    assert "warning: no item can be held out: share = 0" in taken.in_words(dry_run=False)
+    assert taken.as_dict()["warnings"] == ["no item can be held out: share = 0"]

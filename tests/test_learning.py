@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from labelloop import embedding
 from labelloop.decide import Start
 from labelloop.errors import ConfigError
+from labelloop.learning import without_holdout
+from labelloop.ledger import tables
+from labelloop.overview import status_in_words
+from labelloop.scorecard import scorecard
 from labelloop.types import Examples, Item, NewItem
 
 import quick_learner
@@ -117,6 +122,57 @@ def test_without_a_holdout_every_new_model_is_used_and_no_score_is_claimed(anima
     assert outcome.round.gate == "no held-out answers to judge it by yet"
 
 
+@pytest.fixture
+def one_group(world: World) -> World:
+    """Forty items of one group, as an older labelloop made of letters on one template, that nobody holds out."""
+    ids = world.add(40)
+    ledger = world.ledger()
+    with ledger.engine.begin() as connection:
+        connection.execute(tables.items.update().values(grp=ids[0]))
+    ledger.close()
+    return world
+
+
+def test_a_model_without_any_score_is_not_used_and_the_way_out_is_said(one_group: World) -> None:
+    notes: list[str] = []
+    for _ in range(2):
+        outcome = one_group.tick()
+        notes += outcome.notes
+        one_group.answer_all()
+
+    assert outcome.round is not None
+    assert (outcome.round.promoted, outcome.round.model) == (False, "")
+    assert outcome.round.gate.endswith("is not used: no held-out answer to judge it by yet")
+    assert sum("40 items are 1 group(s)" in note and "share = 0" in note for note in notes) == 1
+
+
+def test_a_model_without_any_score_is_used_where_the_gate_says_always(one_group: World) -> None:
+    for _ in range(2):
+        outcome = one_group.tick(loop__gate="always")
+        one_group.answer_all()
+
+    assert outcome.round is not None
+    assert outcome.round.promoted
+
+
+def test_where_no_item_can_be_held_out_status_and_score_say_the_way_out(one_group: World) -> None:
+    for _ in range(3):
+        one_group.tick(loop__gate="always")
+        one_group.answer_all()
+    loop = one_group.loop()
+
+    with pytest.raises(ConfigError, match="nobody has answered a held-out question") as refused:
+        scorecard(loop)
+    assert 'duplicates = "exact"' in refused.value.hint
+    assert "size = 200" not in refused.value.hint
+    assert "no item can be held out for the score: 40 items are 1 group(s)" in status_in_words(loop)
+
+
+def test_nothing_is_said_of_the_holdout_where_one_can_be_drawn_or_none_is_wanted(animals: World) -> None:
+    assert without_holdout(animals.ledger(), animals.workspace().config) == ("", "")
+    assert without_holdout(animals.ledger(), animals.workspace(holdout__share=0).config) == ("", "")
+
+
 def test_a_holdout_that_has_its_size_grows_with_the_random_share(world: World) -> None:
     world.add(120)
     settings = {"holdout__size": 4, "loop__random_share": 0.5, "holdout__growth": 0.6}
@@ -170,3 +226,33 @@ def test_the_same_answers_give_the_same_model(animals: World, tmp_path: Path) ->
         one.play(2)
 
     assert animals.last().version == twin.last().version
+
+
+def test_what_is_read_otherwise_by_now_is_embedded_anew_once_and_nothing_else(
+    animals: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animals.play(2)
+    quick_learner.embedded.clear()
+    long = "cat number 0"
+
+    def way(self: object, content: str) -> str:
+        return "windows" if content == long else ""
+
+    monkeypatch.setattr(quick_learner.WordBackbone, "way_of_reading", way, raising=False)
+    animals.tick()
+    anew = list(quick_learner.embedded)
+    animals.tick()
+
+    assert long in anew
+    assert quick_learner.embedded == anew
+
+
+def test_what_is_not_seen_is_kept_and_a_tick_says_it_once(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "count_equal", lambda matrix: 30)
+    notes = []
+    for _ in range(3):
+        notes.append([one for one in animals.tick().notes if "the same embedding" in one])
+        animals.answer_all()
+
+    assert [len(one) for one in notes] == [1, 0, 0]
+    assert "30 of 40 items have the same embedding as another" in status_in_words(animals.loop())

@@ -105,6 +105,14 @@ def test_a_holdout_that_is_small_as_a_whole_is_enough_once_it_is_answered(
     assert flat(wrong, wrong, there).says_stop is says
 
 
+def test_without_a_holdout_the_models_that_agree_are_enough() -> None:
+    signals = {"stable": Signal(True, "they agree"), "flat": Signal(None, "?"), "spent": Signal(None, "?")}
+
+    assert not advise(signals, 100).stop
+    assert advise(signals, 100, there=0).stop
+    assert "without a score: they agree" in advise(signals, 100, there=0).words
+
+
 def test_advice_ends_when_nothing_is_left_to_ask() -> None:
     unsure = Signal(None, "only 3 of 100 held-out answers to see a gain on")
 

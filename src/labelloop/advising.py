@@ -28,7 +28,8 @@ def advise(learning: Learning, schema: LabelSchema, learned: Learned, history: S
         "spent": stopping.spent(curve_of([*before, *_now(learned)]), stopping.ROUNDS * learning.batch),
     }
     columns = learned.known.columns
-    return stopping.advise(signals, int((columns.readable & ~learned.known.asked).sum()))
+    there = int((learned.known.held_out & columns.readable).sum())
+    return stopping.advise(signals, int((columns.readable & ~learned.known.asked).sum()), there)
 
 
 def curve_of(found: Sequence[Round | Point]) -> Forecast | None:

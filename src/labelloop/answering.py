@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelloop import holdout, labels
+from labelloop import labels
 from labelloop.embedding import embed_items
 from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
+from labelloop.learning import held_out
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Predictor
@@ -202,8 +203,7 @@ class Answering:
 
     def _held_out(self, items: Sequence[Item]) -> set[str]:
         """The ids of those that are asked blind."""
-        share, salt = self._loop.ledger.rounds.fact("holdout_share"), self._loop.ledger.rounds.fact("holdout_salt")
-        protected = holdout.held_out([item.group or item.id for item in items], share or 0.0, str(salt))
+        protected = held_out(self._loop.ledger, [item.group or item.id for item in items])
         return {item.id for item, blind in zip(items, protected, strict=True) if blind}
 
     def _predictor(self, model: str) -> Predictor:

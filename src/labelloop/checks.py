@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -66,6 +67,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     if annotator.ok and dataset.people_per_item > 1 and hasattr(stack.annotator, "people"):
         yield _people(stack.annotator, dataset.people_per_item)
     yield found("learner", lambda: _prove_learner(workspace))
+    yield from _items(workspace)
 
 
 def bring_up(stack: Stack, progress: Progress, dataset: str = "") -> Iterator[Finding]:
@@ -249,6 +251,19 @@ def _prove_learner(workspace: Workspace) -> str:
     backbone = learner.backbone
     chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])
     return f"{chosen}: {_prove_backbone(backbone)}" if backbone else f"{chosen}: it reads the items themselves"
+
+
+def _items(workspace: Workspace) -> Iterator[Finding]:
+    """What is wrong with the items as a whole, as far as it was noticed."""
+    from labelloop.learning import warnings_of  # numpy, which bringing a stack up does not need
+    from labelloop.ledger import open_ledger
+
+    try:
+        with closing(open_ledger(workspace.ledger_url, workspace.config.dataset.name)) as ledger:
+            for words, way in warnings_of(ledger, workspace.config):
+                yield Finding("items", ok=True, detail=words, hint=way)
+    except LabelLoopError:  # the check of the ledger says why
+        return
 
 
 def _prove_backbone(backbone: Backbone) -> str:

@@ -45,6 +45,7 @@ class DatasetConfig(_Section):
     instruction: str = ""
     show: tuple[str, ...] = ()
     people_per_item: Annotated[int, Field(ge=1)] = 1
+    duplicates: Literal["near", "exact"] = "near"
     hosts: tuple[str, ...] = ()
     ca_bundle: str = ""
     address: str = ""

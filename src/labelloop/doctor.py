@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from labelloop import holdout
 from labelloop.artifacts import Ref
 from labelloop.clocks import elapsed_seconds
 from labelloop.errors import (
@@ -25,6 +24,7 @@ from labelloop.errors import (
     VanishedError,
 )
 from labelloop.labels import brief
+from labelloop.learning import held_out
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
@@ -367,8 +367,7 @@ def _shown(loop: Loop, dataset: Any, survey: Survey, known: Collection[str]) -> 
 def _adopt(loop: Loop, items: Sequence[str]) -> None:
     """Make questions of the loop of what is asked already."""
     known = loop.ledger.items.get(items)
-    share, salt = loop.ledger.rounds.fact("holdout_share"), loop.ledger.rounds.fact("holdout_salt")
-    protected = holdout.held_out([known[one].group or one for one in items], share or 0.0, str(salt))
+    protected = held_out(loop.ledger, [known[one].group or one for one in items])
     purposes: list[Purpose] = ["holdout" if one else "train" for one in protected]
     batch = [Asking(one, purpose, "was asked already") for one, purpose in zip(items, purposes, strict=True)]
 

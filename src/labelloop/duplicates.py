@@ -4,6 +4,10 @@ A fingerprint is 32 bytes of code, compared bit by bit, and for an image a thumb
 level: the code finds candidates, the thumbnail tells two drawings of one shape apart. An item joins the group of the
 nearest leader close enough to it and leads its own group otherwise. Items are compared with leaders only, so that no
 chain of small steps ties two different items together.
+
+A group that grows beyond `largest_group` is no group of near duplicates but a collection: letters on one template, the
+pictures of one fixed camera. Its members are compared anew by what they do not all share, and what is still too large
+then is cut: no group exceeds its bound.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -27,6 +32,39 @@ IMAGE_LEVELS = 24
 TEXT_BITS = 28
 MOST_COMPARED = 1024
 
+LARGEST = 8
+"""Members that a group may always have."""
+
+LARGEST_SHARE = 0.02
+"""Share of all items that a group may have."""
+
+COMMON = 0.05
+"""Share of all texts from which on a word tells none of them apart; more than `LARGEST` texts in any case."""
+
+ALIKE = 0.8
+"""Share of the words that two texts must have in common, of those that tell texts apart."""
+
+FEW = 20
+"""Items below which nothing is known of what all of them share."""
+
+Rule = Literal["near", "exact"]
+"""Whether near duplicates share a group, or only items of the same words or the same picture."""
+
+Texts = Callable[[Sequence[str]], Mapping[str, str]]
+"""Item ids -> their texts; those that are not known are left out."""
+
+Nearest = Callable[[str, bytes, Sequence[int]], int | None]
+"""An item, its fingerprint and the leaders that are close, the nearest first -> the one whose group it joins."""
+
+T = TypeVar("T")
+
+_SAMPLE = 64
+_READ = 500
+_LEVELS = 3
+_KEPT = 5_000
+
+LONGEST = 20_000
+"""Characters of a text whose words are compared; its hash is of all of it."""
 _BANDS = 16
 _KEYS = 1 << 16
 _RECENT = 1 << 16
@@ -79,7 +117,7 @@ def text_fingerprint(text: str) -> bytes:
     Case, punctuation, spacing and the Unicode form of a character make no difference. Signs are not lost silently: a
     text of symbols only has no fingerprint and is nobody's duplicate.
     """
-    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    words = words_of(text)
     if not words:
         return b""
     hashes = np.fromiter(
@@ -91,6 +129,16 @@ def text_fingerprint(text: str) -> bytes:
     return np.packbits(2 * votes > len(mixed)).tobytes()
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, as they are compared."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def largest_group(items: int) -> int:
+    """The most members that a group may have among so many items."""
+    return max(LARGEST, int(LARGEST_SHARE * items))
+
+
 class Leaders:
     """The first item of every group, found by banding: 16 bands of 16 bits, equal in one band is worth a comparison.
 
@@ -99,23 +147,40 @@ class Leaders:
     costs recall, never time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Texts | None = None, rule: Rule = "near") -> None:
         self._ids: list[str] = []
         self._codes = np.zeros((0, CODE), np.uint8)
         self._thumbnails = np.zeros((0, THUMBNAIL), np.uint8)
+        self._sizes: list[int] = []
+        self._pictures: list[bool] = []
         self._sorted = 0
         self._order = np.zeros((_BANDS, 0), np.uint32)
         self._starts = np.zeros((_BANDS, _KEYS + 1), np.uint32)
         self._recent: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        self._words = _Words(texts)
+        self._rule = rule
 
     @classmethod
-    def from_rows(cls, ids: Sequence[str], fingerprints: Sequence[bytes]) -> Leaders:
-        """Leaders known from earlier, in the order they were first seen."""
-        leaders = cls()
+    def from_rows(
+        cls,
+        ids: Sequence[str],
+        fingerprints: Sequence[bytes],
+        sizes: Sequence[int] = (),
+        texts: Texts | None = None,
+        rule: Rule = "near",
+    ) -> Leaders:
+        """Leaders known from earlier, in the order they were first seen.
+
+        Args:
+            sizes: Members of each one's group, itself among them; one each where they are not given.
+            texts: Reads the texts of items, for telling letters on one template apart.
+        """
+        leaders = cls(texts, rule)
         leaders._reserve(len(ids))
-        for item_id, fingerprint in zip(ids, fingerprints, strict=True):
+        for item_id, fingerprint, size in zip(ids, fingerprints, sizes or [1] * len(ids), strict=True):
             if fingerprint:
                 leaders._append(item_id, fingerprint)
+                leaders._sizes[-1] = size
         leaders._index()
         return leaders
 
@@ -126,25 +191,104 @@ class Leaders:
         """Item id -> id of the leader of its group, for items with their fingerprints, in the order they came.
 
         Items that find no leader become leaders, of items later in `new` and of later calls too. An item without a
-        fingerprint is alone in its group.
+        fingerprint is alone in its group. No group becomes larger than `largest_group` of all items.
         """
-        groups: dict[str, str] = {}
+        found: dict[str, bytes] = {}
         for item_id, fingerprint in new:
-            if item_id not in groups:
-                groups[item_id] = self._join(item_id, fingerprint) if fingerprint else item_id
+            found.setdefault(item_id, fingerprint)
+        groups = {item_id: item_id for item_id in found}
+        coming = [(item_id, fingerprint) for item_id, fingerprint in found.items() if fingerprint]
+        most = largest_group(sum(self._sizes) + len(coming))
+        joined = self._join_all(coming)
+        for _ in range(_LEVELS if self._rule == "near" else 0):
+            crowded = {position for position in joined if self._sizes[position] > most}
+            if not crowded:
+                break
+            joined = self._part_all(joined, crowded)
+        self._cut(joined, most)
+        groups |= {item_id: self._ids[position] for position, some in joined.items() for item_id, _ in some}
         return groups
 
-    def _join(self, item_id: str, fingerprint: bytes) -> str:
-        keys = [int(key) for key in np.frombuffer(fingerprint, "<u2", count=_BANDS)]
-        nearest = self._nearest(fingerprint, self._candidates(keys))
-        if nearest is not None:
-            return self._ids[nearest]
+    def _join_all(self, coming: Sequence[tuple[str, bytes]]) -> dict[int, list[tuple[str, bytes]]]:
+        """Leader -> what joins it."""
+        joined: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+        nearest = self._same if self._rule == "exact" else self._all_of(coming).nearest
+        for item_id, fingerprint in coming:
+            self._join(item_id, fingerprint, nearest, joined)
+        return joined
+
+    def _join(
+        self, item_id: str, fingerprint: bytes, nearest: Nearest, joined: dict[int, list[tuple[str, bytes]]]
+    ) -> None:
+        """Have an item join the leader that `nearest` chooses of those that are close, or lead."""
+        found = nearest(item_id, fingerprint, self._close(fingerprint)[:_SAMPLE])
+        if found is None:
+            self._lead(item_id, fingerprint)
+            return
+        joined[found].append((item_id, fingerprint))
+        self._sizes[found] += 1
+
+    def _part_all(
+        self, joined: Mapping[int, list[tuple[str, bytes]]], crowded: set[int]
+    ) -> dict[int, list[tuple[str, bytes]]]:
+        """The same with the members of each collection compared by what they do not all share."""
+        parted: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+        parted.update({position: some for position, some in joined.items() if position not in crowded})
+        for position in sorted(crowded):
+            members = joined[position]
+            self._sizes[position] -= len(members)
+            nearest = self._group_of(position, members).nearest
+            for item_id, fingerprint in members:
+                self._join(item_id, fingerprint, nearest, parted)
+        return parted
+
+    def _cut(self, joined: dict[int, list[tuple[str, bytes]]], most: int) -> None:
+        """Parts of at most this size of what is larger still, each with a leader of its own."""
+        for position in [one for one in joined if self._sizes[one] > most]:
+            members = joined[position]
+            room = max(0, most - (self._sizes[position] - len(members)))
+            joined[position], over = members[:room], members[room:]
+            self._sizes[position] -= len(over)
+            for start in range(0, len(over), most):
+                leader = self._lead(*over[start])
+                joined[leader] = over[start + 1 : start + most]
+                self._sizes[leader] += len(joined[leader])
+
+    def _all_of(self, coming: Sequence[tuple[str, bytes]]) -> _Collection:
+        """What all items share, as far as those that come, and some leaders, show it."""
+        known = _spread(range(len(self._ids)), _READ)
+        sample = {self._ids[one]: self._fingerprint(one) for one in known} | dict(coming)
+        if len(sample) < FEW:
+            return _Collection(self, {}, self._words, 0)
+        return _Collection(self, sample, self._words, max(LARGEST, int(COMMON * len(sample))))
+
+    def _group_of(self, position: int, members: Sequence[tuple[str, bytes]]) -> _Collection:
+        """What a leader, those close to it and the members of its group share."""
+        close = self._close(self._fingerprint(position))[: _SAMPLE // 2]
+        leaders = {self._ids[one]: self._fingerprint(one) for one in (position, *close)}
+        sample = leaders | dict(_spread(members, _SAMPLE // 2))
+        return _Collection(self, sample, self._words, len(sample) // 2)
+
+    def _same(self, item_id: str, fingerprint: bytes, close: Sequence[int]) -> int | None:
+        """The leader with the very words, or the very picture as far as its fingerprint shows it."""
+        for one in close:
+            ours, theirs = self._words.of([item_id, self._ids[one]])
+            if fingerprint == self._fingerprint(one) and ours == theirs:
+                return one
+        return None
+
+    def _fingerprint(self, position: int) -> bytes:
+        """As it was given; a text's is its code alone."""
+        thumbnail = self._thumbnails[position].tobytes() if self._pictures[position] else b""
+        return bytes(self._codes[position]) + thumbnail
+
+    def _lead(self, item_id: str, fingerprint: bytes) -> int:
         position = self._append(item_id, fingerprint)
-        for band, key in enumerate(keys):
+        for band, key in enumerate(_keys(fingerprint)):
             self._recent[band, key].append(position)
         if len(self._ids) - self._sorted >= _RECENT:
             self._index()
-        return item_id
+        return position
 
     def _candidates(self, keys: Sequence[int]) -> np.ndarray:
         found: list[np.ndarray] = []
@@ -156,22 +300,27 @@ class Leaders:
                 found.append(np.array(recent[:MOST_COMPARED], np.uint32))
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
 
-    def _nearest(self, fingerprint: bytes, candidates: np.ndarray) -> int | None:
+    def _close(self, fingerprint: bytes) -> list[int]:
+        """Leaders close enough to share a group, the nearest first."""
+        candidates = self._candidates(_keys(fingerprint))
         if not len(candidates):
-            return None
+            return []
         code = np.frombuffer(fingerprint, np.uint8, count=CODE)
         bits = _POPCOUNT[self._codes[candidates] ^ code].sum(axis=1, dtype=np.int64)
         close = bits <= (IMAGE_BITS if len(fingerprint) > CODE else TEXT_BITS)
         candidates, bits = candidates[close], bits[close]
         levels = np.abs(self._thumbnails[candidates].astype(np.int16) - _thumbnail(fingerprint)).max(axis=1)
         alike = levels <= IMAGE_LEVELS
-        return int(candidates[alike][bits[alike].argmin()]) if alike.any() else None
+        order = np.argsort(bits[alike], kind="stable")
+        return [int(one) for one in candidates[alike][order]]
 
     def _append(self, item_id: str, fingerprint: bytes) -> int:
         position = len(self._ids)
         if position == len(self._codes):
             self._reserve(max(1024, 2 * position))
         self._ids.append(item_id)
+        self._sizes.append(1)
+        self._pictures.append(len(fingerprint) > CODE)
         self._codes[position] = np.frombuffer(fingerprint, np.uint8, count=CODE)
         self._thumbnails[position] = _thumbnail(fingerprint)
         return position
@@ -189,6 +338,104 @@ class Leaders:
         self._starts[:, 1:] = counts.cumsum(axis=1)
         self._sorted = len(self._ids)
         self._recent.clear()
+
+
+class _Words:
+    """The words of items, kept while they are compared."""
+
+    def __init__(self, texts: Texts | None) -> None:
+        self._texts = texts
+        self._kept: dict[str, frozenset[str]] = {}
+
+    def of(self, ids: Sequence[str]) -> list[frozenset[str] | None]:
+        """The words of each item; None where its text is not known."""
+        missing = [one for one in ids if one not in self._kept]
+        if missing and self._texts is not None:
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+                missing = list(ids)
+            self._kept |= {
+                item_id: frozenset(words_of(text[:LONGEST])) for item_id, text in self._texts(missing).items() if text
+            }
+        return [self._kept.get(one) for one in ids]
+
+
+class _Collection:
+    """Items that are close to each other by what all of them share, and how two of them are told apart.
+
+    Texts: by the words that few of them have. Pictures: by being far closer than two of them are as a rule, so that a
+    background they share, which is the same in both, does not count.
+
+    Args:
+        sample: Some of the items with their fingerprints; where there are none, the nearest of all that are close is.
+        most: Texts of the sample that may have a word which tells texts apart.
+    """
+
+    def __init__(self, leaders: Leaders, sample: Mapping[str, bytes], words: _Words, most: int) -> None:
+        self._leaders = leaders
+        self._words = words
+        self._left: dict[str, frozenset[str] | None] = {}
+        texts = [one for one in words.of(list(sample)) if one is not None]
+        counts = Counter(chain.from_iterable(texts))
+        self._shared = frozenset(word for word, count in counts.items() if count > most)
+        self._is_known = bool(sample)
+        is_pictures = sample and not texts
+        self._bits, self._levels = _closer(_spread(list(sample.values()), _SAMPLE)) if is_pictures else (0.0, 0.0)
+
+    def nearest(self, item_id: str, fingerprint: bytes, close: Sequence[int]) -> int | None:
+        """The leader, of those that are close, whose near duplicate an item is; None where it is nobody's."""
+        if not close or not self._is_known:
+            return close[0] if close else None
+        (own,) = self._own([item_id])
+        if own is None:
+            return self._nearest_picture(fingerprint, close)
+        theirs = self._own([self._leaders._ids[one] for one in close])
+        shares = [-1.0 if one is None else len(own & one) / len(own | one) if own or one else 1.0 for one in theirs]
+        best = int(np.argmax(shares))
+        return close[best] if shares[best] >= ALIKE else None
+
+    def _nearest_picture(self, fingerprint: bytes, close: Sequence[int]) -> int | None:
+        code = np.frombuffer(fingerprint, np.uint8, count=CODE)
+        rows = np.asarray(close)
+        bits = _POPCOUNT[self._leaders._codes[rows] ^ code].sum(axis=1, dtype=np.int64)
+        thumbnails = self._leaders._thumbnails[rows].astype(np.int16)
+        levels = np.abs(thumbnails - _thumbnail(fingerprint)).max(axis=1)
+        alike = (bits <= self._bits) & (levels <= self._levels)
+        return int(rows[alike][levels[alike].argmin()]) if alike.any() else None
+
+    def _own(self, ids: Sequence[str]) -> list[frozenset[str] | None]:
+        """The words of each item that the collection does not share; None where its text is not known."""
+        missing = [one for one in ids if one not in self._left]
+        for one, words in zip(missing, self._words.of(missing), strict=True):
+            self._left[one] = None if words is None else words - self._shared
+        return [self._left[one] for one in ids]
+
+
+def _spread(some: Sequence[T], n: int) -> list[T]:
+    """At most n of them, from the first to the last."""
+    return [some[row] for row in np.linspace(0, len(some) - 1, min(len(some), n), dtype=int)]
+
+
+def _closer(sample: Sequence[bytes]) -> tuple[float, float]:
+    """How far near duplicates may be apart: (bits, levels), a third and a sixth of what two items of a sample are.
+
+    At least what copying changes; a burst of a fixed camera's is 2 bits and 4 levels apart at most.
+    """
+    bits, levels = _apart(sample)
+    return max(2.0, float(np.median(bits)) / 3), max(4.0, float(np.median(levels)) / 6)
+
+
+def _apart(fingerprints: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """(pairs,) how many bits, and at most how many levels, each two of them are apart."""
+    codes = np.stack([np.frombuffer(one, np.uint8, count=CODE) for one in fingerprints])
+    thumbnails = np.stack([_thumbnail(one) for one in fingerprints]).astype(np.int16)
+    first, second = np.triu_indices(len(fingerprints), 1)
+    bits = _POPCOUNT[codes[first] ^ codes[second]].sum(axis=1, dtype=np.int64)
+    return bits, np.abs(thumbnails[first] - thumbnails[second]).max(axis=1)
+
+
+def _keys(fingerprint: bytes) -> list[int]:
+    return [int(key) for key in np.frombuffer(fingerprint, "<u2", count=_BANDS)]
 
 
 def _thumbnail(fingerprint: bytes) -> np.ndarray:

@@ -25,6 +25,21 @@ READERS = 4
 AHEAD = 8
 """Batches that are read ahead: decoded contents kept waiting, and the window in which texts are sorted by length."""
 
+LOOKED_AT = 400
+"""Items that are looked at, for what is not seen."""
+
+FEWEST = 20
+MUCH = 0.1
+"""Share of the items, or of the tokens, above which it is said that they are not seen."""
+
+FLAT = 6
+"""Grey levels between the darkest and the lightest part of a picture of almost one colour."""
+
+CODE, CELLS = 32, 64
+"""Bytes of a picture's fingerprint: its code, and its grey levels behind it."""
+
+READER = 'choose one that does: backbone = "hf:intfloat/multilingual-e5-small" under [learner], or a file of your own'
+
 Content = tuple[str, Callable[[], bytes | str]]
 """An id, and what reads its content when a thread is free."""
 
@@ -137,6 +152,101 @@ def embed_what_can_be(
     matrix = np.full((len(items), made.matrix.shape[1]), np.nan, np.float32)
     matrix[np.asarray(made.ids, dtype=np.intp)] = made.matrix
     return matrix, {int(row): why for row, why in made.missing.items()}
+
+
+def digests_of(backbone: Backbone, items: Sequence[Item]) -> list[str]:
+    """What each item's embedding is known by: its content, and how it is read where not as a whole, by words."""
+    plain = [item.digest or item.id for item in items]
+    way = getattr(backbone, "way_of_reading", None)
+    if way is None:
+        return plain
+    return [f"{one}/{how}" if (how := way(item.text)) else one for one, item in zip(plain, items, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a backbone does not see of a pool, from some of its items.
+
+    Attributes:
+        items: Items that were looked at.
+        size: Items there were.
+        unknown: Share of all tokens that the network never learned.
+        letters, windows, cut: Items that are read by their letters, in windows, not to their end.
+        tokens: What the network reads at once; 0 where it reads no tokens.
+        equal: Items with the embedding of another one; flat: pictures of almost one colour.
+    """
+
+    items: int
+    size: int
+    unknown: float = 0.0
+    letters: int = 0
+    windows: int = 0
+    cut: int = 0
+    tokens: int = 0
+    equal: int = 0
+    flat: int = 0
+
+    def notices(self) -> list[tuple[str, str]]:
+        """(what is not seen, the way out), worst first."""
+        if self.items < FEWEST:
+            return []
+        found = []
+        if self.letters > self.items * MUCH:
+            words = f"the backbone does not know the words of {self.letters} of {self.items} texts"
+            words += f" ({self.unknown:.0%} of the tokens are unknown): they are read by their letters"
+            found.append((words, READER))
+        elif self.unknown > MUCH:
+            found.append((f"the backbone does not know {self.unknown:.0%} of the tokens of {self.items} texts", READER))
+        if self.equal > self.items * MUCH:
+            words = f"{self.equal} of {self.items} items have the same embedding as another: no model tells them apart"
+            found.append((words, "choose another backbone, or take items out that are all the same"))
+        if self.flat > self.items * MUCH:
+            words = f"{self.flat} of {self.items} pictures are of almost one colour"
+            found.append((words, "look at them; are they empty, or too dark, or was something else to be shown?"))
+        if self.cut:
+            words = f"{self.cut} of {self.items} texts are too long to be read to their end"
+            found.append((words, "add them in parts, such as paragraphs"))
+        if self.windows:
+            words = f"{self.windows} of {self.items} texts are longer than the {self.tokens} tokens that the backbone"
+            words += " reads at once: they are read in windows"
+            found.append((words, "nothing to do, unless what counts is a word in many pages; then add them in parts"))
+        return found
+
+
+def sight(backbone: Backbone, items: Sequence[Item], size: int, thumbnails: Sequence[bytes] = ()) -> Sight:
+    """What a backbone does not see of some items of a pool of this size, before any is embedded.
+
+    Args:
+        thumbnails: Fingerprints of these items, if they are pictures.
+    """
+    flat = sum(_is_flat(one) for one in thumbnails)
+    if not hasattr(backbone, "sight"):
+        return Sight(len(items), size, flat=flat)
+    seen = [backbone.sight(item.text) for item in items if item.text.strip()]
+    return Sight(
+        len(seen),
+        size,
+        float(np.mean([one.unknown for one in seen])) if seen else 0.0,
+        sum(one.by_letters for one in seen),
+        sum(one.windows > 1 for one in seen),
+        sum(one.cut for one in seen),
+        getattr(getattr(backbone, "options", None), "max_tokens", 0),
+    )
+
+
+def count_equal(matrix: np.ndarray) -> int:
+    """Rows of (n, d) that another row is equal to, of those that are numbers."""
+    rows = np.ascontiguousarray(matrix[np.isfinite(matrix).all(axis=1)].astype(np.float16))
+    if not len(rows):
+        return 0
+    counts = np.unique(rows.view(f"V{rows.dtype.itemsize * rows.shape[1]}").ravel(), return_counts=True)[1]
+    return int(counts[counts > 1].sum())
+
+
+def _is_flat(fingerprint: bytes) -> bool:
+    """Whether a picture is of almost one colour, by its fingerprint."""
+    levels = np.frombuffer(fingerprint[CODE : CODE + CELLS], np.uint8)
+    return len(levels) == CELLS and int(np.ptp(levels)) <= FLAT and not any(fingerprint[:CODE])
 
 
 def _prepare_ahead(backbone: Backbone, contents: Iterable[Content]) -> Generator[_Prepared, None, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -12,7 +13,50 @@ from labelloop.errors import ConfigError
 MOST = 0.9
 """The largest share of items that can be held out."""
 
+DEFAULT = 0.1
+"""The share where nobody says another."""
+
+EARLY = 60
+"""The first items of a pool, of which more are held out by default: a tenth of a few is nothing to score by."""
+
+EARLY_SHARE = 1 / 3
+
 _BITS = 53
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How the holdout of one dataset is drawn; fixed before the first round.
+
+    Attributes:
+        share: Expected share of groups, in [0, 0.9].
+        salt: Makes the draw of one dataset independent of another's.
+        early: Of the groups that begin among so many first items, a third is held out instead.
+    """
+
+    share: float
+    salt: str
+    early: int = 0
+
+    def of(self, groups: Sequence[str] | np.ndarray, first: Sequence[str] | np.ndarray) -> np.ndarray:
+        """(n,) bool, whether the items of each group are held out.
+
+        Args:
+            first: The ids of the first `early` items of the dataset, or more.
+
+        Raises:
+            ConfigError: The share is outside [0, 0.9].
+        """
+        held = held_out(groups, self.share, self.salt)
+        if self.early:
+            began = np.isin(np.asarray(groups, np.str_), np.asarray(first[: self.early], np.str_))
+            held |= began & held_out(groups, max(self.share, EARLY_SHARE), self.salt)
+        return held
+
+
+def early_of(share: float) -> int:
+    """`Draw.early` of a dataset that begins with this share; a share that somebody chose is taken as it is."""
+    return EARLY if share == DEFAULT else 0
 
 
 def is_held_out(group: str, share: float, salt: str) -> bool:

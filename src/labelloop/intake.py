@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labelloop.duplicates import Leaders
+from labelloop.duplicates import LONGEST, Leaders, Rule
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.ledger import Ledger
 from labelloop.ledger.changed import News
@@ -57,6 +57,7 @@ class Taken:
     changed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> Mapping[str, Any]:
         """The counts for scripts."""
@@ -71,6 +72,7 @@ class Taken:
             "near_duplicates": self.near_duplicates,
             "total": self.total,
             "copied": self.copied,
+            "warnings": list(self.warnings),
             "unreadable": problems,
             **self.noticed.as_dict(),
         }
@@ -94,6 +96,7 @@ class Taken:
             lines.append(f"vanished: {_some(self.vanished)}; they stay items, as long as they can be read")
         lines += [f"{self.copied} picture(s) copied into the bucket"] if self.copied else []
         lines += self.noticed.in_words()
+        lines += [f"warning: {one}" for one in self.warnings]
         lines += [f"unreadable: {one.where}: {one.reason}" for one in self.unreadable[:SHOWN]]
         if len(self.unreadable) > SHOWN:
             lines.append(f"... and {len(self.unreadable) - SHOWN} more unreadable; all of them with --json")
@@ -111,6 +114,7 @@ def take_in(
     ca_bundle: str = "",
     labels: Sequence[str] = (),
     changed: Changed = "replace",
+    rule: Rule = "near",
     dry_run: bool = False,
     progress: Progress = silent,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -130,6 +134,7 @@ def take_in(
         ca_bundle: A file of certificates that are trusted on the web.
         labels: A column of a table that holds some of these is noticed.
         changed: What becomes of known items whose source holds other content.
+        rule: What shares a group: near duplicates, or only what says or shows the very same.
 
     Raises:
         ConfigError: Nothing readable was found.
@@ -138,7 +143,7 @@ def take_in(
     """
     with ledger.lease.held():
         access, noticed = access_of(store, hosts, ca_bundle), Noticed(labels=frozenset(labels))
-        taking = _Taking(ledger, modality, access, changed, dry_run, progress, clock(), noticed)
+        taking = _Taking(ledger, modality, access, changed, rule, dry_run, progress, clock(), noticed)
         for place in places:
             taking.place(place, columns)
         if not taking.found:
@@ -154,6 +159,7 @@ class _Taking:
     modality: Modality
     access: Access
     changed: Changed
+    rule: Rule
     dry_run: bool
     progress: Progress
     now: datetime
@@ -173,6 +179,7 @@ class _Taking:
         self._gone = self.ledger.changed.replaced()
         self._aside = {one.item_id for one in self.ledger.aside.all()}
         self._leaders: Leaders | None = None
+        self._fresh: Mapping[str, str] = {}
         self._instead: list[NewItem] = []
         self._met = array("q")
 
@@ -317,8 +324,16 @@ class _Taking:
         if not fresh:
             return {}
         if self._leaders is None:
-            self._leaders = Leaders.from_rows(*self.ledger.items.fingerprints())
+            texts = self._texts if self.modality == "text" else None
+            self._leaders = Leaders.from_rows(*self.ledger.items.leaders(), texts, self.rule)
+        self._fresh = {one.item.id: one.item.text for one in fresh}
         return self._leaders.group([(one.item.id, one.fingerprint) for one in fresh])
+
+    def _texts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """The texts of items: of those that are taken now, and of known ones."""
+        ours = {one: self._fresh[one] for one in ids if one in self._fresh}
+        others = [one for one in ids if one not in ours]
+        return {**ours, **self.ledger.items.texts(others, LONGEST)} if others else ours
 
     def _come_back(self, ids: Sequence[str]) -> None:
         """Items whose place another content had taken, and which are found again."""

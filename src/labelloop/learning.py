@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -14,24 +14,33 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import gate, holdout, metrics, rounds, warm_start
+from labelloop import embedding, gate, holdout, metrics, rounds, warm_start
 from labelloop.addresses import Addressing
 from labelloop.artifacts import Ref
 from labelloop.config import Config
-from labelloop.errors import BadItemError, ConfigError, StepError, UnreadableError
+from labelloop.embedding import Sight
+from labelloop.errors import BadItemError, ConfigError, LabelLoopError, StepError, UnreadableError
 from labelloop.gate import Judging, Verdict
+from labelloop.holdout import Draw
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
 from labelloop.pool import MANY, Pool
-from labelloop.protocols import Learner, Predictor, Progress, WarmLearner
+from labelloop.protocols import Backbone, Learner, Predictor, Progress, WarmLearner
+from labelloop.registry import build
 from labelloop.rounds import Doubted, Known
 from labelloop.runs import Artifact, Run, fingerprint
 from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Metric, Missing
+
+SIGHT, TOLD = "what the backbone does not see", "what was said of the items"
+"""Under which names the ledger keeps it."""
+
+FEW = 20
+"""Items below which nobody expects a score."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,19 @@ class Learning:
             raise self._pool.nothing_left()
         return columns, features
 
+    def _look(self, columns: ItemColumns, features: Features) -> None:
+        """Keep what the backbone does not see of the items; looked at again when there are twice as many."""
+        backbone, before = self._pool.backbone, self._ledger.answers.recall(SIGHT) or {}
+        is_same = before.get("backbone") == backbone.fingerprint and before.get("is_embedded")
+        if is_same and len(columns.ids) < 2 * before["size"]:
+            return
+        rows = _some(columns)
+        seen = look(self._ledger, backbone, columns.ids[rows])
+        apart = rows[np.sort(np.unique(columns.groups[rows], return_index=True)[1])]
+        seen = replace(seen, equal=embedding.count_equal(features.matrix[apart]))
+        kept = {**asdict(seen), "backbone": backbone.fingerprint, "is_embedded": True}
+        self._ledger.answers.remember(SIGHT, kept)
+
     def retry(self) -> int:
         """Try the items that are due to be tried again, if some are; how many can be read now."""
         return self._pool.retry()
@@ -164,6 +186,7 @@ class Learning:
         watch = Stopwatch()
         with watch.stage("embed"):
             columns, features = self.embedded()
+        self._look(columns, features)
         known = self.know(columns)
         training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
         judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
@@ -330,7 +353,7 @@ class Learning:
         asked = [one.item_id for one in self._ledger.answers.questions()]
         if beliefs is None:
             beliefs = rounds.believed(self._schema, self._ledger.said(self._schema), self._config.loop.belief)
-        return rounds.know(columns, holdout.held_out(columns.groups, self._share(), self.salt), asked, beliefs)
+        return rounds.know(columns, self.draw().of(columns.groups, columns.ids), asked, beliefs)
 
     def probabilities(self, model: str, features: Features) -> np.ndarray:
         """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
@@ -419,7 +442,7 @@ class Learning:
             kept = self._run.artifact(Ref.parse(champion))
             return Judged(champion, version_of(kept.ref), False, words, self.score(kept, judging))
         if not len(judging):
-            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", score)
+            return self._unscored(ref, champion, score)
         if champion in ("", ref):
             return Judged(
                 ref, version, not champion, "the same model as before" if champion else "the first model", score
@@ -431,6 +454,15 @@ class Learning:
         if verdict.promoted:
             return Judged(ref, version, True, verdict.reason, score)
         return Judged(champion, version_of(before.ref), False, verdict.reason, self.score(before, judging))
+
+    def _unscored(self, ref: str, champion: str, score: Metrics) -> Judged:
+        """A model that nothing can be said of: used only where somebody asked for models without a score."""
+        version = version_of(Ref.parse(ref))
+        if not self._config.holdout.share or not self._config.holdout.size or self._config.loop.gate == "always":
+            return Judged(ref, version, ref != champion, "no held-out answers to judge it by yet", score)
+        kept = version_of(Ref.parse(champion)) if champion else ""
+        why = f"{version} is not used: no held-out answer to judge it by yet"
+        return Judged(champion, kept, False, why, score)
 
     def _verdict(self, before: Artifact[Any], model: Artifact[Any], judging: Examples) -> Verdict:
         theirs, ours = (
@@ -449,13 +481,15 @@ class Learning:
         schema = self._schema
         return metrics.nothing(schema.labels, multiple=schema.multiple, metric=self._config.holdout.metric)
 
-    def _share(self) -> float:
-        """The share that was fixed before the first round.
+    def draw(self) -> Draw:
+        """How the holdout is drawn, as it was fixed before the first round.
 
         Raises:
             ConfigError: The configuration asks for another one by now.
         """
         wanted = self._config.holdout.share
+        if self._ledger.rounds.fact("holdout_share") is None:
+            self._ledger.rounds.fix("holdout_early", holdout.early_of(wanted))
         fixed: float = self._ledger.rounds.fix("holdout_share", wanted)
         if fixed != wanted:
             raise ConfigError(
@@ -463,7 +497,7 @@ class Learning:
                 "items already trained on would enter the holdout",
                 f"set holdout.share = {fixed}, or begin a dataset of another name",
             )
-        return fixed
+        return Draw(fixed, self.salt, self._ledger.rounds.fact("holdout_early") or 0)
 
     def _features(self) -> Features:
         backbone = self._pool.backbone
@@ -478,6 +512,84 @@ def _read_now(address: Addressing, access: Access, item: Item) -> bytes | str:
 
 def _first_line(said: str) -> str:
     return (said.splitlines() or [""])[0][:300]
+
+
+def held_out(ledger: Ledger, groups: Sequence[str] | np.ndarray) -> np.ndarray:
+    """(n,) bool, whether the items of these groups are held out, as it was fixed; none where nothing is fixed yet."""
+    share, salt, early = (ledger.rounds.fact(f"holdout_{name}") for name in ("share", "salt", "early"))
+    first = [item.id for item in ledger.items.between(0, early or 0)]
+    return Draw(share or 0.0, str(salt), early or 0).of(groups, first)
+
+
+def without_holdout(ledger: Ledger, config: Config) -> tuple[str, str]:
+    """(what is wrong, the way out) where a score is wanted and no item can be held out for it; else empty."""
+    wanted, columns = config.holdout, ledger.items.columns()
+    fixed = ledger.rounds.fact("holdout_share") is not None
+    share = ledger.rounds.fact("holdout_share") if fixed else wanted.share
+    if not share or not wanted.size or len(columns.ids) < FEW:
+        return "", ""
+    drawn = Draw(share, str(config.loop.seed), holdout.early_of(share)).of(columns.groups, columns.ids)
+    if (held_out(ledger, columns.groups) if fixed else drawn).any():
+        return "", ""
+    groups, sizes = np.unique(columns.groups, return_counts=True)
+    words = (
+        f"no item can be held out for the score: {len(columns.ids)} items are {len(groups)} group(s) of near "
+        f"duplicates, the largest of {sizes.max()}, and none of them was drawn"
+    )
+    way = (
+        'add other items; or begin a dataset of another name, with duplicates = "exact" under [dataset] where what is '
+        "alike is not the same; or go on without a score: share = 0 under [holdout]"
+    )
+    return words, way
+
+
+def noticed(ledger: Ledger, config: Config) -> list[str]:
+    """What is wrong with the items as a whole, each with its way out."""
+    return [f"{words}: {way}" for words, way in warnings_of(ledger, config)]
+
+
+def warnings_of(ledger: Ledger, config: Config) -> list[tuple[str, str]]:
+    """(what is wrong with the items as a whole, the way out), as far as it was looked at."""
+    kept = ledger.answers.recall(SIGHT) or {"items": 0, "size": 0}
+    seen = Sight(**{one.name: kept[one.name] for one in fields(Sight) if one.name in kept})
+    return [one for one in (without_holdout(ledger, config), *seen.notices()) if one[0]]
+
+
+def noticed_anew(ledger: Ledger, config: Config) -> list[str]:
+    """What of that was not said before; it counts as said now."""
+    told, now = ledger.answers.recall(TOLD) or [], noticed(ledger, config)
+    if set(now) - set(told):
+        ledger.answers.remember(TOLD, now)
+    return [one for one in now if one not in told]
+
+
+def look(ledger: Ledger, backbone: Backbone, ids: Sequence[str] | np.ndarray) -> Sight:
+    """What a backbone does not see of these items."""
+    items = ledger.items.get([str(one) for one in ids])
+    prints = ledger.items.fingerprints(list(items)) if backbone.modality == "image" else []
+    return embedding.sight(backbone, list(items.values()), ledger.items.count(), prints)
+
+
+def look_ahead(ledger: Ledger, config: Config) -> None:
+    """Keep what the backbone will not see of the items, where it can be known without code of others or a download."""
+    chosen = config.learner
+    if any(":" in str(one) for one in (chosen.flavor, *chosen.options.values())):
+        return
+    try:
+        made: Learner = build("learner", chosen.flavor, chosen.options, {"schema": config.dataset.schema_of()})
+        backbone, columns = made.backbone, ledger.items.columns()
+        if backbone is not None and len(columns.ids):
+            seen = look(ledger, backbone, columns.ids[_some(columns)])
+            ledger.answers.remember(SIGHT, {**asdict(seen), "backbone": backbone.fingerprint})
+    except LabelLoopError:  # said by check, and by what needs the learner
+        return
+
+
+def _some(columns: ItemColumns) -> np.ndarray:
+    """Rows of items to look at, from the first to the last."""
+    n = len(columns.ids)
+    rows: np.ndarray = np.linspace(0, n - 1, min(n, embedding.LOOKED_AT)).astype(np.intp)
+    return rows
 
 
 class Stopwatch:

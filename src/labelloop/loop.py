@@ -22,7 +22,7 @@ from labelloop.config import Workspace
 from labelloop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.errors import BadItemError, ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.label_changes import translated
-from labelloop.learning import Judged, Learned, Learning, Stopwatch
+from labelloop.learning import Judged, Learned, Learning, Stopwatch, noticed_anew
 from labelloop.ledger import Ledger, aside, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.opinions import Opinion
@@ -485,9 +485,9 @@ class Loop:
             raise self.learning.nothing_left()
 
     def _left_out(self) -> list[str]:
-        """The items that a round leaves out as they cannot be read now, in words."""
+        """The items that a round leaves out as they cannot be read now, and what is wrong with all, in words."""
         words = aside.in_words(self.ledger.aside.all(), self._clock())
-        return [words] if words else []
+        return [*([words] if words else []), *noticed_anew(self.ledger, self._config)]
 
     def _why_no_room(self, planned: Round) -> str:
         """Why a round may ask nothing, in words."""

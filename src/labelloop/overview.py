@@ -14,7 +14,7 @@ from labelloop.decide import Finish, Start, decide
 from labelloop.decoding import opened_picture
 from labelloop.errors import LabelLoopError, NotFoundError
 from labelloop.labels import brief
-from labelloop.learning import Learned
+from labelloop.learning import Learned, noticed
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Said
 from labelloop.ledger.rounds import Round
@@ -141,6 +141,7 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "answered": sum(n for key, n in counts.items() if key[2] == "answered"),
         "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
+        "warnings": noticed(loop.ledger, loop.workspace.config),
         "advice": now.last.advice if now.last else {},
         "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
         "unusable": loop.unusable().as_dict(),
@@ -192,6 +193,7 @@ def status_in_words(loop: Loop) -> str:
         *(f"{word:9} {line}" for word, line in loop.unusable().in_words(now["answered"], now["asked"])),
     ]
     lines += [f"left out  {now['left_out']}"] if now["left_out"] else []
+    lines += [f"warning   {one}" for one in now["warnings"]]
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
     lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
@@ -304,7 +306,7 @@ def report_view(loop: Loop) -> ReportView:
         per_label=_per_label(history),
         confusion=_confusion(history, loop.schema.labels),
         reliability=_reliability(history),
-        notes=notes(card) if card else (),
+        notes=(*_noticed(loop, history), *(notes(card) if card else ())),
         taken=standing(loop).notes(),
         batch=_last_batch(loop, history, asked),
         arms=_arms(found),
@@ -312,6 +314,13 @@ def report_view(loop: Loop) -> ReportView:
         versions=history[-1].versions if history else {},
         generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _noticed(loop: Loop, history: Sequence[Round]) -> list[tuple[str, str]]:
+    """What is wrong with the items, and the labels that the newest model hardly finds."""
+    seldom = hardly_found(history[-1].metrics.get("per_label", {})) if history else {}
+    rare = [("Rare labels", seldom_in_words(seldom))] if seldom else []
+    return [*(("Noticed", one) for one in noticed(loop.ledger, loop.workspace.config)), *rare]
 
 
 def _arms(found: Bias) -> list[ArmView]:

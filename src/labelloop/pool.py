@@ -11,12 +11,15 @@ import numpy as np
 
 from labelloop import rounds
 from labelloop.artifacts import Ref
+from labelloop.embedding import digests_of
 from labelloop.errors import ConfigError, UnreadableError
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import Chunk
 from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.runs import Artifact, Run
 from labelloop.types import Item, Missing
+
+READ = "long texts are read in windows"
 
 MANY = 10
 """Items of which most should be readable: if they are not, their source is away, not they."""
@@ -54,6 +57,7 @@ class Pool:
         Raises:
             UnreadableError: Most of what is new cannot be read; nothing was given up.
         """
+        self._read_anew()
         total, chunks = self.ledger.items.count(), self._chunks()
         for start in range(chunks[-1].stop if chunks else 0, total, rounds.CHUNK):
             stop = min(start + rounds.CHUNK, total)
@@ -61,6 +65,19 @@ class Pool:
             made = self._embed(items, start, total)
             self.ledger.items.add_chunk(self.backbone.fingerprint, Chunk(start, stop, str(made.ref)))
         self.retry()
+
+    def _read_anew(self) -> None:
+        """Embed what was embedded before long texts and unknown words were read as they are now; once per backbone."""
+        fact = f"{READ} {self.backbone.fingerprint}"
+        if not hasattr(self.backbone, "way_of_reading") or self.ledger.answers.recall(fact):
+            return
+        total = self.ledger.items.count()
+        for chunk in self._chunks():
+            items = self.ledger.items.between(chunk.start, chunk.stop)
+            if any(self.backbone.way_of_reading(item.text) for item in items):
+                made = self._embed(items, chunk.start, total)
+                self.ledger.items.add_chunk(self.backbone.fingerprint, Chunk(chunk.start, chunk.stop, str(made.ref)))
+        self.ledger.answers.remember(fact, True)
 
     def retry(self) -> int:
         """Try the items that are due to be tried again, if some are; how many can be read now."""
@@ -96,7 +113,7 @@ class Pool:
         return handle.artifacts.has(handle.ref)
 
     def _embed(self, items: Sequence[Item], start: int, total: int) -> Artifact[np.ndarray]:
-        digests = [item.digest or item.id for item in items]
+        digests = digests_of(self.backbone, items)
         progress = _within(self.progress, start, total)
         made = self.run(rounds.embed, self.backbone, digests, items, self.read, progress)
         set_aside = {one.item_id for one in self.ledger.aside.all()}

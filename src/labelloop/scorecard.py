@@ -12,7 +12,7 @@ from labelloop import metrics
 from labelloop.errors import ConfigError
 from labelloop.gate import margin
 from labelloop.intervals import exact, fisher
-from labelloop.learning import Standing
+from labelloop.learning import Standing, without_holdout
 from labelloop.loop import Loop
 from labelloop.metrics import Bin, Metrics
 from labelloop.savings import Savings
@@ -91,6 +91,17 @@ class Scorecard:
         }
 
 
+def _way_to_a_score(loop: Loop) -> str:
+    """What brings a first held-out answer."""
+    _, way = without_holdout(loop.ledger, loop.workspace.config)
+    if way:
+        return way
+    if not loop.workspace.config.holdout.size:
+        return "set size = 200 under [holdout]"
+    open_ones = sum(one.purpose == "holdout" for one in loop.ledger.answers.questions(["asked"]))
+    return f"answer the {open_ones} open question(s) for the score" if open_ones else "labelloop tick asks for it"
+
+
 def scorecard(loop: Loop) -> Scorecard:
     """Score the model in use on all held-out answers of now; computed once for the same answers.
 
@@ -103,9 +114,7 @@ def scorecard(loop: Loop) -> Scorecard:
         raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
     now = learning.standing(model)
     if not len(now.judging):
-        raise ConfigError(
-            "nobody has answered a held-out question yet, so there is no score", "set size = 200 under [holdout]"
-        )
+        raise ConfigError("nobody has answered a held-out question yet, so there is no score", _way_to_a_score(loop))
     score = learning.score(now.model, now.judging)
     brought = next(one for one in loop.ledger.rounds.all() if one.model == model)
     return Scorecard(

@@ -268,7 +268,10 @@ def load_new_data(loop: Loop, place: str) -> Taken:
     """
     with loop.run.telling("load_new_data") as line:
         store = loop.stack.artifact_store
-        taken = take_in(loop.ledger, [place], loop.schema.modality, Columns(), store=store, progress=loop.progress)
+        rule = loop.workspace.config.dataset.duplicates
+        taken = take_in(
+            loop.ledger, [place], loop.schema.modality, Columns(), store=store, rule=rule, progress=loop.progress
+        )
         line.words = taken.in_words(dry_run=False).replace("\n", "; ")
         return taken
 

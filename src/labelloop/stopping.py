@@ -120,16 +120,20 @@ def spent(curve: Forecast | None, more: int) -> Signal:
     return Signal(unlikely >= SURE, f"{more} more answers would bring {band}")
 
 
-def advise(signals: Mapping[str, Signal], left: int | None = None) -> Advice:
+def advise(signals: Mapping[str, Signal], left: int | None = None, there: int = FEWEST_HELD_OUT) -> Advice:
     """Stop when at least two signals say so, or nothing is left to ask.
 
     Args:
         left: Items that have not been asked; None is some.
+        there: Items that are held out. Where none is, two signals can never say anything, and the third is enough.
     """
     if left == 0:
         return Advice(True, "nothing is left to ask: every item has been asked, add more for a better model", signals)
     votes = [one.words for one in signals.values() if one.says_stop]
     against = [one.words for one in signals.values() if not one.says_stop]
+    if votes and not there:
+        known = "as far as this can be known without a score"
+        return Advice(True, f"more labels would hardly help, {known}: {votes[0]}", signals)
     if len(votes) >= 2:
         return Advice(True, "more labels would hardly help: " + "; ".join(votes), signals)
     return Advice(False, "go on: " + "; ".join(against), signals)

