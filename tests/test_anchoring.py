@@ -158,3 +158,42 @@ def test_a_blind_question_that_stays_open_stays_blind(tmp_path: Path) -> None:
     history = made.ledger().rounds.guesses()[waiting]
     assert [one.shown for one in history] == [False] * len(history)
     assert len({one.version for one in history}) == len(history) == 2
+
+
+@pytest.mark.parametrize(
+    ("stretches", "shown"),
+    [
+        ([], True),
+        ([(0, 9, True)], True),
+        ([(0, 9, False)], False),
+        ([(0, 3, True), (4, 9, False)], False),
+        ([(0, 3, False), (4, 9, True)], True),
+        ([(0, 3, True), (7, 9, False)], False),
+        ([(0, 3, True), (7, 9, True)], True),
+        ([(6, 9, False)], True),
+        ([(0, 3, True)], False),
+    ],
+)
+def test_whether_guesses_were_seen_at_a_time_is_known_from_looks_before_and_after(
+    tmp_path: Path, stretches: list[tuple[int, int, bool]], shown: bool
+) -> None:
+    answers = World(tmp_path / "seen").ledger().answers
+    for first, last, seen in stretches:
+        for at in (first, last):
+            answers.note_seen(seen, LONG_AGO + timedelta(seconds=at))
+
+    assert answers.seen_at()(LONG_AGO + timedelta(seconds=5)) is shown
+
+
+def test_an_answer_that_was_given_while_guesses_were_hidden_is_never_counted_as_assisted(world: World) -> None:
+    loop = world.loop()
+    before = bias(loop)
+    for year in (2000, 2100):
+        loop.ledger.answers.note_seen(False, datetime(year, 1, 1, tzinfo=UTC))
+
+    found = bias(loop)
+
+    assert before.assisted.answers > 0
+    assert (found.assisted.answers, found.unknown) == (0, before.assisted.answers)
+    assert found.blind == before.blind
+    assert "guesses were hidden" in found.in_words()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pytest
@@ -262,3 +263,23 @@ def test_a_component_that_cannot_be_started_is_a_finding(animals: World, monkeyp
         "detail": "port 8093 is taken",
         "hint": "stop what listens there",
     }
+
+
+class Looking(FakeAnnotator):
+    """An annotator that knows what browsers get, and that somebody hid the guesses."""
+
+    def looked_at(self, name: str) -> list[tuple[bool, str, str]]:
+        return [(True, "uploaded .png: a browser gets it", ""), (False, "uploaded .tif: broken", "add it again")]
+
+    def hides_predictions(self, name: str) -> bool:
+        return True
+
+
+def test_a_picture_of_each_sort_is_looked_at_and_hidden_guesses_are_a_warning(world: World, tmp_path: Path) -> None:
+    (world.root / "labelloop.toml").write_text('[dataset]\nname = "pets"\nlabels = ["a", "b"]\n')
+    stack = Everything(Looking(), LocalArtifactStore(path=str(tmp_path)), workspace=world.workspace())
+
+    said = [one for one in checks(world.workspace(), cast(Stack, stack)) if one.what in ("pictures", "guesses")]
+
+    assert [(one.verdict, one.exit_code) for one in said] == [("ok", 0), ("FAILED", 2), ("warning", 0)]
+    assert "hides the model's guesses" in said[2].detail

@@ -337,6 +337,16 @@ def test_tasks_that_people_added_by_hand_are_no_fault(world: World) -> None:
     assert faults(world) == []
 
 
+def test_guesses_that_somebody_switched_off_are_one_fault_and_asked_about(world: World) -> None:
+    world.dataset.go_wrong(Survey({}, hidden=True))
+    world.dataset.show("", by_turns=False)
+
+    (fault,) = faults(world)
+
+    assert fault.what == "predictions"
+    assert "the project hides the model's guesses from people" in fault.detail
+
+
 def test_a_dataset_that_is_gone_is_for_a_person_to_restore(world: World) -> None:
     world.people.delete(NAME)
     (fault,) = faults(world)

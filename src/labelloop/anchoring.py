@@ -69,8 +69,8 @@ class Bias:
     Attributes:
         anchoring: Agreement of the assisted less that of the blind, with its 95 % interval; None without both.
         speed: Median seconds of the assisted over those of the blind, with its 95 % interval; None without both.
-        unknown: Answers left out, because a new guess was on its way when the question was opened, or because nobody
-            knows what it showed.
+        unknown: Answers left out, because a new guess was on its way when the question was opened, because guesses were
+            hidden or may have been, or because nobody knows what it showed.
     """
 
     assisted: Arm
@@ -104,7 +104,9 @@ class Bias:
             ratio, low, high = self.speed
             lines.append(f"speed      assisted takes {ratio:.2f} x ({low:.2f} to {high:.2f}) the seconds of blind")
         if self.unknown:
-            lines.append(f"left out   {self.unknown} answer(s): nobody knows which guess they saw")
+            lines.append(
+                f"left out   {self.unknown} answer(s): nobody knows which guess they saw, or guesses were hidden"
+            )
         return "\n".join(lines)
 
 
@@ -149,7 +151,7 @@ def shown_at(guesses: Sequence[Guessed], opened: datetime) -> Guessed | None:
 
 def _replies(loop: Loop) -> Iterator[Reply | None]:
     """The first answer to every question to learn from; None where nobody knows which guess was there."""
-    said, guesses = loop.ledger.answers.current(), loop.ledger.rounds.guesses()
+    said, guesses, seen = loop.ledger.answers.current(), loop.ledger.rounds.guesses(), loop.ledger.answers.seen_at()
     for one in loop.ledger.answers.questions(["answered", "skipped"]):
         if one.purpose not in ("train", "blind") or one.item_id not in guesses or one.item_id not in said:
             continue
@@ -158,7 +160,8 @@ def _replies(loop: Loop) -> Iterator[Reply | None]:
         guess = shown_at(guesses[one.item_id], opened)
         guessed = loop.names_in(guess.regions) if guess else None
         answer = None if first.skipped else loop.names_in(first.regions)
-        if guess is None or guessed is None or (answer is None and not first.skipped):
+        hidden = guess is not None and guess.shown and not seen(opened)
+        if guess is None or guessed is None or hidden or (answer is None and not first.skipped):
             yield None
         else:
             yield Reply("assisted" if guess.shown else "blind", one.round, answer, guessed, first.lead_time)

@@ -60,6 +60,9 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     yield annotator
     if annotator.ok and dataset.modality == "image":
         yield from _pictures(stack.annotator, dataset.name)
+        yield from _sorts(stack.annotator, dataset.name)
+    if annotator.ok:
+        yield from _guesses(stack.annotator, dataset.name)
     if annotator.ok and hasattr(stack.annotator, "comes_through"):
         yield from _requests(stack.annotator)
     if annotator.ok and hasattr(stack.annotator, "exposed"):
@@ -214,6 +217,28 @@ def _requests(annotator: Any) -> Iterator[Finding]:
         return
     if words:
         yield Finding("requests", ok=True, detail=words, hint=hint)
+
+
+def _sorts(annotator: Any, dataset: str) -> Iterator[Finding]:
+    """What a browser gets of one picture of each sort, for an annotator that can tell."""
+    try:
+        for ok, words, hint in annotator.looked_at(dataset) if hasattr(annotator, "looked_at") else ():
+            yield Finding("pictures", ok, words, hint, 0 if ok else ConfigError.exit_code)
+    except LabelLoopError as error:
+        yield _failed("pictures", error)
+
+
+def _guesses(annotator: Any, dataset: str) -> Iterator[Finding]:
+    """Whether somebody switched the guesses off; nothing where people see them."""
+    try:
+        hidden = hasattr(annotator, "hides_predictions") and annotator.hides_predictions(dataset)
+    except LabelLoopError as error:
+        yield _failed("guesses", error)
+        return
+    if hidden:
+        words = "the project hides the model's guesses from people, who answer without"
+        hint = "labelloop doctor --repair shows them again; to leave them off, set blind_share = 1.0 under [loop]"
+        yield Finding("guesses", ok=True, detail=words, hint=hint)
 
 
 def _exposed(annotator: Any) -> Iterator[Finding]:

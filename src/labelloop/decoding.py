@@ -153,6 +153,13 @@ def shown_as_it_is(name: str, head: bytes) -> bool:
     return posixpath.splitext(name)[1].lower() in _SHOWN_BY_BROWSERS.get(format, ())
 
 
+def is_shown(head: bytes) -> bool:
+    """Whether browsers show a file that begins so."""
+    return (
+        bool(_format(head)) or head[4:12] in (b"ftypavif", b"ftypavis") or head.lstrip().startswith((b"<svg", b"<?xml"))
+    )
+
+
 def _format(head: bytes) -> str:
     """The format of a file that begins so, of those that browsers show; empty for others."""
     found = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP"}

@@ -345,6 +345,14 @@ def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
 def _shown(loop: Loop, dataset: Any, survey: Survey, known: Collection[str]) -> Iterator[Fault]:
     """Another model's guesses than those of the model in use, or another order; it may have made none yet."""
     usable, there = loop.version, survey.versions
+    if survey.hidden and usable:
+        yield Fault(
+            "predictions",
+            "the project hides the model's guesses from people, who answer without: somebody switched them off",
+            "show them again; or leave them off, and set blind_share = 1.0 under [loop]",
+            (lambda: dataset.reveal(usable if usable in there else "")) if hasattr(dataset, "reveal") else None,
+        )
+        return
     wanted = usable if usable in there else survey.shown if usable and survey.shown in known else ""
     turns = {one.turn.version for one in loop.ledger.answers.questions() if one.turn}
     queue = "turns" if wanted and wanted in turns else "asked"

@@ -575,6 +575,7 @@ class Loop:
             lost = self._unreadable(due)
             sent = [one for one in due if one.item_id not in lost]
             asked = self.dataset.ask(self.questions_of(sent), unasked=unasked) if sent else None
+        self._note_seen()
         missing = {**lost, **(asked.missing if asked else {})}
         if missing:
             self._leave_out(due, missing)
@@ -670,6 +671,7 @@ class Loop:
         if now.last is None:
             return 0
         counted = (self.dataset.size(), now.there)
+        self._note_seen()
         self._agreed = counted[0] == now.there and not self.ledger.rounds.fact(STRANGERS)
         if counted[0] == now.there or list(counted) == self.ledger.answers.recall(SCANNED):
             return 0
@@ -678,6 +680,12 @@ class Loop:
         if left[0] != left[1]:  # tasks that people added by hand are no reason to scan at every tick
             self.ledger.answers.remember(SCANNED, left)
         return lost
+
+    def _note_seen(self) -> None:
+        """Write down whether people see predictions, for an annotator that knows: somebody may switch them off."""
+        hides = getattr(self.dataset, "hides_predictions", None)
+        if hides is not None:
+            self.ledger.answers.note_seen(not hides, self._clock())
 
     def _lose(self, present: set[str]) -> int:
         """Note which questions are not among those that there are; how many."""

@@ -283,6 +283,7 @@ class Survey:
         fresh: Items that have changed since the cursor, which the next hearing brings.
         unheard: Questions that are there, and whose answers cannot be shown.
         swapped: Items of which people are shown another thing than they were asked about.
+        hidden: Whether people are kept from seeing predictions, by a setting of the dataset.
     """
 
     heard: Mapping[str, Heard]
@@ -296,6 +297,7 @@ class Survey:
     fresh: frozenset[str] = frozenset()
     unheard: tuple[Unheard, ...] = ()
     swapped: frozenset[str] = frozenset()
+    hidden: bool = False
 
     @property
     def present(self) -> frozenset[str]:

@@ -18,6 +18,8 @@ from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn
 Purpose = Literal["train", "blind", "holdout", "opinion", "audit"]
 State = Literal["planned", "asked", "answered", "skipped", "gone"]
 CURSOR = "answers_cursor"
+SEEN = "predictions_seen"
+_STRETCHES = 1000
 PEOPLE = "answers_people"
 UNHEARD = "answers_unheard"
 STRANGERS_SEEN = "answers_strangers"
@@ -210,6 +212,29 @@ class AnswerBook:
         row = {"dataset": self._dataset, "name": name, "value": value}
         with self._engine.begin() as connection:
             _sql.upsert(connection, facts, [row], update=["value"])
+
+    def note_seen(self, seen: bool, now: datetime) -> None:
+        """Write down whether people see predictions now; looks in a row that say the same become one stretch."""
+        stretches = [list(one) for one in self.recall(SEEN) or ()]
+        if stretches and stretches[-1][2] == seen:
+            stretches[-1][1] = now.isoformat()
+        else:
+            stretches.append([now.isoformat(), now.isoformat(), seen])
+        self.remember(SEEN, stretches[-_STRETCHES:])
+
+    def seen_at(self) -> Callable[[datetime], bool]:
+        """Whether people certainly saw predictions at a time; before anybody looked, they are taken to have."""
+        stretches = [
+            (datetime.fromisoformat(start), datetime.fromisoformat(end), bool(seen))
+            for start, end, seen in self.recall(SEEN) or ()
+        ]
+
+        def at(time: datetime) -> bool:
+            if not stretches or time < stretches[0][0]:
+                return True
+            return any(start <= time <= end and seen for start, end, seen in stretches)
+
+        return at
 
     def people(self) -> int:
         """How many people must answer or skip a question to close it."""

@@ -16,7 +16,7 @@ from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
-from labelloop.backends.label_studio.dataset import LabelStudioDataset, Place, counted, everybody
+from labelloop.backends.label_studio.dataset import SHOWS, LabelStudioDataset, Place, counted, everybody
 from labelloop.backends.label_studio.doubts import Doubts
 from labelloop.backends.label_studio.environment import (
     DEFAULT_VERSION,
@@ -27,7 +27,7 @@ from labelloop.backends.label_studio.environment import (
 from labelloop.backends.label_studio.known_projects import KnownProjects
 from labelloop.backends.label_studio.loads import come_through
 from labelloop.backends.label_studio.locks import locked
-from labelloop.backends.label_studio.probe import look, rehearse
+from labelloop.backends.label_studio.probe import look, looked_at, rehearse
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
@@ -360,6 +360,28 @@ class LabelStudioAnnotator:
         number = self._remembered(name) or self._number(name)
         seen = look(self.client(), number, bucket) if number else ""
         return seen or rehearse(self.client(), bucket, self._store)
+
+    def looked_at(self, name: str) -> Sequence[tuple[bool, str, str]]:
+        """What a browser gets of one picture of each sort that was asked about: (whether it is shown, words, hint).
+
+        Raises:
+            BackendError: The server does not answer.
+        """
+        number = self._remembered(name) or self._number(name)
+        return looked_at(self.client(), number, access_of(self._store)) if number else ()
+
+    def hides_predictions(self, name: str) -> bool:
+        """Whether the project of this title keeps people from seeing predictions; not where there is none.
+
+        Raises:
+            BackendError: The server does not answer.
+        """
+        number = self._remembered(name) or self._number(name)
+        if number is None:
+            return False
+        return (
+            not self.client().call("GET", f"/api/projects/{number}", query={"include": f"id,{SHOWS}"}).get(SHOWS, True)
+        )
 
     def subscribe(self, name: str, url: str, headers: Mapping[str, str]) -> None:
         """Have Label Studio call `url` when people answer in the project of exactly this title.

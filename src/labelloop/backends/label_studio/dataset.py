@@ -53,6 +53,9 @@ AGAIN = 3
 _REFUSED, _NOT_FOUND = 400, 404
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}
 _TASK_FIELDS = "id,data,total_annotations,cancelled_annotations"
+SHOWS = "show_collab_predictions"
+"""The setting of a project that lets people see predictions at all: "Show predictions to annotators"."""
+
 SHOWN = "labelloop_shown"
 """The key of a task's meta that holds what people are shown, so that a picture that somebody swapped is noticed."""
 
@@ -151,6 +154,7 @@ class LabelStudioDataset:
         self._people: dict[int, str] = {}
         self._recent = Recent()
         self._owner = ""
+        self._hides = False
         self._size: int | None = None
         self._refused: dict[str, Missing] = {}
 
@@ -285,10 +289,26 @@ class LabelStudioDataset:
     def size(self) -> int:
         """How many tasks there are, from a counter."""
         try:
-            self._size = int(self._get("task_number")["task_number"])
+            project = self._get(f"task_number,model_version,{SHOWS}")
+            self._size = int(project["task_number"])
+            self._hides = not (project.get(SHOWS, True) and project["model_version"])
             return self._size
         except NotFoundError as error:
             raise self._gone() from error
+
+    @property
+    def hides_predictions(self) -> bool:
+        """Whether people saw no predictions when the project was looked at last, by `size` or `ask`.
+
+        Somebody who switches them off in the project's settings empties what is shown with it.
+        """
+        return self._hides
+
+    def reveal(self, version: str) -> None:
+        """Have people see predictions again, those of this version."""
+        body = {SHOWS: True, "model_version": version}
+        with self._place.writing():
+            self._client.call("PATCH", f"/api/projects/{self._project}", body=body)
 
     def share(self, people: int) -> None:
         """Show every task, also those that were asked before, to so many people; repeating changes nothing."""
@@ -429,7 +449,7 @@ class LabelStudioDataset:
         versions = self._client.call("GET", path, query={"extended": "true"})["static"]
         bucket = self._place.bucket()
         stale = bool(bucket and is_stale(self._client, self._project, bucket))
-        project = self._get("model_version,sampling")
+        project = self._get(f"model_version,sampling,{SHOWS}")
         sampling = str(project["sampling"])
         return Survey(
             heard={item.item_id: item for item, _ in map(self._heard, shown)},
@@ -437,6 +457,7 @@ class LabelStudioDataset:
             strangers=sum(not is_unread(row) and UID not in row["data"] for row in rows),
             versions={str(one["model_version"] or ""): int(one["count"]) for one in versions},
             shown=str(project["model_version"] or ""),
+            hidden=not project.get(SHOWS, True),
             queue=_QUEUES.get(sampling, sampling),
             stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
             doubts=len(self._doubts.ids()),
@@ -650,8 +671,8 @@ class LabelStudioDataset:
         if not version or shown == self._shown:
             return None
         path, body = f"/api/projects/{self._project}", {"model_version": version, "sampling": shown[1]}
-        answer = self._client.call("PATCH", path, query={"include": "id,task_number"}, body=body)
-        self._shown = shown
+        answer = self._client.call("PATCH", path, query={"include": f"id,task_number,{SHOWS}"}, body=body)
+        self._shown, self._hides = shown, not answer.get(SHOWS, True)
         return int(answer["task_number"]) if "task_number" in answer else None
 
     def _compare(self, what: str, sent: int, stored: int) -> None:

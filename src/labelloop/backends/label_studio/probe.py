@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -14,7 +15,11 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, is_signed, name_of, root, storages
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.refusals import clean
-from labelloop.errors import BackendError, ConfigError
+from labelloop.decoding import HEAD, is_shown
+from labelloop.downloads import download
+from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.labels import brief
+from labelloop.places import Access
 from labelloop.protocols import PROBE
 from labelloop.road import LOOPBACK, Road
 from labelloop.types import Bucket
@@ -23,6 +28,7 @@ SHORTEST_MINUTES = 5
 """A signed link that ends sooner is gone before a slow page has loaded."""
 
 _PICTURE = "image"
+_LOOKED_THROUGH, _MOST_SORTS = 200, 8
 _SETUP = {"s3": "aws", "gcp": "gcp", "azure": "azure"}
 _PATIENCE = 20.0
 
@@ -67,6 +73,50 @@ def rehearse(client: Client, bucket: Bucket, store: Any) -> str:
         return nothing_yet
     uri, link = f"{store.path}/{PROBE}", store.signed(PROBE, LIFETIME_MINUTES)
     return f"{nothing_yet}, so {uri} was tried: {_follow(client, bucket, uri, link)}"
+
+
+def looked_at(client: Client, project: int, access: Access) -> list[tuple[bool, str, str]]:
+    """Follow the address of one picture of each sort as a browser would: (whether it is shown, words, hint)."""
+    rows, _ = tasks.page(client, project, [], "id,data", _LOOKED_THROUGH, order="-id")
+    addresses = [str(row["data"][_PICTURE]) for row in rows if isinstance(row["data"].get(_PICTURE), str)]
+    sorts: dict[str, str] = {}
+    for one in addresses:
+        if sort := _sort_of(client, one):
+            sorts.setdefault(sort, one)
+    return [_looked_at(client, sort, one, access) for sort, one in list(sorts.items())[:_MOST_SORTS]]
+
+
+def _sort_of(client: Client, address: str) -> str:
+    """How a picture is shown, and its ending; empty for one of a bucket, which `look` follows."""
+    path = urlsplit(address).path
+    name = urlsplit(address).query if path.endswith("/local-files/") else path
+    ending = posixpath.splitext(name)[1].lower() or "without an ending"
+    if address.startswith(("http://", "https://")):
+        return f"{urlsplit(address).hostname} {ending}"
+    if not address.startswith("/"):
+        return ""
+    away = "" if path.startswith(f"{urlsplit(client.url).path}/data/") else f" at {path.partition('/data/')[0] or '/'}"
+    return f"{'served' if path.endswith('/local-files/') else 'uploaded'}{away} {ending}"
+
+
+def _looked_at(client: Client, sort: str, address: str, access: Access) -> tuple[bool, str, str]:
+    shown, prefix = brief(address), urlsplit(client.url).path
+    if address.startswith("/") and not address.startswith(f"{prefix}/"):
+        words = f"{sort}: browsers look for {shown} at {_origin(client.url)}, and Label Studio is at {client.url}"
+        return (
+            False,
+            words,
+            "delete those questions in Label Studio: the next tick asks them again at the right address",
+        )
+    try:
+        raw = client.download(address) if address.startswith("/") else download(address, access.hosts, access.ca_bundle)
+    except LabelLoopError as error:
+        elsewhere = not address.startswith("/")  # browsers may stand where it can be reached
+        return elsewhere, f"{sort}: {error.message}", error.hint or "check the address in a browser"
+    if not is_shown(raw[:HEAD]):
+        words = f"{sort}: {shown} is no picture that browsers show: it begins with {raw[:4]!r}"
+        return False, words, "delete that question in Label Studio, and add the picture again"
+    return True, f"{sort}: a browser gets it ({len(raw):,} bytes)", ""
 
 
 def _mend_storage(client: Client, project: int, bucket: Bucket) -> str:
