@@ -233,9 +233,8 @@ def _faults(loop: Loop) -> list[Fault]:
 
 
 def _no_unscored_model(loop: Loop, told: list[str]) -> None:
-    last = loop.ledger.rounds.last()
-    if last is not None and last.model and last.promoted:
-        assert last.metrics.get("n", last.metrics.get("count", 1)), (told, last.metrics)
+    unscored = [one.number for one in loop.ledger.rounds.all() if one.promoted and not one.metrics["n"]]
+    assert not unscored, (told, unscored)
 
 
 def _ends(world: Pictures, told: list[str]) -> None:
