@@ -429,6 +429,18 @@ def test_what_was_set_aside_is_tried_again_as_soon_as_it_is_added_again(photos: 
     assert ledger.aside.due(photos.world.clock()) == [item]
 
 
+def test_a_file_that_is_broken_for_now_is_unreadable_and_has_not_vanished(photos: Photos) -> None:
+    folder = photos.draw("photos", 3)
+    photos.add(folder, columns=Columns())
+    (folder / "1.png").write_bytes(b"half a picture")
+    (folder / "2.png").unlink()
+
+    taken = photos.add(folder, columns=Columns())
+
+    assert [one.where for one in taken.unreadable] == ["1.png"]
+    assert taken.vanished == ("2.png",)
+
+
 def test_the_counts_are_for_scripts_too(photos: Photos) -> None:
     photos.add(photos.draw("photos", 3), columns=Columns())
     (photos.root / "photos" / "2.png").unlink()

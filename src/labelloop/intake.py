@@ -195,8 +195,8 @@ class _Taking:
         self._come_back([one for one in self.replaced if _is_in(there, _hash(one))])
         lost = self.unreadable[broken:]
         if all(one.uri for one in lost):
-            broken_ones = self.ledger.items.at([one.uri for one in lost]).values()
-            self._miss(source_of(place), np.sort(np.append(there, [*map(_hash, broken_ones)]).astype(np.int64)))
+            unread = [*map(_hash, self.ledger.items.at([one.uri for one in lost]).values())]
+            self._miss(source_of(place), np.sort(np.concatenate([there, np.array(unread, np.int64)])))
 
     def taken(self) -> Taken:
         """What was done."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import chain, islice
 from os import cpu_count
@@ -419,6 +419,10 @@ class _RowReader:
     name: str
     columns: Columns
 
+    @cached_property
+    def _uri(self) -> str:
+        return self.place.uri(self.path)
+
     def read(self, row: Row | BrokenRow) -> tuple[str, Found]:
         """Where the row is, and what it is."""
         where = f"{self.name} {row.place}".rstrip()
@@ -440,7 +444,7 @@ class _RowReader:
             return found
         is_file = bool(found.item.uri and found.item.digest and not self.columns.id)
         name = str(content).strip() if is_file else found.item.id
-        return replace(found, seen=Seen(f"{self.place.uri(self.path)}#{name}", ""))
+        return replace(found, seen=Seen(f"{self._uri}#{name}", ""))
 
     def _content(self, where: str, cell: object, meta: Mapping[str, Any]) -> Found:
         if self.columns.text:

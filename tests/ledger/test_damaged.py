@@ -149,6 +149,14 @@ def test_a_hole_in_the_middle_costs_the_rows_in_it_alone(tmp_path: Path) -> None
     assert flaw(path) == ""
 
 
+def test_what_people_said_is_saved_too(world: World) -> None:
+    with closing(world.ledger()) as ledger:
+        said = sum(map(len, ledger.answers.current().values()))
+    assert said
+
+    assert rescue(world.workspace().ledger_url, NAME).rows["annotations"] == said
+
+
 def test_after_the_repair_the_loop_hears_everything_again_and_goes_on(world: World) -> None:
     answered = len(world.ledger().answers.current())
     lose_its_tables(ledger_of(world))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import JSON, Integer, Numeric, Table
+from sqlalchemy import JSON, Boolean, Float, Integer, Numeric, Table
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger import open_ledger
@@ -130,7 +130,9 @@ def _is_sound(table: Table, values: Mapping[str, object]) -> bool:
                 json.loads(str(value))
             except ValueError:
                 return False
-        elif isinstance(kind, Integer | Numeric) != isinstance(value, int | float) and not isinstance(value, bytes):
+            continue
+        is_number = isinstance(kind, Integer | Numeric | Float | Boolean)
+        if is_number != isinstance(value, int | float) and not isinstance(value, bytes):
             return False
     return True
 
