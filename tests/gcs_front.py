@@ -1,10 +1,13 @@
 """Google's XML way of writing, in front of fake-gcs-server, which reads and lists in XML but writes in JSON only.
 
-Simple and multipart uploads are translated, everything else is passed on: both ways see the same objects.
+Simple and multipart uploads are translated, the labels of buckets, which it forgets, are remembered, and everything
+else is passed on: both ways see the same objects.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 
+_BUCKET = re.compile(r"/storage/v1/b(?:/([^/]+))?")
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"}
 
 
@@ -26,6 +30,7 @@ class _Front(BaseHTTPRequestHandler):
     behind: str
     client: httpx.Client
     uploads: dict[str, dict[int, bytes]]
+    labels: dict[str, dict[str, str]]
     numbers: Any
 
     def handle_any(self) -> None:
@@ -94,7 +99,19 @@ class _Front(BaseHTTPRequestHandler):
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
         if self.command == "HEAD":
             kept["Content-Length"] = answer.headers.get("Content-Length", "0")
-        self._send(answer.status_code, answer.content, kept)
+        self._send(answer.status_code, self._with_labels(body, answer), kept)
+
+    def _with_labels(self, sent: bytes, answer: httpx.Response) -> bytes:
+        """The answer, with the labels that a bucket was made with where it is about one."""
+        found = _BUCKET.fullmatch(urlsplit(self.path).path)
+        if not found or not answer.is_success or self.command not in ("GET", "POST", "PATCH"):
+            return answer.content
+        said = answer.json()
+        if self.command == "POST" and not found[1]:
+            self.labels[said["name"]] = json.loads(sent).get("labels", {})
+        if said.get("name") in self.labels:
+            said["labels"] = self.labels[said["name"]]
+        return json.dumps(said).encode()
 
     def _xml(self, text: str) -> None:
         self._send(200, text.encode(), {"Content-Type": "application/xml"})
@@ -126,7 +143,7 @@ class _Quiet(ThreadingHTTPServer):
 def fronting(behind: str, port: int) -> Iterator[str]:
     """The URL of the front, while the block lasts."""
     with httpx.Client(trust_env=False, timeout=60, headers={"Accept-Encoding": "identity"}) as client:
-        state = {"behind": behind, "client": client, "uploads": {}, "numbers": count(1)}
+        state = {"behind": behind, "client": client, "uploads": {}, "labels": {}, "numbers": count(1)}
         server = _Quiet(("127.0.0.1", port), type("Front", (_Front,), state))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)

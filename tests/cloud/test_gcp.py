@@ -435,7 +435,7 @@ class TestRefusals:
 
 
 class TestOnFakeGcsServer:
-    """It keeps no labels and no CORS rules, and has no policies: a bucket is made and found there, no more."""
+    """It keeps no CORS rules, and has no policies: a bucket is made and found there, and deleted, no more."""
 
     def test_a_bucket_is_made_once(self, gcs_server: Emulator, secrets: MemorySecrets) -> None:
         wanted = replace(WANTED, bucket=f"owls-{uuid4().hex[:8]}", identities=False, region="")
@@ -446,7 +446,7 @@ class TestOnFakeGcsServer:
         found = httpx.get(f"{gcs_server.url}/storage/v1/b/{wanted.bucket}", trust_env=False).json()
         assert found["name"] == wanted.bucket
         assert "bucket" not in steps(account.plan_setup())
-        assert steps(account.plan_teardown(delete_data=True)) == []
+        assert steps(account.plan_teardown(delete_data=True)) == ["empty", "delete-bucket"]
 
 
 def test_as_typed(
