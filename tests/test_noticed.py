@@ -129,6 +129,8 @@ def test_pictures_that_no_browser_shows_are_counted_with_what_people_see(tmp_pat
         form = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jp2": "JPEG2000"}[name.partition(".")[2].lower()]
         (tmp_path / "scans" / name).write_bytes(picture(form, ("red", "green", "blue", "white")[number]))
 
+    (tmp_path / "scans" / "broken.tif").write_bytes(b"no picture")
+
     taken = added(tmp_path, tmp_path / "scans")
 
     assert taken.as_dict()["converted"] == {".jp2": 1, ".tif": 1, ".tiff": 1}

@@ -44,7 +44,7 @@ class Noticed:
         guessed: File -> the encoding that was guessed, and some text that shows it.
         labels: The labels of the loop, which columns of tables may hold.
         columns: Table and column -> label -> rows that hold it.
-        converted: Ending -> pictures that no browser shows, which people see as PNG or JPEG.
+        converted: Ending -> pictures read that no browser shows, which people see as PNG or JPEG.
     """
 
     labels: frozenset[str] = frozenset()

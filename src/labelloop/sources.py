@@ -258,8 +258,6 @@ def _is_wanted(reading: _Reading, one: Listed) -> bool:
     """Whether a file is of the kind: by its ending, or, of a picture without one, by its first bytes."""
     found = ending(one.path)
     if found in endings(reading.modality):
-        if not shown_from(one.path):
-            reading.noticed.converted[found] += 1
         return True
     if not found and reading.modality == "image" and begins_as_picture(first_bytes(reading.place.fs, one.path, HEAD)):
         return True
@@ -277,7 +275,10 @@ def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found |
         known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
         yield from (Known(known[uri]) for uri in some if uri in known)
         unread = [(one.path, Seen(uri, one.stamp)) for uri, one in some.items() if uri not in known]
-        yield from _parallel(lambda file: read(place, *file), unread)
+        for found in _parallel(lambda file: read(place, *file), unread):
+            if isinstance(found, NewItem) and reading.modality == "image" and not shown_from(found.item.uri):
+                reading.noticed.converted[ending(found.item.uri)] += 1
+            yield found
 
 
 def _text_file(reading: _Reading, place: Place, path: str, seen: Seen) -> Found:

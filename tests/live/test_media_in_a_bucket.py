@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
@@ -277,13 +279,15 @@ def test_label_studio_tells_no_credentials(
 def test_what_lies_elsewhere_is_shown_as_before(
     annotator: LabelStudioAnnotator, s3: S3, team: MemorySecrets, tmp_path: Path
 ) -> None:
-    (tmp_path / "local.png").write_bytes(b"\x89PNG, a local file")
+    body = BytesIO()
+    Image.new("RGB", (3, 2), "red").save(body, "PNG")
+    (tmp_path / "local.png").write_bytes(body.getvalue())
     local = picture(f"file://{tmp_path / 'local.png'}")
     dataset = opened(elsewhere(annotator, tmp_path, s3.where, team))
 
     dataset.ask([local])
 
-    assert looked_at(annotator, dataset.project, local.item.id).content == b"\x89PNG, a local file"
+    assert looked_at(annotator, dataset.project, local.item.id).content == body.getvalue()
     assert storages(annotator, dataset.project) == []
 
 
