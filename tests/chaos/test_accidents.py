@@ -143,11 +143,18 @@ class Person:
         """Until nothing is left to be asked."""
         for _ in range(ITEMS):
             self.tick()
-            if not self.world.answer_all():
+            self.answer_all()
+            if self.is_at_the_end():
                 break
         self.tick()
         assert self.type("doctor") == 0, self.read[-1]
         return ended(self.world)
+
+    def is_at_the_end(self) -> bool:
+        """Whether a round found nothing more to ask; what a tick asks may have its answer already, of another life."""
+        with closing(self.world.ledger()) as ledger:
+            last = ledger.rounds.last()
+            return last is not None and last.state == "asked" and last.asked == 0
 
     def refusals(self) -> list[str]:
         """What was refused so far."""
