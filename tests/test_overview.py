@@ -142,3 +142,4 @@ def test_the_status_names_labels_that_the_model_hardly_finds(animals: World) -> 
 
     assert status_as_dict(loop)["hardly_found"] == {"owl": 0.0}
     assert "the model hardly finds owl" in status_in_words(loop)
+    assert ("Rare labels", seldom_in_words({"owl": 0.0})) in report_view(loop).notes

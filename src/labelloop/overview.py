@@ -209,7 +209,8 @@ def seldom_in_words(seldom: Mapping[str, float]) -> str:
     some = [f"{label} ({recall:.0%} of them)" for label, recall in list(seldom.items())[:SHOWN]]
     more = f" and {len(seldom) - SHOWN} more" if len(seldom) > SHOWN else ""
     helps = (
-        'loop.selector = "balanced(uherding)" asks more of them, holdout.metric = "macro-f1" makes the score count them'
+        'learner.class_weight = "balanced" lets each label weigh the same, loop.selector = "balanced(uherding)" asks '
+        'more of them, holdout.metric = "macro-f1" makes the score count them'
     )
     return f"the model hardly finds {', '.join(some)}{more}: {helps}"
 

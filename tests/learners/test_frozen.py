@@ -177,6 +177,27 @@ def test_options_that_cannot_work_are_refused(options: dict[str, object]) -> Non
         Frozen(schema=SCHEMA, **options)  # type: ignore[arg-type]
 
 
+def test_more_items_of_a_rare_label_are_found_where_its_examples_weigh_more() -> None:
+    rng, recalls = np.random.default_rng(0), []
+    kinds = np.array([0] * 200 + [1] * 8)
+    features = (rng.normal(size=(208, 8)) + 0.9 * np.eye(8)[kinds]).astype(np.float32)
+    targets = np.eye(3, dtype=np.bool_)[kinds]
+    new = (rng.normal(size=(500, 8)) + 0.9 * np.eye(8)[1]).astype(np.float32)
+    for weight in ("none", "balanced"):
+        learner = Frozen(schema=SCHEMA, backbone=FAKE, class_weight=weight)
+        head = fit(features, targets, False, learner._how)
+        recalls.append((head.probabilities(new).argmax(axis=1) == 1).mean())
+
+    assert recalls[1] >= 2 * max(recalls[0], 0.1)
+
+
+def test_weights_of_labels_make_another_learner_and_none_is_the_one_of_ever(learner: Frozen) -> None:
+    weighted = Frozen(schema=SCHEMA, backbone=FAKE, class_weight="balanced")
+
+    assert weighted.fingerprint != learner.fingerprint
+    assert "class_weight" not in repr(learner)
+
+
 def test_temperature_improves_the_log_loss_of_an_overconfident_head(tmp_path: Path) -> None:
     noisy, new = blobs(60), blobs(600, seed=1)
     noisy.targets[:12] = noisy.targets[:12][:, [1, 2, 0]]

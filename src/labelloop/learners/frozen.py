@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Frozen:
         strengths: Inverse regularisation strengths to choose from, out of fold.
         folds: Parts the examples are cut into to choose.
         calibrate: Whether the confidence is corrected out of fold by a temperature.
+        class_weight: `balanced` has the examples of a rare label weigh as much as those of a frequent one: more of
+            its items are found, and more of the others are taken for it.
 
     Raises:
         ConfigError: No strength, a strength that is not positive, or fewer than two folds.
@@ -46,6 +49,7 @@ class Frozen:
         strengths: tuple[float, ...] = STRENGTHS,
         folds: int = 5,
         calibrate: bool = True,
+        class_weight: Literal["none", "balanced"] = "none",
     ) -> None:
         if not strengths or min(strengths) <= 0:
             raise ConfigError(f"strengths is {list(strengths)}", "give one or more positive numbers, such as [1, 10]")
@@ -54,13 +58,13 @@ class Frozen:
         refuse_unknown(backbone)
         self._modality = schema.modality
         self._name = backbone
-        self._how = Fitting(tuple(strengths), folds, calibrate)
+        self._how = Fitting(tuple(strengths), folds, calibrate, class_weight == "balanced")
 
     def __repr__(self) -> str:
         how = self._how
         return (
             f"Frozen(modality={self._modality!r}, backbone={self._name!r}, strengths={how.strengths}, "
-            f"folds={how.folds}, calibrate={how.calibrate})"
+            f"folds={how.folds}, calibrate={how.calibrate}{', class_weight=balanced' if how.balanced else ''})"
         )
 
     def __eq__(self, other: object) -> bool:

@@ -83,11 +83,13 @@ class Fitting:
         strengths: Inverse regularisation strengths to choose from, for embeddings scaled to length 1.
         folds: Parts the examples are cut into to choose out of fold.
         calibrate: Whether a temperature is fitted.
+        balanced: Whether the examples of a label weigh together as much as those of any other.
     """
 
     strengths: Sequence[float]
     folds: int
     calibrate: bool
+    balanced: bool = False
 
 
 def fit(features: np.ndarray, targets: np.ndarray, multiple: bool, how: Fitting) -> Head:
@@ -106,7 +108,7 @@ def fit(features: np.ndarray, targets: np.ndarray, multiple: bool, how: Fitting)
     with _one_thread():
         basis, scaled = _in_row_space(scaled)
         c, temperature = _tuned(scaled, wanted, multiple, how)
-        weights, bias = _fit(scaled, wanted, multiple, c)
+        weights, bias = _fit(scaled, wanted, multiple, _regression(c, how))
     weights = weights if basis is None else basis @ weights
     weights, bias = weights / temperature / spread[:, None], bias / temperature
     bias = bias - centre @ weights
@@ -171,7 +173,7 @@ def _tuned(features: np.ndarray, targets: np.ndarray, multiple: bool, how: Fitti
     losses = []
     guesses = []
     for c in how.strengths:
-        logits = _out_of_fold(features, targets, multiple, c, parts)
+        logits = _out_of_fold(features, targets, multiple, _regression(c, how), parts)
         guesses.append(logits)
         losses.append(_loss(logits, targets, multiple, np.ones(1, np.float32)).sum())
     best = int(np.argmin(losses))
@@ -190,7 +192,9 @@ def _stratified(targets: np.ndarray, folds: int) -> np.ndarray:
     return fold
 
 
-def _out_of_fold(features: np.ndarray, targets: np.ndarray, multiple: bool, c: float, parts: np.ndarray) -> np.ndarray:
+def _out_of_fold(
+    features: np.ndarray, targets: np.ndarray, multiple: bool, regression: Any, parts: np.ndarray
+) -> np.ndarray:
     """(n, k) logits of each row by a head that has not seen it; NaN for a label that head could not learn."""
     logits = np.full(targets.shape, np.nan, np.float32)
     for part in np.unique(parts):
@@ -200,7 +204,7 @@ def _out_of_fold(features: np.ndarray, targets: np.ndarray, multiple: bool, c: f
         if not able.any():
             continue
         rows = outside if multiple else outside & targets[:, able].any(axis=1)
-        weights, bias = _fit(features[rows], targets[rows][:, able], multiple, c)
+        weights, bias = _fit(features[rows], targets[rows][:, able], multiple, regression)
         logits[np.ix_(inside, able)] = features[inside] @ weights + bias
     return logits
 
@@ -233,16 +237,16 @@ def _temperature(logits: np.ndarray, targets: np.ndarray, multiple: bool) -> np.
     return np.asarray([best(each) for each in columns], np.float32)
 
 
-def _fit(features: np.ndarray, targets: np.ndarray, multiple: bool, c: float) -> tuple[np.ndarray, np.ndarray]:
+def _fit(features: np.ndarray, targets: np.ndarray, multiple: bool, regression: Any) -> tuple[np.ndarray, np.ndarray]:
     """Weights (d, k) and bias (k,) for labels that each have a positive and a negative row; zeros for a lone label."""
     if multiple:
-        columns = list(_binary_heads(features, targets, c))
+        columns = list(_binary_heads(features, targets, regression))
         empty = np.empty((features.shape[1], 0), np.float32)
         weights = np.column_stack([one[0] for one in columns]) if columns else empty
         return weights, np.asarray([one[1] for one in columns], np.float32)
     if targets.shape[1] < 2:
         return np.zeros((features.shape[1], targets.shape[1]), np.float32), np.zeros(targets.shape[1], np.float32)
-    fitted = _regression(c).fit(features, targets.argmax(axis=1))
+    fitted = regression.fit(features, targets.argmax(axis=1))
     weights, bias = fitted.coef_.T, fitted.intercept_
     if targets.shape[1] == 2:
         halves = np.asarray([-0.5, 0.5], np.float32)
@@ -250,16 +254,17 @@ def _fit(features: np.ndarray, targets: np.ndarray, multiple: bool, c: float) ->
     return weights.astype(np.float32), bias.astype(np.float32)
 
 
-def _binary_heads(features: np.ndarray, targets: np.ndarray, c: float) -> Iterator[tuple[np.ndarray, float]]:
+def _binary_heads(features: np.ndarray, targets: np.ndarray, regression: Any) -> Iterator[tuple[np.ndarray, float]]:
     for column in targets.T:
-        fitted = _regression(c).fit(features, column)
+        fitted = regression.fit(features, column)
         yield fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
 
 
-def _regression(c: float) -> Any:
+def _regression(c: float, how: Fitting) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=c, tol=TOLERANCE, max_iter=ITERATIONS)
+    weight = "balanced" if how.balanced else None
+    return LogisticRegression(C=c, tol=TOLERANCE, max_iter=ITERATIONS, class_weight=weight)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
