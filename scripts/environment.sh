@@ -26,7 +26,7 @@ make_environment() {
 
 # The very files of the lock, and labelloop itself built with what the lock brings, for the Python that is given.
 install_locked() {
-    .venv/bin/uv pip install --quiet --python "$1" --require-hashes --requirement labelloop.lock
+    .venv/bin/uv pip install --quiet --compile-bytecode --python "$1" --require-hashes --requirement labelloop.lock
     .venv/bin/uv pip install --quiet --python "$1" --no-deps --no-build-isolation --editable .
 }
 
@@ -38,7 +38,7 @@ install() {
     case "$1" in
         demo) .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo]' ;;
         test)
-            .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[demo,heif,tables,postgres,s3,gcp,azure,vault,keyring,serve]' --group dev
+            install_locked .venv/bin/python
             # pip, not uv: it may find a build for CPUs on this machine, where uv fetches one for GPUs
             .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
             ;;

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pillow_heif import register_heif_opener
 
 from labelloop.ledger import connect
 
 import emulators
 from emulators import Emulator
 from small_world import World
+
+register_heif_opener()  # has Pillow write HEIC, for tests; what reads it for users cannot
 
 os.environ.setdefault("LABELLOOP_TRUST", "/")
 """What tests write is their own; those of trust take this away."""

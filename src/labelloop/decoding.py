@@ -111,7 +111,7 @@ def need_pillow() -> None:
 
 @cache
 def endings() -> tuple[str, ...]:
-    """The endings of the pictures that are read with what is installed: HEIC needs pillow-heif, AVIF a newer Pillow."""
+    """The endings of the pictures that are read with what is installed: HEIC needs pi-heif, AVIF a newer Pillow."""
     try:
         from PIL import features
     except ImportError:
@@ -235,7 +235,7 @@ def eight_bits(picture: Image) -> Image:
 def _plugged_in() -> bool:
     """Have Pillow read HEIC, once; whether it can."""
     try:
-        from pillow_heif import register_heif_opener
+        from pi_heif import register_heif_opener
     except ImportError:
         return False
     register_heif_opener()
