@@ -38,6 +38,7 @@ def azure(trusted: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator
     double, identity = serving(memory, trusted), serving(memory)
     for variable in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TOKEN_CREDENTIALS"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)  # it would count first
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted[0])
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity.url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", HEADER)
