@@ -219,6 +219,7 @@ def test_azure_holds_it_and_nothing_here(house: House, tmp_path: Path) -> None:
         "--key_vault_name=my-vault",
         f"--endpoint={double.url}",
         REQUESTS_CA_BUNDLE=files[0],
+        SSL_CERT_FILE=files[0],
         IDENTITY_ENDPOINT=f"{identity.url}/msi/token",
         IDENTITY_HEADER=HEADER,
     )

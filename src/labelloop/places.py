@@ -209,10 +209,20 @@ def open_place(where: str, access: Access = ALONE) -> Place:
 
 
 def source_of(where: str) -> str:
-    """What a place is remembered by, however it was written."""
+    """What a place is remembered by, however it was written, and whatever Python takes the names of files for."""
     if "://" in where or "::" in where:
-        return where.rstrip("/")
-    return os.path.normpath(Path(where).expanduser().absolute())
+        place = where.rstrip("/")
+    else:
+        place = os.path.normpath(Path(where).expanduser().absolute())
+    return _bytes_of(place).decode("utf-8", "backslashreplace")
+
+
+def _bytes_of(name: str) -> bytes:
+    """A name as the disk has it: where Python knows ASCII only, its other bytes come as lone surrogates."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace")
 
 
 def place_of(where: str, access: Access = ALONE) -> Place:

@@ -368,7 +368,7 @@ class LabelStudioAnnotator:
             BackendError: The server does not answer.
         """
         number = self._remembered(name) or self._number(name)
-        return looked_at(self.client(), number, access_of(self._store)) if number else ()
+        return looked_at(self.client(), number) if number else ()
 
     def hides_predictions(self, name: str) -> bool:
         """Whether the project of this title keeps people from seeing predictions; not where there is none.

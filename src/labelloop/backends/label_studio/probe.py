@@ -16,10 +16,8 @@ from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, is_signed,
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.refusals import clean
 from labelloop.decoding import HEAD, is_shown
-from labelloop.downloads import download
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.labels import brief
-from labelloop.places import Access
 from labelloop.protocols import PROBE
 from labelloop.road import LOOPBACK, Road
 from labelloop.types import Bucket
@@ -75,33 +73,35 @@ def rehearse(client: Client, bucket: Bucket, store: Any) -> str:
     return f"{nothing_yet}, so {uri} was tried: {_follow(client, bucket, uri, link)}"
 
 
-def looked_at(client: Client, project: int, access: Access) -> list[tuple[bool, str, str]]:
-    """Follow the address of one picture of each sort as a browser would: (whether it is shown, words, hint)."""
+def looked_at(client: Client, project: int) -> list[tuple[bool, str, str]]:
+    """Follow the address of one picture of each sort as a browser would: (whether it is shown, words, hint).
+
+    Only addresses of Label Studio itself: whoever is a member can make tasks that name any other.
+    """
     rows, _ = tasks.page(client, project, [], "id,data", _LOOKED_THROUGH, order="-id")
-    addresses = [str(row["data"][_PICTURE]) for row in rows if isinstance(row["data"].get(_PICTURE), str)]
+    ours = (row["data"] for row in rows if tasks.UID in row["data"])
+    addresses = [str(data[_PICTURE]) for data in ours if isinstance(data.get(_PICTURE), str)]
     sorts: dict[str, str] = {}
     for one in addresses:
         if sort := _sort_of(client, one):
             sorts.setdefault(sort, one)
-    return [_looked_at(client, sort, one, access) for sort, one in list(sorts.items())[:_MOST_SORTS]]
+    return [_looked_at(client, sort, one) for sort, one in list(sorts.items())[:_MOST_SORTS]]
 
 
 def _sort_of(client: Client, address: str) -> str:
-    """How a picture is shown, and its ending; empty for one of a bucket, which `look` follows."""
+    """How a picture is shown, and its ending; empty for one elsewhere: `look` follows those of a bucket."""
     path = urlsplit(address).path
     name = urlsplit(address).query if path.endswith("/local-files/") else path
     ending = posixpath.splitext(name)[1].lower() or "without an ending"
-    if address.startswith(("http://", "https://")):
-        return f"{urlsplit(address).hostname} {ending}"
     if not address.startswith("/"):
         return ""
     away = "" if path.startswith(f"{urlsplit(client.url).path}/data/") else f" at {path.partition('/data/')[0] or '/'}"
     return f"{'served' if path.endswith('/local-files/') else 'uploaded'}{away} {ending}"
 
 
-def _looked_at(client: Client, sort: str, address: str, access: Access) -> tuple[bool, str, str]:
+def _looked_at(client: Client, sort: str, address: str) -> tuple[bool, str, str]:
     shown, prefix = brief(address), urlsplit(client.url).path
-    if address.startswith("/") and not address.startswith(f"{prefix}/"):
+    if not address.startswith(f"{prefix}/"):
         words = f"{sort}: browsers look for {shown} at {_origin(client.url)}, and Label Studio is at {client.url}"
         return (
             False,
@@ -109,10 +109,9 @@ def _looked_at(client: Client, sort: str, address: str, access: Access) -> tuple
             "delete those questions in Label Studio: the next tick asks them again at the right address",
         )
     try:
-        raw = client.download(address) if address.startswith("/") else download(address, access.hosts, access.ca_bundle)
+        raw = client.download(address)
     except LabelLoopError as error:
-        elsewhere = not address.startswith("/")  # browsers may stand where it can be reached
-        return elsewhere, f"{sort}: {error.message}", error.hint or "check the address in a browser"
+        return False, f"{sort}: {error.message}", error.hint or "check the address in a browser"
     if not is_shown(raw[:HEAD]):
         words = f"{sort}: {shown} is no picture that browsers show: it begins with {raw[:4]!r}"
         return False, words, "delete that question in Label Studio, and add the picture again"
