@@ -133,6 +133,7 @@ def azure(folder: Path) -> Iterator[Cloud]:
         servers.callback(vault.stop)
         servers.callback(identity.stop)
         variables = {
+            "SSL_CERT_FILE": "",  # where a machine has one, it would count first
             "REQUESTS_CA_BUNDLE": certificate[0],
             "IDENTITY_ENDPOINT": f"{identity.url}/msi/token",
             "IDENTITY_HEADER": azure_key_vault.HEADER,
