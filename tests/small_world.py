@@ -181,11 +181,12 @@ class World:
 
 
 def held_by(ledger: Ledger, without: Collection[str] = ()) -> dict[str, list[str]]:
-    """The rows of every table, without times, holders of the lease, the cursor, and columns `without`."""
+    """The rows of every table, without times, places on the disk, holders of the lease, the cursor, and `without`."""
     with ledger.engine.connect() as connection:
         held = {
             table.name: sorted(repr(_stripped(row._asdict(), without)) for row in connection.execute(select(table)))
             for table in tables.metadata.sorted_tables
+            if table is not tables.seen  # where files lie, which differs from folder to folder
         }
     held["facts"] = [row for row in held["facts"] if "answers_cursor" not in row and "dataset_owner" not in row]
     return held

@@ -21,19 +21,19 @@ def world(tmp_path: Path, live_annotator: LabelStudioAnnotator) -> LiveWorld:
     """Two rounds answered, one answer of the first one wrong."""
     made = LiveWorld(tmp_path / "w", live_annotator, "second opinions")
     made.draw(60)
-    made.do("--set", "loop.batch=30", "--set", "holdout.share=0.1", "tick")
+    made.do("--set", "loop.batch=30", "--set", "holdout.share=0.12", "tick")
     first = next(one.item_id for one in made.questions() if one.purpose == "train")
     wrong = DIGITS[(int(made.truth[first][0]) + 5) % 10]
     made.person.answer(made.name, first, regions_of(made.schema, [wrong]))
     made.answer_all()
-    made.do("--set", "loop.batch=4", "--set", "holdout.share=0.1", "tick")
+    made.do("--set", "loop.batch=4", "--set", "holdout.share=0.12", "tick")
     made.answer_all()
     return made
 
 
 def heard(world: LiveWorld, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     capsys.readouterr()
-    world.do("--json", "--set", "holdout.share=0.1", *arguments)
+    world.do("--json", "--set", "holdout.share=0.12", *arguments)
     return json.loads(capsys.readouterr().out)
 
 
