@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from platformdirs import user_cache_dir
+from labelloop.privacy import cache_folder
 
 from figure import Figure, pairs, ratio, seconds
 
@@ -123,7 +123,7 @@ def zenml_command(home: Path, place: Path) -> list[str]:
 
 def zenml_home() -> Path:
     """A virtual environment with ZenML alone, made by the first benchmark and kept in the user's cache."""
-    cache = Path(os.environ.get("LABELLOOP_CACHE_DIR") or user_cache_dir("labelloop"))
+    cache = Path(os.environ.get("LABELLOOP_CACHE_DIR") or cache_folder())
     home = cache / "benchmarks" / "zenml-0.98.0"
     if (home / "complete").exists():
         return home
