@@ -223,8 +223,7 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         loop.ownership.refuse_others(dataset)
     except OtherOwnerError as error:
         # what another ledger has asked and guessed is not ours to judge
-        back = partial(write_back, loop) if error.is_behind and hasattr(dataset, "restore") else None
-        yield Fault("dataset", error.message, WRITE_BACK if back else error.hint, back)
+        yield _lost("dataset", error, loop, dataset if error.is_behind else None)
         return
     if not hasattr(dataset, "survey"):
         return
@@ -241,6 +240,12 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         yield Fault("questions", words, "look them up", lambda: list(dataset.answers(None)))
 
 
+def _lost(what: str, error: LabelLoopError, loop: Loop, dataset: Any) -> Fault:
+    """What the annotator has lost, written back where it can be: into this dataset, if it takes answers."""
+    back = partial(write_back, loop) if hasattr(dataset, "restore") else None
+    return Fault(what, error.message, WRITE_BACK if back else error.hint, back)
+
+
 def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     questions = loop.ledger.answers.questions()
     there = {one.item_id for one in questions if one.state not in ("planned", "gone")}
@@ -248,8 +253,7 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     try:
         Losses().refuse_questions(loop.ledger.answers, survey.present)
     except VanishedError as error:
-        back = partial(write_back, loop) if hasattr(dataset, "restore") else None
-        yield Fault("questions", error.message, WRITE_BACK if back else error.hint, back)
+        yield _lost("questions", error, loop, dataset)
         gone = []
     if gone:
         yield Fault(
@@ -286,8 +290,7 @@ def _answers(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
     try:
         Losses().refuse_answers(loop.ledger.answers, Answers(tuple(survey.heard.values()), ""))
     except VanishedError as error:
-        back = partial(write_back, loop) if hasattr(dataset, "restore") else None
-        yield Fault("answers", error.message, WRITE_BACK if back else error.hint, back)
+        yield _lost("answers", error, loop, dataset)
         return
     said = loop.ledger.answers.current()
     asked = {one.item_id for one in loop.ledger.answers.questions() if one.state not in ("planned", "gone")}
