@@ -14,13 +14,13 @@ import pytest
 
 from labelloop.decide import Start, Wait
 from labelloop.doctor import examine, mended
-from labelloop.errors import LabelLoopError, NoSecretError, OtherOwnerError, VanishedError
+from labelloop.errors import ConfigError, LabelLoopError, NoSecretError, OtherOwnerError, VanishedError
 from labelloop.ownership import OWNER, Mark, read
 from labelloop.recovery import write_back
 from labelloop.types import Annotation, Answers
 from labelloop.vanished import FEWEST_NEWEST
 
-from small_world import NAME, World
+from small_world import NAME, SCHEMA, World
 
 
 def copied(world: World, to: Path) -> World:
@@ -356,3 +356,48 @@ def test_doctor_says_before_the_first_round_that_a_lost_ledger_asked_already(ani
     animals.loop().ledger.answers.rewind()
     there = {item for item in animals.dataset.present() if item not in animals.dataset.open_items()}
     assert there <= set(_said(other))
+
+
+def other_items(world: World) -> None:
+    world.add(start=100)
+
+
+def other_items_of_an_older_labelloop(world: World) -> None:
+    world.dataset.__dict__.update(_mark="", _followed={})
+    other_items(world)
+
+
+def the_same_items(world: World) -> None:
+    world.add()
+
+
+def other_labels(world: World) -> None:
+    world.people.relabel(NAME, replace(SCHEMA, labels=("cat", "cow")))
+    other_items(world)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [other_items, other_items_of_an_older_labelloop, the_same_items, other_labels],
+    ids=lambda one: one.__name__,
+)
+def test_before_the_first_round_doctor_says_what_tick_refuses(
+    animals: World, tmp_path: Path, begin: Callable[[World], None]
+) -> None:
+    animals.play(2)
+    other = World(tmp_path / "other", animals.people)
+    begin(other)
+
+    with pytest.raises(ConfigError) as refused:
+        other.tick()
+    (fault,) = [one for one in examine(other.loop()) if one.what == "dataset"]
+
+    assert begin is the_same_items or (fault.detail, fault.repair) == (refused.value.message, refused.value.hint)
+    assert fault.mend is None
+
+
+def test_before_the_first_round_doctor_is_silent_about_a_dataset_that_tick_takes(animals: World) -> None:
+    animals.people.open(NAME, SCHEMA)
+
+    assert list(examine(animals.loop())) == []
+    assert isinstance(animals.tick().action, Start)

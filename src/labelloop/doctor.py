@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from labelloop.artifacts import Ref
 from labelloop.clocks import elapsed_seconds
 from labelloop.errors import (
+    BackendError,
     ConfigError,
     LabelLoopError,
     NotFoundError,
@@ -186,12 +187,18 @@ def _leftovers(loop: Loop) -> Iterator[Fault]:
 
 
 def _before_the_first_round(loop: Loop) -> Iterator[Fault]:
-    """Questions about our items in a dataset of this name, though this ledger has asked nothing."""
+    """What a first tick would refuse: a dataset of this name that has our items, is another's, or has other labels."""
     try:
         dataset = loop.stack.annotator.open(loop.ledger.dataset, loop.schema, create=False)
         ours = loop.ledger.items.get(sorted(dataset.present() if dataset.size() else ()))
-    except LabelLoopError:
+        if not ours:
+            loop.ownership.refuse_others(dataset)
+            loop.ownership.refuse_unmarked(dataset)
+    except (NotFoundError, BackendError):
         return  # there is none yet, or `check` says why it cannot be looked at
+    except ConfigError as error:
+        yield Fault("dataset", error.message, error.hint)
+        return
     if ours:
         yield Fault(
             "dataset",

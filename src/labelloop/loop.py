@@ -304,7 +304,7 @@ class Loop:
         self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
         self._renewed = []
         if self.ledger.rounds.last() is None:
-            self.ownership.refuse_unknown(self.dataset)
+            self.ownership.refuse_unmarked(self.dataset)
             self.ledger.changed.done(list(self.ledger.changed.waiting()))
             return changes
         self.trust()

@@ -89,7 +89,7 @@ class Ownership:
                 mine = self._follow(dataset, mine, interrupted)
             self._follow(dataset, mine, (mine or Mark(token_hex(8), 0, "")).next())
 
-    def refuse_unknown(self, dataset: Dataset) -> None:
+    def refuse_unmarked(self, dataset: Dataset) -> None:
         """Go on only where no older labelloop, which left no mark, has asked; for a ledger that has asked nothing.
 
         Raises:
@@ -107,7 +107,7 @@ class Ownership:
         """Make the dataset this ledger's, whosever it was; whether it was another's. Everything is heard anew then."""
         try:
             self.refuse_others(dataset)
-            self.refuse_unknown(dataset)
+            self.refuse_unmarked(dataset)
         except OtherOwnerError as other:
             self._force(dataset, other.turn)
             self.answers.rewind()
