@@ -10,6 +10,7 @@ import numpy as np
 
 from labelloop.errors import ConfigError
 from labelloop.intervals import bootstrap_each, effective, exact, hierarchical, wilson
+from labelloop.names import named
 from labelloop.types import Metric
 
 Interval = tuple[float, float]
@@ -24,6 +25,7 @@ FEWEST_OF_A_LABEL = 3
 _LEAST = 1e-15
 
 
+@named("labelloop.PerLabel")
 @dataclass(frozen=True, slots=True)
 class PerLabel:
     """How well one label is recognised; None where nothing can be divided.
@@ -43,6 +45,7 @@ class PerLabel:
     f1_interval: Interval | None = None
 
 
+@named("labelloop.Bin")
 @dataclass(frozen=True, slots=True)
 class Bin:
     """Predictions of similar confidence: their mean confidence, and the share of them that is right."""
@@ -52,6 +55,7 @@ class Bin:
     count: int
 
 
+@named("labelloop.Metrics")
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """How good a model is on n held-out items; plain data under `dataclasses.asdict`.

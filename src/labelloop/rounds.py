@@ -30,7 +30,7 @@ CHUNK = 1024
 """Items embedded, and scored, as one step: what a crash can cost, and what one artifact holds."""
 
 
-@step(ignore=("items", "read"))
+@step(name="labelloop.embed", ignore=("items", "read"))
 def embed(
     backbone: Backbone,
     digests: Sequence[str],
@@ -42,7 +42,7 @@ def embed(
     return embed_items(backbone, items, read, progress)
 
 
-@step(cache=False)
+@step(name="labelloop.embed_again", cache=False)
 def embed_again(
     backbone: Backbone, items: Sequence[Item], read: Callable[[Item], bytes | str], progress: Progress
 ) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def embed_again(
     return {"rows": rows, "values": matrix[rows].tolist(), "missing": left}
 
 
-@step
+@step(name="labelloop.patched")
 def patched(embeddings: np.ndarray, rows: Sequence[int], values: Sequence[Sequence[float]]) -> np.ndarray:
     """The embeddings of a chunk, with those of some rows in place of what was there."""
     made = embeddings.copy()
@@ -65,7 +65,7 @@ def patched(embeddings: np.ndarray, rows: Sequence[int], values: Sequence[Sequen
     return made
 
 
-@step
+@step(name="labelloop.train")
 def train(learner: Learner, examples: Examples, out: Path) -> Path:
     """Train a model into the folder `out`.
 
@@ -77,7 +77,7 @@ def train(learner: Learner, examples: Examples, out: Path) -> Path:
     return out
 
 
-@step
+@step(name="labelloop.train_from")
 def train_from(learner: WarmLearner, examples: Examples, model: Path, out: Path) -> Path:
     """Train a model into the folder `out`, from an earlier one.
 
@@ -89,7 +89,7 @@ def train_from(learner: WarmLearner, examples: Examples, model: Path, out: Path)
     return out
 
 
-@step(cache=False)
+@step(name="labelloop.spoiling", cache=False)
 def spoiling(learner: Learner, examples: Examples) -> list[int]:
     """The rows of examples without which a learner that fails on all of them learns: see `labelloop.halving`."""
 
@@ -118,7 +118,7 @@ def refuse_held_out(examples: Examples) -> None:
         )
 
 
-@step
+@step(name="labelloop.random_curve")
 def random_curve(learner: Learner, examples: Examples, judged: np.ndarray) -> np.ndarray:
     """How models of random samples do: see `labelloop.savings.random_curve`."""
     return savings.random_curve(learner, examples, judged)
@@ -147,13 +147,13 @@ def both(first: Examples, second: Examples) -> Examples:
     )
 
 
-@step
+@step(name="labelloop.out_of_sample")
 def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> np.ndarray:
     """What models say about examples that they did not learn from: see `labelloop.label_errors.out_of_sample`."""
     return label_errors.out_of_sample(learner, examples, groups)
 
 
-@step
+@step(name="labelloop.predict")
 def predict(learner: Learner, model: Path, features: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) float32 of embedded items; rows of NaN stay NaN, and come where the model fails on one."""
     predictor = learner.load(model)
@@ -184,7 +184,7 @@ def judgeable(known: Known, probabilities: np.ndarray) -> Known:
     return replace(known, columns=replace(known.columns, readable=known.columns.readable & said))
 
 
-@step(version="2")
+@step(name="labelloop.evaluate", version="2")
 def evaluate(probabilities: np.ndarray, examples: Examples, groups: Sequence[str], metric: Metric) -> Metrics:
     """The honest score of a model: on held-out examples only; near duplicates, of one group, count for less."""
     return metrics.evaluate(

@@ -1,7 +1,8 @@
 """Steps and runs: execute a function on the orchestrator unless its result is known, and remember the result.
 
 A step's key is made of its qualified name, its source text, its `version` and the content of its arguments. The source
-of what it *calls* is not seen: raise `version` when a helper changes what the step returns.
+of what it *calls* is not seen: raise `version` when a helper changes what the step returns. A step with a `name` counts
+by name and version alone: it may move and be rewritten. All of ours have one.
 
 Two parameters are supplied by the run to steps that have them and were not given them: `out: Path`, a fresh empty
 folder that becomes the result, and `progress`, which is told about long work. Neither is part of the key.
@@ -30,6 +31,8 @@ import numpy as np
 
 from labelloop.artifacts import Artifacts, Ref, address, is_frozen, is_table, kind_of_type
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, StepError
+from labelloop.former_keys import FORMER
+from labelloop.names import name_of
 from labelloop.protocols import Orchestrator, Progress, silent
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,11 +51,13 @@ class StepOptions:
         cache: Whether an earlier result under the same key is taken instead of executing.
         version: Part of the key; raise it when something changes that the key cannot see.
         ignore: Parameters that do not change the result, and so are not part of the key.
+        name: What the step counts by, in place of its module and source; empty: by these.
     """
 
     cache: bool = True
     version: str = ""
     ignore: tuple[str, ...] = ()
+    name: str = ""
 
 
 _UNMARKED = StepOptions()
@@ -61,14 +66,18 @@ _UNMARKED = StepOptions()
 @overload
 def step(fn: F, /) -> F: ...
 @overload
-def step(*, cache: bool = True, version: str = "", ignore: Sequence[str] = ()) -> Callable[[F], F]: ...
-def step(fn: Any = None, /, *, cache: bool = True, version: str = "", ignore: Sequence[str] = ()) -> Any:
+def step(*, cache: bool = True, version: str = "", ignore: Sequence[str] = (), name: str = "") -> Callable[[F], F]: ...
+def step(
+    fn: Any = None, /, *, cache: bool = True, version: str = "", ignore: Sequence[str] = (), name: str = ""
+) -> Any:
     """Mark a function as a step, `@step` or `@step(version="2")`; it stays the same function.
+
+    With a `name` it counts by that and its version alone: raise the version whenever what it returns changes.
 
     Raises:
         ConfigError: `ignore` names a parameter the function does not have.
     """
-    options = StepOptions(cache, version, tuple(ignore))
+    options = StepOptions(cache, version, tuple(ignore), name)
     if fn is None:
         return lambda wrapped: _mark(wrapped, options)
     return _mark(fn, options)
@@ -182,8 +191,9 @@ class Run:
         options: StepOptions = getattr(fn, MARK, _UNMARKED)
         bound = _bind(made, args, kwargs)
         with self.telling(made.name) as line:
-            key = _key(fn, made, options, bound) if options.cache else ""
-            known = self._known(key)
+            facts = _facts(fn, made, options, bound) if options.cache else None
+            key = _key(facts) if facts else ""
+            known = self._known(facts) if facts else None
             line.cached = [known is not None]
             if known is not None:
                 return Artifact(known, self._artifacts, made.returns)
@@ -209,12 +219,12 @@ class Run:
         """A handle on a stored value, to give to a step or to read."""
         return Artifact(ref, self._artifacts, declared)
 
-    def _known(self, key: str) -> Ref | None:
-        said = self._memory.recall(key) if key else None
-        if said is None:
-            return None
-        ref = Ref.parse(said)
-        return ref if self._artifacts.has(ref) else None
+    def _known(self, facts: Any) -> Ref | None:
+        for key in keys_of(facts):
+            said = self._memory.recall(key)
+            if said is not None and self._artifacts.has(ref := Ref.parse(said)):
+                return ref
+        return None
 
     def _execute(self, fn: Callable[..., T], made: _Anatomy, bound: inspect.BoundArguments, key: str) -> Artifact[T]:
         if made.wants("progress") and "progress" not in bound.arguments:
@@ -261,7 +271,7 @@ def fingerprint(value: Any, what: str = "the value") -> Any:
     """Plain data that differs whenever a step could see a difference between two values.
 
     Dictionaries keep their order: steps may depend on it. A dataclass gives its class, the source of its class and
-    its fields, except those with `compare=False`.
+    its fields, except those with `compare=False`; one of ours the name of its class and its fields.
 
     Raises:
         ConfigError: There is none for such a value; the message begins with `what`.
@@ -283,7 +293,7 @@ def fingerprint(value: Any, what: str = "the value") -> Any:
 def _fingerprint_of_object(value: Any, what: str) -> Any:
     own = getattr(value, "fingerprint", None)
     if isinstance(own, str):
-        return ["own", _qualified(type(value)), own]
+        return ["own", _Code(name_of(type(value)) or _qualified(type(value))), own]
     if is_frozen(value):
         inside = {f.name: fingerprint(getattr(value, f.name), f"{what}.{f.name}") for f in fields(value) if f.compare}
         return ["dataclass", _code(type(value)), inside]
@@ -372,17 +382,40 @@ def _bind(made: _Anatomy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ins
     return bound
 
 
-def _key(fn: Callable[..., Any], made: _Anatomy, options: StepOptions, bound: inspect.BoundArguments) -> str:
+def _facts(fn: Callable[..., Any], made: _Anatomy, options: StepOptions, bound: inspect.BoundArguments) -> list[Any]:
+    """All that a step's result depends on, as plain data."""
     ignored = {*options.ignore, *SUPPLIED}
     inputs = {
         name: fingerprint(value, f"argument {name!r} of step {made.name!r}")
         for name, value in bound.arguments.items()
         if name not in ignored
     }
-    code = _code(_without_captures(fn, f"step {made.name!r}"))
+    code = _Code(options.name) or _code(_without_captures(fn, f"step {made.name!r}"))
     result = _code(made.returns) if is_dataclass(made.returns) else ""
-    facts = [code, result, options.version, inputs]
+    return [code, result, options.version, inputs]
+
+
+def _key(facts: Any) -> str:
     return blake2b(json.dumps(facts).encode("ascii"), digest_size=16).hexdigest()
+
+
+def keys_of(facts: Any) -> Iterator[str]:
+    """The key of a step's facts, then those under which older versions kept its result."""
+    yield from dict.fromkeys([_key(facts), *(_key(_formerly(facts, codes)) for codes in FORMER)])
+
+
+def _formerly(facts: Any, codes: Mapping[str, str]) -> Any:
+    if isinstance(facts, _Code):
+        return codes.get(facts, facts)
+    if isinstance(facts, list):
+        return [_formerly(one, codes) for one in facts]
+    return {key: _formerly(one, codes) for key, one in facts.items()} if isinstance(facts, dict) else facts
+
+
+class _Code(str):
+    """What stands for a step or a class in facts: a name, or where it is and a digest of its source."""
+
+    __slots__ = ()
 
 
 def _without_captures(fn: Any, what: str) -> Any:
@@ -395,16 +428,19 @@ def _without_captures(fn: Any, what: str) -> Any:
     )
 
 
-def _code_of(thing: Any) -> str:
-    """Qualified name and digest of the source of a function or class."""
+def _code_of(thing: Any) -> _Code:
+    """The name of a class that has one, else qualified name and digest of the source of a function or class."""
+    if isinstance(thing, type) and (name := name_of(thing)):
+        return _Code(name)
     try:
         source = inspect.getsource(thing)
     except (OSError, TypeError):
         source = _bytecode(thing)
-    return f"{_qualified(thing)} {blake2b(source.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return _Code(f"{_qualified(thing)} {digest}")
 
 
-_code: Callable[[Any], str] = lru_cache(maxsize=1024)(_code_of)
+_code: Callable[[Any], _Code] = lru_cache(maxsize=1024)(_code_of)
 
 
 def _bytecode(thing: Any) -> str:

@@ -41,6 +41,7 @@ from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import Loop, judgement
 from labelloop.metrics import Metrics
+from labelloop.names import named
 from labelloop.protocols import ArtifactStore, Dataset
 from labelloop.rounds import Believed
 from labelloop.runs import Artifact, Line, step
@@ -82,6 +83,7 @@ __all__ = [
 _WRITERS = 8
 
 
+@named("labelloop.Labeled")
 @dataclass(frozen=True)
 class Labeled:
     """What people have said so far.
@@ -100,6 +102,7 @@ class Labeled:
         return any(not one.skipped for said in self.answers.values() for one in said)
 
 
+@named("labelloop.Converted")
 @dataclass(frozen=True)
 class Converted:
     """Examples to learn from, and those that must only be judged by. The split is fixed for every item, for good.

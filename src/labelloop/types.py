@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelloop.errors import ConfigError
+from labelloop.names import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ Region = Mapping[str, Any]
 """One answer to one control, in Label Studio's own shape, kept lossless."""
 
 
+@named("labelloop.Item")
 @dataclass(frozen=True, slots=True)
 class Item:
     """A thing to be labelled.
@@ -88,6 +90,7 @@ class NewItem:
     seen: Seen | None = None
 
 
+@named("labelloop.LabelSchema")
 @dataclass(frozen=True, slots=True)
 class LabelSchema:
     """What people are asked about each item.
@@ -128,6 +131,7 @@ class LabelSchema:
         return self.task == "multiple-choice"
 
 
+@named("labelloop.Annotation")
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """What one person said about one item.
@@ -156,6 +160,7 @@ class Annotation:
     declared_by: str | None = field(default=None, compare=False)
 
 
+@named("labelloop.Prediction")
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What one model version says about one item.
@@ -381,6 +386,7 @@ class AnnotatorState:
     hint: str = ""
 
 
+@named("labelloop.Inputs")
 @dataclass(frozen=True)
 class Inputs:
     """Items as columns; row i of every column is the same item.
@@ -399,6 +405,7 @@ class Inputs:
         return len(self.ids)
 
 
+@named("labelloop.Examples")
 @dataclass(frozen=True)
 class Examples:
     """Items with the labels we decided to believe.
@@ -421,6 +428,7 @@ class Examples:
         return len(self.inputs)
 
 
+@named("labelloop.Pool")
 @dataclass(frozen=True)
 class Pool:
     """The items nobody has been asked about yet, as columns; row i of every column is the same item.

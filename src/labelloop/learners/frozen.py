@@ -15,6 +15,7 @@ from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.backbones import refuse_unknown
 from labelloop.learners.head import Fitting, Head, fit
 from labelloop.learners.options import fingerprint_of
+from labelloop.names import named
 from labelloop.protocols import Backbone
 from labelloop.types import Examples, Inputs, LabelSchema
 
@@ -24,6 +25,7 @@ VERSION = 1
 STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
+@named("labelloop.Frozen")
 class Frozen:
     """A linear head (logistic regression) on the embeddings of a frozen backbone, with calibrated probabilities.
 

@@ -14,6 +14,7 @@ from labelloop.errors import ConfigError
 from labelloop.learners.network import UINT8, Network, Port
 from labelloop.learners.options import fingerprint_of, normalised
 from labelloop.learners.pixels import VERSION, Resize, square
+from labelloop.names import named
 from labelloop.types import Modality
 
 BATCH = 16
@@ -46,6 +47,7 @@ class ImageOptions:
     output: str = ""
 
 
+@named("labelloop.ImageBackbone")
 @dataclass(frozen=True)
 class ImageBackbone:
     """A network that turns pictures into embeddings.

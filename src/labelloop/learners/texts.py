@@ -20,6 +20,7 @@ import numpy as np
 from labelloop.errors import BadItemError, ConfigError
 from labelloop.learners.network import Network, digest_of
 from labelloop.learners.options import fingerprint_of, normalised, read_json
+from labelloop.names import named
 from labelloop.types import Modality
 
 BATCH = 32
@@ -60,6 +61,7 @@ class TextOptions:
     output: str = ""
 
 
+@named("labelloop.TextBackbone")
 @dataclass(frozen=True)
 class TextBackbone:
     """A transformer that turns texts into embeddings.
