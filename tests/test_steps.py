@@ -66,8 +66,8 @@ def chosen(loop: Loop) -> Proposal:
     return select(loop, features, predict(loop, model, features) if model else None)
 
 
-def learn(world: World) -> Trained:
-    with world.loop() as loop:
+def learn(world: World, **settings: object) -> Trained:
+    with world.loop(**settings) as loop:
         get_or_create_dataset(loop)
         labeled = get_labeled_data(loop)
         converted = convert_annotations(loop, labeled, embed(loop))
@@ -108,6 +108,29 @@ def test_every_pipeline_run_again_changes_nothing(animals: World) -> None:
     assert not again.is_new
     assert new == 0
     assert animals.dump() == there
+
+
+def test_an_example_that_the_learner_cannot_take_is_set_aside_by_name_and_the_others_make_a_model(
+    animals: World,
+) -> None:
+    settings = {"learner__flavor": "fragile_learner:FragileLearner", "loop__batch": 60}
+    settings |= {"holdout__per_round": 24, "holdout__size": 24}
+    bad = {*animals.add_texts([f"cat number {number} poison" for number in range(100, 106)])}
+    infer(animals, **settings)
+    animals.answer_all()
+    held_out = {one.item_id for one in animals.questions() if one.purpose == "holdout"}
+
+    first, again = (learn(animals, **settings) for _ in range(2))
+
+    learned = bad - held_out
+    reasons = {one.item_id: one.missing.reason for one in animals.ledger().aside.all()}
+    assert learned
+    assert bad & held_out
+    assert all("cannot be learned from: ValueError: singular matrix" in reasons[one] for one in learned)
+    assert first.judged.promoted
+    assert first.judged.metrics.n == len(held_out - bad)
+    assert not learned & {*again.examples.inputs.ids}
+    assert again.judged.model == first.judged.model
 
 
 def test_with_no_annotations_there_is_nothing_to_learn_from_and_the_data_say_so(animals: World) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.sources import read_content
 from labelloop.types import Examples, Item, LabelSchema, Metric, Missing
+
+T = TypeVar("T")
 
 SIGHT, TOLD = "what the backbone does not see", "what was said of the items"
 """Under which names the ledger keeps it."""
@@ -194,9 +196,8 @@ class Learning:
             judged = Judged(*self._usable(), False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
-            training, model, beginning = self._trained_on_what_can_be(known, training)
+            training, (model, beginning) = self.sparing(training, partial(self._trained, known))
         with watch.stage("evaluate"):
-            judging = self._judgeable(model, judging)
             judged = self.judge(model, judging)
         judged = replace(judged, gate=f"{judged.gate}{beginning}")
         return Learned(known, features, judged, len(training), watch)
@@ -209,10 +210,14 @@ class Learning:
         said = repr(fingerprint(self._learner, "the learner"))
         return blake2b(said.encode(), digest_size=6).hexdigest()
 
-    def _trained_on_what_can_be(self, known: Known, training: Examples) -> tuple[Examples, Artifact[Path], str]:
-        """As `_trained`, of those examples that the learner can take; the others are set aside by name."""
+    def sparing(self, training: Examples, train: Callable[[Examples], T]) -> tuple[Examples, T]:
+        """Train on those examples that the learner can take, and which these are; the others are set aside by name.
+
+        Raises:
+            StepError, BadItemError: The learner fails, and no few of the examples are to blame.
+        """
         try:
-            return training, *self._trained(known, training)
+            return training, train(training)
         except (StepError, BadItemError) as error:
             if isinstance(error.__cause__, MemoryError | ImportError):
                 raise
@@ -220,7 +225,7 @@ class Learning:
             if not lost:
                 raise
             rest = rounds.only(training, np.setdiff1d(np.arange(len(training)), lost))
-            found = rest, *self._trained(known, rest)
+            found = rest, train(rest)
             why = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else error.message
             names = [str(training.inputs.ids[row]) for row in lost]
             self._leave_out({one: f"item {one!r} cannot be learned from: {_first_line(why)}" for one in names})
@@ -424,10 +429,11 @@ class Learning:
     def judge(self, model: Artifact[Any], judging: Examples) -> Judged:
         """Promote the new model if it passes the gate against the one in use, on the same held-out items."""
         champion = self.champion()
-        return replace(self._compare(model, champion, judging), champion=champion)
+        return replace(self._compare(model, champion, self._judgeable(model, judging)), champion=champion)
 
     def score(self, model: Artifact[Any], judging: Examples) -> Metrics:
-        """The honest score of a model, on held-out examples."""
+        """The honest score of a model, on the held-out examples that it says something about."""
+        judging = self._judgeable(model, judging)
         if not len(judging):
             return self._no_score()
         said = self._run(rounds.predict, self._learner, model, judging.inputs.features)

@@ -186,12 +186,15 @@ def convert_annotations(
 def train(loop: Loop, examples: Examples) -> Artifact[Path]:
     """A model, trained by the loop's learner; held-out examples are refused.
 
+    Few examples that the learner cannot take are set aside by name, as `tick` does; it learns from the others.
+
     Raises:
         LabelLoopError: An example is held out, or there is none.
     """
     with loop.run.telling("train") as line:
-        model = loop.run(rounds.train, loop.learner, examples)
-        line.words = f"{version_of(model.ref)} from {len(examples)} examples"
+        learned, model = loop.learning.sparing(examples, lambda some: loop.run(rounds.train, loop.learner, some))
+        line.words = f"{version_of(model.ref)} from {len(learned)} examples"
+        line.words += f", {len(examples) - len(learned)} set aside" if len(learned) < len(examples) else ""
         return model
 
 
