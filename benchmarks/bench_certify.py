@@ -32,7 +32,7 @@ from labelloop.certify import Column, bound, per_label
 from labelloop.gate import Judging
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Plan, Player, Predict, Standing, World, ours, replay, world
+from labelloop.simulate.replay import Fitted, Plan, Player, Standing, World, ours, replay, world
 from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
@@ -110,7 +110,7 @@ def play(task: Task, seed: int) -> Played:
     made, held = _parted(world(data, plan, seed), seed)
     learner = Frozen(schema=LabelSchema("image", data.labels), strengths=(STRENGTH,), folds=3)
     everything = ours(plan, selector)
-    champion: list[Predict] = []
+    champion: list[Fitted] = []
     kept = 0
     asked = np.zeros(len(data), np.bool_)
 

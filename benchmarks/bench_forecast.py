@@ -27,7 +27,7 @@ from labelloop.forecast import FEWEST, Forecast, Point, fit
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Plan, Player, Predict, Standing, World, ours, replay, world
+from labelloop.simulate.replay import Fitted, Plan, Player, Standing, World, ours, replay, world
 from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
@@ -135,7 +135,7 @@ def rounds_of(task: Task, selector: str, seed: int) -> list[Row]:
     return found
 
 
-def decided(predict: Predict, made: World, rows: np.ndarray) -> np.ndarray:
+def decided(predict: Fitted, made: World, rows: np.ndarray) -> np.ndarray:
     """(n, k) bool: the labels a model gives."""
     return np.eye(made.said.shape[1], dtype=bool)[predict(made.labelled.embeddings[rows]).argmax(axis=1)]
 

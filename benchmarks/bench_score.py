@@ -35,7 +35,7 @@ from labelloop.metrics import Metrics, evaluate, summed
 from labelloop.savings import random_curve, savings
 from labelloop.selection import RANDOM, select
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Labelled, Predict, Standing, World, learned
+from labelloop.simulate.replay import Fitted, Labelled, Standing, World, learned
 from labelloop.types import Examples, Gate, Inputs, LabelSchema, Metric
 
 from tasks import CACHE, Task, tasks
@@ -136,14 +136,14 @@ class Course:
 
     asked: np.ndarray
     drawn: np.ndarray
-    models: Sequence[Predict]
+    models: Sequence[Fitted]
 
 
 def course(data: Labelled, seed: int, pool: np.ndarray, said: np.ndarray, learn: Learn) -> Course:
     """A loop with the selector `uherding`."""
     made, rng = World(data, pool, pool, said), np.random.default_rng([seed, 2])
     asked, drawn = np.empty(0, np.intp), np.empty(0, np.bool_)
-    models: list[Predict] = []
+    models: list[Fitted] = []
     for _ in range(ROUNDS):
         now = Standing(made, asked, np.setdiff1d(pool, asked), models[-1] if models else None)
         chosen = select(now.pool(), BATCH, "uherding" if models else "centroids", rng)
@@ -179,14 +179,14 @@ def _stops() -> range:
     return range(BATCH, ROUNDS * BATCH + 1, BATCH)
 
 
-Learn = Callable[[np.ndarray, np.ndarray], Predict]
+Learn = Callable[[np.ndarray, np.ndarray], Fitted]
 
 
 def learner(data: Labelled) -> Learn:
     """(positions, what is said about all) -> a model."""
     head = Frozen(schema=LabelSchema("image", data.labels), strengths=(STRENGTH,), folds=2, calibrate=False)
 
-    def learn(rows: np.ndarray, said: np.ndarray) -> Predict:
+    def learn(rows: np.ndarray, said: np.ndarray) -> Fitted:
         predict = learned(World(data, rows, rows, said), rows, head)
         assert predict is not None
         return predict
@@ -447,7 +447,7 @@ def study(task: Task, data: Labelled, seed: int) -> Mapping[str, Any]:
     run = course(data, seed, pool, said, learn)
     asked, held = run.asked[there[run.asked]], held[: SIZES[-1]]
 
-    def right(predict: Predict, rows: np.ndarray) -> np.ndarray:
+    def right(predict: Fitted, rows: np.ndarray) -> np.ndarray:
         hits: np.ndarray = predict(data.embeddings[rows]).argmax(axis=1) == said[rows].argmax(axis=1)
         return hits
 

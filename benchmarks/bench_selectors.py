@@ -38,6 +38,7 @@ from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import (
     Choose,
     Curve,
+    Fitted,
     Labelled,
     Plan,
     Player,
@@ -49,7 +50,7 @@ from labelloop.simulate.replay import (
     world,
 )
 from labelloop.simulate.verdict import labels_to
-from labelloop.types import LabelSchema
+from labelloop.types import Inputs, LabelSchema
 
 from tasks import tasks
 
@@ -172,12 +173,17 @@ def scale(items: int, strategies: Mapping[str, Choose | None]) -> None:
     data = Labelled(points, targets, tuple("abcdefghij"), np.arange(len(points)))
     made = World(data, np.arange(len(points)), np.arange(1), targets)
 
-    def predict(features: np.ndarray) -> np.ndarray:
-        likely = np.exp(2 * features @ head)
-        shares: np.ndarray = likely / likely.sum(axis=1, keepdims=True)
-        return shares
+    class Given:
+        """A head that is known."""
 
-    now = Standing(made, np.arange(500), np.arange(500, len(points)), predict)
+        labels = data.labels
+
+        def predict(self, inputs: Inputs) -> np.ndarray:
+            likely = np.exp(2 * inputs.features @ head)
+            shares: np.ndarray = likely / likely.sum(axis=1, keepdims=True)
+            return shares
+
+    now = Standing(made, np.arange(500), np.arange(500, len(points)), Fitted(Given(), data))
     print(f"100 of {items:,} x 384; peak memory is of this process so far, the data included")
     for name, choose in strategies.items():
         plays = choose or ours(Plan(selectors=(name,), random_share=0.0), name)

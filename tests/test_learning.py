@@ -212,13 +212,6 @@ def test_one_class_only_is_learned_and_the_loop_goes_on(world: World) -> None:
     assert {guess.regions[0]["value"]["choices"][0] for guess in guesses} == {"cat"}
 
 
-def test_a_learner_without_a_backbone_is_refused(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick_learner.QuickLearner, "backbone", None)
-
-    with pytest.raises(ConfigError, match="has no backbone"):
-        animals.tick()
-
-
 def test_the_same_answers_give_the_same_model(animals: World, tmp_path: Path) -> None:
     twin = World(tmp_path / "twin")
     twin.add()

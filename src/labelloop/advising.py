@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labelloop import rounds, stopping
+from labelloop import stopping
 from labelloop.errors import ConfigError
 from labelloop.forecast import Forecast, Point, fit
 from labelloop.learning import Learned, Learning
@@ -78,8 +78,8 @@ def _kappas(learning: Learning, schema: LabelSchema, learned: Learned, models: S
         return []
     readable = np.flatnonzero(learned.known.columns.readable)
     chosen = readable[stopping.stop_set(learned.known.columns.ids[readable], learning.salt)]
-    matrix = np.ascontiguousarray(learned.features.matrix[chosen])
-    said = [learning.decided(model, matrix) for model in (*distinct, now)]
+    inputs = learning.inputs(learned.known.columns.ids[chosen], learned.features.matrix[chosen])
+    said = [learning.decided(model, inputs) for model in (*distinct, now)]
     return [stopping.kappa(said[i], said[i + 1]) for i in range(len(said) - 1)]
 
 
@@ -88,12 +88,9 @@ def _flat(learning: Learning, schema: LabelSchema, learned: Learned, models: Seq
     now = learned.judged.model
     if not now or len(models) < stopping.ROUNDS:
         return Signal(None, f"only {len(models)} of {stopping.ROUNDS} earlier rounds to compare with")
-    judging = rounds.examples_of(learned.known, learned.features.matrix, schema, held_out=True)
+    judging = learning.examples(learned.known, learned.features, held_out=True)
     there = int((learned.known.held_out & learned.known.columns.readable).sum())
     if not len(judging):
         return stopping.flat(np.empty(0), np.empty(0), there)
-    assert judging.inputs.features is not None
-    wrong = [
-        (learning.decided(model, judging.inputs.features) != judging.targets).sum(axis=1) for model in (models[0], now)
-    ]
+    wrong = [(learning.decided(model, judging.inputs) != judging.targets).sum(axis=1) for model in (models[0], now)]
     return stopping.flat(wrong[0], wrong[1], there)

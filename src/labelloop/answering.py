@@ -15,7 +15,7 @@ from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabe
 from labelloop.learning import held_out
 from labelloop.ledger.rounds import Round
 from labelloop.loop import Loop
-from labelloop.protocols import Backbone, Predictor
+from labelloop.protocols import Predictor
 from labelloop.root import FILE
 from labelloop.sources import content_id
 from labelloop.types import Inputs, Item, LabelSchema, Prediction, Question, Turn
@@ -39,7 +39,7 @@ class Answering:
         self._open_loop = open_loop
         self._fetch = fetch
         self._loop = open_loop()
-        self._backbone = _backbone_of(self._loop)
+        self._backbone = self._loop.learning.backbone
         self._one_at_a_time = threading.Lock()
         self._model: tuple[str, Predictor] | None = None
         self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -89,15 +89,13 @@ class Answering:
             return [None] * len(items)
         asked = [item.id for item in items if item.id]
         known = self._loop.ledger.items.get(asked)
-        features = self._features([known.get(item.id, replace(item, id="")) for item in items])
         blind = self._held_out(list(known.values())) | self._loop.ledger.answers.blind(asked)
-        features[[item.id in blind for item in items]] = np.nan
-        rows = [int(row) for row in np.flatnonzero(~np.isnan(features[:, 0]))]
+        given = [known.get(item.id, replace(item, id="")) for item in items]
+        rows, inputs = self._inputs(given, np.array([item.id not in blind for item in items]))
         answers: list[Question | None] = [None] * len(items)
         if not rows:
             return answers
-        ids = np.array([str(row) for row in rows], dtype=np.str_)
-        probabilities = self._predictor(last.model).predict(Inputs(ids, np.ascontiguousarray(features[rows])))
+        probabilities = self._predictor(last.model).predict(inputs)
         turns = self._turns([items[row].id for row in rows], last.version)
         guesses = labels.guesses(self._loop.schema, probabilities)
         for row, turn, (names, score) in zip(rows, turns, guesses, strict=True):
@@ -139,10 +137,22 @@ class Answering:
 
     def _begin_again(self) -> None:
         loop = self._open_loop()
-        self._backbone = _backbone_of(loop)
+        self._backbone = loop.learning.backbone
         self._loop.ledger.close()
         self._loop, self._model = loop, None
         self._rows.clear()
+
+    def _inputs(self, items: Sequence[Item], shown: np.ndarray) -> tuple[list[int], Inputs]:
+        """(positions of the items that can be judged, these as the learner takes them), of those that are `shown`.
+
+        A picture that is not one of ours has no address at which a learner could read it itself.
+        """
+        if self._loop.learning.reads_items:
+            rows = [row for row, item in enumerate(items) if shown[row] and (item.id or item.modality == "text")]
+            return rows, Inputs(_ids(items, rows), None, tuple(items[row] for row in rows))
+        features = self._features(items)
+        rows = [int(row) for row in np.flatnonzero(shown & ~np.isnan(features[:, 0]))]
+        return rows, Inputs(_ids(items, rows), np.ascontiguousarray(features[rows]))
 
     def _features(self, items: Sequence[Item]) -> np.ndarray:
         """(n, d) float32; a row of NaN for an item that cannot be read."""
@@ -212,10 +222,8 @@ class Answering:
         return self._model[1]
 
 
-def _backbone_of(loop: Loop) -> Backbone:
-    if loop.learner.backbone is None:
-        raise ConfigError(f"learner {loop.learner!r} has no backbone", "choose a learner with one: learner.flavor")
-    return loop.learner.backbone
+def _ids(items: Sequence[Item], rows: Sequence[int]) -> np.ndarray:
+    return np.array([items[row].id or str(row) for row in rows], dtype=np.str_)
 
 
 def _key(item: Item) -> str:

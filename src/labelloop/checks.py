@@ -273,9 +273,20 @@ def _prove_learner(workspace: Workspace) -> str:
     config = workspace.config.learner
     schema = workspace.config.dataset.schema_of()
     learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})
-    backbone = learner.backbone
     chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])
-    return f"{chosen}: {_prove_backbone(backbone)}" if backbone else f"{chosen}: it reads the items themselves"
+    if learner.backbone is not None:
+        return f"{chosen}: {_prove_backbone(learner.backbone)}"
+    return f"{chosen}: it reads the items themselves; {_prove_choosing(workspace.config, learner)}"
+
+
+def _prove_choosing(config: Config, learner: Learner) -> str:
+    """What items are chosen by, for a learner that makes no embeddings."""
+    from labelloop.pool import embedder, refuse_blind  # numpy, which bringing a stack up does not need
+
+    backbone = embedder(learner, config.dataset.schema_of())
+    for name in (config.loop.cold_start, config.loop.selector):
+        refuse_blind(backbone, name)
+    return f"to choose by, {_prove_backbone(backbone)}"
 
 
 def _items(workspace: Workspace) -> Iterator[Finding]:

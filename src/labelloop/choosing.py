@@ -15,6 +15,7 @@ from labelloop.learning import Features, Learned, Learning, version_of
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
+from labelloop.pool import refuse_blind
 from labelloop.rounds import Known, Taste
 from labelloop.savings import Trust
 from labelloop.selection import RANDOM
@@ -86,6 +87,8 @@ class Choosing:
         for name in (self._config.loop.cold_start, self._config.loop.selector):
             if code or ":" not in name:
                 rounds.selector_for(self._schema, name, self._config.loop.belief)
+            if code:
+                refuse_blind(self._learning.backbone, name)
 
     def trust(self, learned: Learned, number: int) -> Trust:
         """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.

@@ -107,8 +107,7 @@ def _processes(loop: Loop) -> Iterator[Fault]:
 def _artifacts(loop: Loop) -> Iterator[Fault]:
     """Results that are damaged, and embeddings and the model in use where they are missing."""
     artifacts, last = loop.artifacts, loop.ledger.rounds.last()
-    backbone = loop.learner.backbone
-    chunks = loop.ledger.items.chunks(backbone.fingerprint) if backbone else []
+    chunks = loop.ledger.items.chunks(loop.learning.backbone.fingerprint)
     needed = {chunk.ref: "embeddings" for chunk in chunks}
     if last is not None and last.model:
         needed[last.model] = f"the model in use, {last.version},"

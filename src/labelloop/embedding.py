@@ -17,7 +17,7 @@ import numpy as np
 
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.protocols import Backbone, Progress, silent
-from labelloop.types import Item, Missing
+from labelloop.types import Item, Missing, Modality
 
 READERS = 4
 """Threads that read and decode: enough to hide a disk or a bucket, few enough to leave the cores to the network."""
@@ -57,6 +57,36 @@ class Embedded:
     ids: tuple[str, ...]
     matrix: np.ndarray
     missing: Mapping[str, Missing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Blind:
+    """The backbone of last resort: it reads every item, sees nothing in it, and gives all the same embedding.
+
+    Args:
+        modality: What is read.
+        why: Why no other one can be had, in words.
+        way: What to do about it.
+    """
+
+    modality: Modality
+    why: str
+    way: str
+    dimension: int = 1
+    batch_size: int = 64
+
+    @property
+    def fingerprint(self) -> str:
+        """The same whatever the reason."""
+        return f"blind-{self.modality}"
+
+    def prepare(self, content: bytes | str) -> bytes | str:
+        """The content, as it was read."""
+        return content
+
+    def embed(self, batch: Sequence[bytes | str]) -> np.ndarray:
+        """(n, 1) float32 ones."""
+        return np.ones((len(batch), 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

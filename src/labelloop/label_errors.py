@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from labelloop.errors import ConfigError
 from labelloop.protocols import Learner
-from labelloop.types import Examples, Inputs
+from labelloop.types import Examples, Inputs, only, rows_of
 
 FOLDS = 5
 FEWEST = 4 * FOLDS
@@ -62,7 +62,7 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(part == number), np.flatnonzero(part != number)
         if len(inside):
-            said = _predicted(learner, _of(examples, outside), _of(examples, inside).inputs)
+            said = _predicted(learner, only(examples, outside), rows_of(examples.inputs, inside))
             known = examples.targets[outside].any(axis=0)
             judged = examples.multiple | (examples.targets[inside] & known).any(axis=1)
             made[inside[judged]] = said[judged]
@@ -142,18 +142,6 @@ def _parts(examples: Examples, groups: np.ndarray) -> np.ndarray:
         for number, (_, inside) in enumerate(dealt.split(kinds, kinds, groups)):
             part[inside] = number
     return part
-
-
-def _of(examples: Examples, rows: np.ndarray) -> Examples:
-    inputs = examples.inputs
-    features = None if inputs.features is None else np.ascontiguousarray(inputs.features[rows])
-    items = [inputs.items[row] for row in rows] if inputs.items else ()
-    return replace(
-        examples,
-        inputs=Inputs(inputs.ids[rows], features, items),
-        targets=examples.targets[rows],
-        held_out=examples.held_out[rows],
-    )
 
 
 def _predicted(learner: Learner, examples: Examples, inputs: Inputs) -> np.ndarray:

@@ -18,7 +18,7 @@ from labelloop import embedding, gate, holdout, metrics, rounds, warm_start
 from labelloop.addresses import Addressing
 from labelloop.artifacts import Ref
 from labelloop.config import Config
-from labelloop.embedding import Sight
+from labelloop.embedding import Blind, Sight
 from labelloop.errors import BadItemError, ConfigError, LabelLoopError, StepError, UnreadableError
 from labelloop.gate import Judging, Verdict
 from labelloop.holdout import Draw
@@ -26,7 +26,7 @@ from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
 from labelloop.metrics import Metrics
 from labelloop.places import ALONE, Access
-from labelloop.pool import MANY, Pool
+from labelloop.pool import MANY, Pool, embedder
 from labelloop.protocols import Backbone, Learner, Predictor, Progress, WarmLearner
 from labelloop.registry import build
 from labelloop.rounds import Doubted, Known
@@ -34,7 +34,7 @@ from labelloop.runs import Artifact, Run, fingerprint
 from labelloop.savings import Savings, is_enough, savings
 from labelloop.selection import RANDOM
 from labelloop.sources import read_content
-from labelloop.types import Examples, Item, LabelSchema, Metric, Missing
+from labelloop.types import Examples, Inputs, Item, LabelSchema, Metric, Missing, only
 
 T = TypeVar("T")
 
@@ -146,8 +146,34 @@ class Learning:
         return self._made()
 
     @cached_property
+    def backbone(self) -> Backbone:
+        """What embeds the items: see `labelloop.pool.embedder`."""
+        return embedder(self._learner, self._schema)
+
+    @cached_property
     def _pool(self) -> Pool:
-        return Pool(self._ledger, self._run, self._learner, self._read, self._progress, self._clock)
+        return Pool(self._ledger, self._run, self.backbone, self._read, self._progress, self._clock)
+
+    @property
+    def reads_items(self) -> bool:
+        """Whether the learner reads the items itself, and has no use for embeddings."""
+        return self._learner.backbone is None
+
+    def inputs(self, ids: Sequence[str] | np.ndarray, features: np.ndarray) -> Inputs:
+        """Items as the learner takes them: with their embeddings (n, d), or as they are."""
+        names = np.asarray(ids, np.str_)
+        if not self.reads_items:
+            return Inputs(names, np.ascontiguousarray(features))
+        return self._items_themselves(names)
+
+    def examples(self, known: Known, features: Features, *, held_out: bool) -> Examples:
+        """The believed items on one side of the holdout, as the learner takes them; unreadable ones left out."""
+        made = rounds.examples_of(known, features.matrix, self._schema, held_out=held_out)
+        return replace(made, inputs=self._items_themselves(made.inputs.ids)) if self.reads_items else made
+
+    def _items_themselves(self, ids: np.ndarray) -> Inputs:
+        items = self._ledger.items.get(ids.tolist())
+        return Inputs(ids, None, tuple(items[one] for one in ids.tolist()))
 
     def embedded(self) -> tuple[ItemColumns, Features]:
         """Every item as columns, with its embedding; only items that are new are computed, or due to be tried again.
@@ -164,7 +190,9 @@ class Learning:
 
     def _look(self, columns: ItemColumns, features: Features) -> None:
         """Keep what the backbone does not see of the items; looked at again when there are twice as many."""
-        backbone, before = self._pool.backbone, self._ledger.answers.recall(SIGHT) or {}
+        backbone, before = self.backbone, self._ledger.answers.recall(SIGHT) or {}
+        if isinstance(backbone, Blind):
+            return
         is_same = before.get("backbone") == backbone.fingerprint and before.get("is_embedded")
         if is_same and len(columns.ids) < 2 * before["size"]:
             return
@@ -190,8 +218,7 @@ class Learning:
             columns, features = self.embedded()
         self._look(columns, features)
         known = self.know(columns)
-        training = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
-        judging = rounds.examples_of(known, features.matrix, self._schema, held_out=True)
+        training, judging = (self.examples(known, features, held_out=side) for side in (False, True))
         if not len(training):
             judged = Judged(*self._usable(), False, "no answers to learn from yet", self._no_score())
             return Learned(known, features, judged, 0, watch)
@@ -224,7 +251,7 @@ class Learning:
             lost = self._run(rounds.spoiling, self._learner, training).value
             if not lost:
                 raise
-            rest = rounds.only(training, np.setdiff1d(np.arange(len(training)), lost))
+            rest = only(training, np.setdiff1d(np.arange(len(training)), lost))
             found = rest, train(rest)
             why = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else error.message
             names = [str(training.inputs.ids[row]) for row in lost]
@@ -235,8 +262,8 @@ class Learning:
         """The examples that a model says something about."""
         if not len(judging):
             return judging
-        said = self._run(rounds.predict, self._learner, model, judging.inputs.features).value
-        return rounds.only(judging, np.flatnonzero(~np.isnan(said[:, 0])))
+        said = self._predicted(model, judging.inputs)
+        return only(judging, np.flatnonzero(~np.isnan(said[:, 0])))
 
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
         self._ledger.aside.put({one: Missing(why) for one, why in reasons.items()}, self._clock())
@@ -263,12 +290,10 @@ class Learning:
         few = warm_start.too_few(groups[kept])
         if few:
             return few
-        rest, judging = rounds.only(training, ~kept), rounds.only(training, kept)
+        rest, judging = only(training, ~kept), only(training, kept)
         cold = self._run(rounds.train, self._learner, rest)
         warm = self._run(rounds.train_from, self._learner, rest, earlier)
-        ours, theirs = (
-            self._run(rounds.predict, self._learner, one, judging.inputs.features).value for one in (cold, warm)
-        )
+        ours, theirs = (self._predicted(one, judging.inputs) for one in (cold, warm))
         return warm_start.compare(ours, theirs, judging.targets, groups[kept], multiple=training.multiple)
 
     def _order(self) -> list[str]:
@@ -286,7 +311,7 @@ class Learning:
         return self.doubt_of(self.know(columns), features)
 
     def doubt_of(self, known: Known, features: Features) -> Doubted:
-        examples = rounds.examples_of(known, features.matrix, self._schema, held_out=False)
+        examples = self.examples(known, features, held_out=False)
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
         return Doubted(examples, self._run(rounds.out_of_sample, self._learner, examples, groups).value)
@@ -310,10 +335,8 @@ class Learning:
         columns, features = self.embedded()
         known = self.know(columns)
         handle = self._run.artifact(Ref.parse(model))
-        judging, training = (
-            rounds.examples_of(known, features.matrix, self._schema, held_out=side) for side in (True, False)
-        )
-        drawn = rounds.only(training, np.isin(training.inputs.ids, sorted(self.at_random())))
+        judging, training = (self.examples(known, features, held_out=side) for side in (True, False))
+        drawn = only(training, np.isin(training.inputs.ids, sorted(self.at_random())))
         return Standing(handle, judging, drawn, *(self._right(handle, one) for one in (judging, drawn)))
 
     def savings(self, now: Standing, learned_from: int) -> Savings:
@@ -321,7 +344,7 @@ class Learning:
         together, right = rounds.both(now.judging, now.drawn), np.concatenate([now.right, now.right_drawn])
         alone = np.sort(np.unique(self._groups(together), return_index=True)[1])
         judged = alone < len(now.judging)
-        together, right = rounds.only(together, alone), right[alone]
+        together, right = only(together, alone), right[alone]
         if not is_enough(judged):
             return Savings(learned_from, len(together))
         curve = self._run(rounds.random_curve, self._learner, together, judged).value
@@ -331,7 +354,7 @@ class Learning:
         """(n,) bool: whether all labels a model gives to each example are those people gave."""
         if not len(examples):
             return np.empty(0, np.bool_)
-        likely = self._run(rounds.predict, self._learner, model, examples.inputs.features).value
+        likely = self._predicted(model, examples.inputs)
         right: np.ndarray = (metrics.decide(likely, examples.multiple) == examples.targets).all(axis=1)
         return right
 
@@ -343,7 +366,7 @@ class Learning:
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
         columns, features = self.embedded()
-        judging = rounds.examples_of(self.know(columns), features.matrix, self._schema, held_out=True)
+        judging = self.examples(self.know(columns), features, held_out=True)
         return self.score(self._run.artifact(Ref.parse(model)), judging)
 
     def _usable(self) -> tuple[str, str]:
@@ -364,7 +387,11 @@ class Learning:
         """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
         handle = self._run.artifact(Ref.parse(model))
         failed: list[StepError] = []
-        chunks = [self._said(handle, self._run.artifact(ref), failed) for ref in features.refs]
+        chunks, start = [], 0
+        for ref in features.refs:
+            chunk = self._run.artifact(ref)
+            chunks.append(self._said(handle, chunk, start, failed))
+            start += len(chunk.value)
         if not chunks:
             return np.empty((0, len(self._schema.labels)), np.float32)
         said = np.concatenate(chunks)
@@ -378,9 +405,11 @@ class Learning:
         )
         return said
 
-    def _said(self, model: Artifact[Any], chunk: Artifact[Any], failed: list[StepError]) -> np.ndarray:
+    def _said(self, model: Artifact[Any], chunk: Artifact[Any], start: int, failed: list[StepError]) -> np.ndarray:
         """What a model says about a chunk; nothing about a small one, of which all may be items that it fails on."""
         try:
+            if self.reads_items:
+                return self._said_of_readable(model, chunk.value, start)
             said: np.ndarray = self._run(rounds.predict, self._learner, model, chunk).value
         except StepError as error:
             if len(chunk.value) >= MANY:
@@ -389,10 +418,27 @@ class Learning:
             return np.full((len(chunk.value), len(self._schema.labels)), np.nan, np.float32)
         return said
 
-    def decided(self, model: str, features: np.ndarray) -> np.ndarray:
-        """(n, k) bool: the labels that a model gives to embedded items; computed once for the same ones."""
-        handle = self._run.artifact(Ref.parse(model))
-        likely = self._run(rounds.predict, self._learner, handle, features).value
+    def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, start: int) -> np.ndarray:
+        """What a model says about the items from this position on that could be read; rows of NaN for the others."""
+        items = self._ledger.items.between(start, start + len(features))
+        rows = np.flatnonzero(~np.isnan(features[:, 0]))
+        said = np.full((len(features), len(self._schema.labels)), np.nan, np.float32)
+        if len(rows):
+            readable = tuple(items[row] for row in rows)
+            said[rows] = self._predicted(model, Inputs(np.asarray([one.id for one in readable]), None, readable))
+        return said
+
+    def _predicted(self, model: Artifact[Any], inputs: Inputs) -> np.ndarray:
+        """(n, k) float32 probabilities; computed once for the same model and the same items."""
+        if self.reads_items:
+            said: np.ndarray = self._run(rounds.predict_items, self._learner, model, inputs).value
+        else:
+            said = self._run(rounds.predict, self._learner, model, inputs.features).value
+        return said
+
+    def decided(self, model: str, inputs: Inputs) -> np.ndarray:
+        """(n, k) bool: the labels that a model gives to items; computed once for the same ones."""
+        likely = self._predicted(self._run.artifact(Ref.parse(model)), inputs)
         return metrics.decide(likely, self._schema.multiple)
 
     @cached_property
@@ -436,9 +482,9 @@ class Learning:
         judging = self._judgeable(model, judging)
         if not len(judging):
             return self._no_score()
-        said = self._run(rounds.predict, self._learner, model, judging.inputs.features)
+        said = self._predicted(model, judging.inputs)
         groups, metric = self._groups(judging), self._config.holdout.metric
-        return self._run(rounds.evaluate, said.value, judging, groups, metric).value
+        return self._run(rounds.evaluate, said, judging, groups, metric).value
 
     def _compare(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
         ref, version = str(model.ref), version_of(model.ref)
@@ -471,9 +517,7 @@ class Learning:
         return Judged(champion, kept, False, why, score)
 
     def _verdict(self, before: Artifact[Any], model: Artifact[Any], judging: Examples) -> Verdict:
-        theirs, ours = (
-            self._run(rounds.predict, self._learner, one, judging.inputs.features).value for one in (before, model)
-        )
+        theirs, ours = (self._predicted(one, judging.inputs) for one in (before, model))
         groups = np.asarray(self._groups(judging), np.str_)
         how = Judging(judging.multiple, self._config.holdout.metric, self._config.loop.gate, groups)
         return gate.judge(theirs, ours, judging.targets, how)
@@ -506,7 +550,7 @@ class Learning:
         return Draw(fixed, self.salt, self._ledger.rounds.fact("holdout_early") or 0)
 
     def _features(self) -> Features:
-        backbone = self._pool.backbone
+        backbone = self.backbone
         refs = [Ref.parse(chunk.ref) for chunk in self._ledger.items.chunks(backbone.fingerprint)]
         parts = [self._run.artifact(ref).value for ref in refs]
         return Features(refs, np.concatenate(parts) if parts else np.empty((0, backbone.dimension), np.float32))

@@ -11,13 +11,18 @@ import numpy as np
 
 from labelloop import rounds
 from labelloop.artifacts import Ref
-from labelloop.embedding import digests_of
+from labelloop.embedding import Blind, digests_of
 from labelloop.errors import ConfigError, UnreadableError
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import Chunk
 from labelloop.protocols import Backbone, Learner, Progress
+from labelloop.registry import build
 from labelloop.runs import Artifact, Run
-from labelloop.types import Item, Missing
+from labelloop.selection.names import needs_embeddings
+from labelloop.types import Item, LabelSchema, Missing
+
+DEFAULT_LEARNER = "frozen"
+"""The flavor whose backbone embeds for a learner that reads the items itself."""
 
 READ = "long texts are read in windows"
 
@@ -30,26 +35,16 @@ class Pool:
     """The items of a ledger with their embeddings by one backbone.
 
     Args:
+        backbone: What embeds.
         clock: When what cannot be read is tried again is reckoned from.
     """
 
     ledger: Ledger
     run: Run
-    learner: Learner
+    backbone: Backbone
     read: Callable[[Item], bytes | str]
     progress: Progress
     clock: Callable[[], datetime]
-
-    @property
-    def backbone(self) -> Backbone:
-        """What embeds.
-
-        Raises:
-            ConfigError: The learner has none.
-        """
-        if self.learner.backbone is None:
-            raise ConfigError(f"learner {self.learner!r} has no backbone", "choose a learner with one: learner.flavor")
-        return self.learner.backbone
 
     def complete(self) -> None:
         """Embed what is new, and what was set aside and is due to be tried again.
@@ -142,6 +137,36 @@ class Pool:
 
     def _patched(self, chunk: Artifact[Any], rows: Sequence[int], made: Mapping[str, Any]) -> Artifact[Any]:
         return self.run(rounds.patched, chunk, list(rows), made["values"]) if rows else chunk
+
+
+def embedder(learner: Learner, schema: LabelSchema) -> Backbone:
+    """What embeds the items: the learner's own backbone; where it has none, that of the default learner, to choose by.
+
+    Where that cannot be had either, one that sees nothing.
+    """
+    if learner.backbone is not None:
+        return learner.backbone
+    try:
+        usual: Learner = build("learner", DEFAULT_LEARNER, {}, {"schema": schema})
+        found = usual.backbone
+    except ConfigError as error:
+        return Blind(schema.modality, error.message, error.hint)
+    assert found is not None
+    return found
+
+
+def refuse_blind(backbone: Backbone, selector: str) -> None:
+    """Choosing by this selector is fine.
+
+    Raises:
+        ConfigError: It looks at embeddings, and there are none that tell items apart.
+    """
+    if isinstance(backbone, Blind) and needs_embeddings(selector):
+        raise ConfigError(
+            f"selector {selector!r} looks at embeddings, and the learner has no backbone that makes some: "
+            f"{backbone.why}",
+            f'{backbone.way}; or choose without: selector = "margin" and cold_start = "random" under [loop]',
+        )
 
 
 def refuse_most(tried: int, missing: Sequence[Missing]) -> None:

@@ -21,7 +21,18 @@ from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearn
 from labelloop.runs import step
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
-from labelloop.types import Annotation, Examples, Inputs, Item, LabelSchema, Metric, Pool, Prediction
+from labelloop.types import (
+    Annotation,
+    Examples,
+    Inputs,
+    Item,
+    LabelSchema,
+    Metric,
+    Pool,
+    Prediction,
+    only,
+    rows_of,
+)
 
 RANKED = 1024
 """Open questions that a selector ranks after each promotion: more than people answer until the next one."""
@@ -124,20 +135,13 @@ def random_curve(learner: Learner, examples: Examples, judged: np.ndarray) -> np
     return savings.random_curve(learner, examples, judged)
 
 
-def only(examples: Examples, rows: np.ndarray) -> Examples:
-    """Some of the examples. Pure."""
-    features = examples.inputs.features
-    inputs = Inputs(examples.inputs.ids[rows], None if features is None else features[rows])
-    return replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])
-
-
 def both(first: Examples, second: Examples) -> Examples:
     """The examples of the first, then those of the second. Pure."""
-    assert first.inputs.features is not None
-    assert second.inputs.features is not None
+    embeddings = [one for one in (first.inputs.features, second.inputs.features) if one is not None]
     inputs = Inputs(
         np.concatenate([first.inputs.ids, second.inputs.ids]),
-        np.concatenate([first.inputs.features, second.inputs.features]),
+        np.concatenate(embeddings) if embeddings else None,
+        (*first.inputs.items, *second.inputs.items),
     )
     return replace(
         first,
@@ -172,6 +176,30 @@ def predict(learner: Learner, model: Path, features: np.ndarray) -> np.ndarray:
 
         lost = halving.spoilers(len(features), works)
         kept = np.setdiff1d(np.arange(len(features)), lost)
+        if not len(lost) or not works(kept):
+            raise
+        said[lost] = np.nan
+        return said
+
+
+@step
+def predict_items(learner: Learner, model: Path, inputs: Inputs) -> np.ndarray:
+    """Probabilities (n, k) float32 of items that the learner reads itself; rows of NaN where the model fails on one."""
+    predictor = learner.load(model)
+    try:
+        return predictor.predict(inputs)
+    except Exception:
+        said = np.full((len(inputs), len(predictor.labels)), np.nan, np.float32)
+
+        def works(rows: np.ndarray) -> bool:
+            try:
+                said[rows] = predictor.predict(rows_of(inputs, rows))
+            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
+                return False
+            return True
+
+        lost = halving.spoilers(len(inputs), works)
+        kept = np.setdiff1d(np.arange(len(inputs)), lost)
         if not len(lost) or not works(kept):
             raise
         said[lost] = np.nan

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.protocols import Learner
-from labelloop.types import Examples, Inputs
+from labelloop.types import Examples, only
 
 FEWEST = 60
 """Random answers below which nothing is said."""
@@ -187,7 +187,7 @@ def _needed(curve: np.ndarray, today: np.ndarray, weights: np.ndarray, rows: np.
 
 def _right(learner: Learner, examples: Examples, rows: np.ndarray) -> np.ndarray:
     """(n,) int8: whether a model of these rows is right about every row."""
-    free = replace(_of(examples, rows), held_out=np.zeros(len(rows), np.bool_))
+    free = replace(only(examples, rows), held_out=np.zeros(len(rows), np.bool_))
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         learner.train(free, Path(folder))
         likely = learner.load(Path(folder)).predict(examples.inputs)
@@ -198,13 +198,3 @@ def _right(learner: Learner, examples: Examples, rows: np.ndarray) -> np.ndarray
         right = likely.argmax(axis=1) == examples.targets.argmax(axis=1)
     told: np.ndarray = right.astype(np.int8)
     return told
-
-
-def _of(examples: Examples, rows: np.ndarray) -> Examples:
-    features = examples.inputs.features
-    inputs = Inputs(
-        examples.inputs.ids[rows],
-        None if features is None else features[rows],
-        [examples.inputs.items[row] for row in rows] if examples.inputs.items else (),
-    )
-    return replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])

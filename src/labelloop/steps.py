@@ -156,7 +156,7 @@ def get_labeled_data(loop: Loop) -> Labeled:
 
 
 def embed(loop: Loop) -> Features:
-    """Every item's embedding by the learner's backbone; only what is new is computed."""
+    """Every item's embedding, by the learner's backbone, or by one to choose by; only what is new is computed."""
     with loop.run.telling("embed") as line:
         _, features = loop.learning.embedded()
         line.cached = line.cached or [True]
@@ -175,9 +175,7 @@ def convert_annotations(
     """
     with loop.run.telling("convert_annotations") as line:
         known = loop.learning.know(_columns(loop, features), _beliefs(loop, labeled, names))
-        training, held_out = (
-            rounds.examples_of(known, features.matrix, loop.schema, held_out=side) for side in (False, True)
-        )
+        training, held_out = (loop.learning.examples(known, features, held_out=side) for side in (False, True))
         line.words = f"{len(training)} examples, {len(held_out)} held out for the score"
         line.words += f", {len(known.strange)} set aside" if known.strange else ""
         return Converted(training, held_out, known.strange, labeled.changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -426,6 +426,22 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+
+def rows_of(inputs: Inputs, rows: np.ndarray) -> Inputs:
+    """Some of the items, by position or as a mask (n,) bool; they stay what they are, with their ids. Pure."""
+    ids = inputs.ids[rows]
+    features = None if inputs.features is None else inputs.features[rows]
+    if not inputs.items:
+        return replace(inputs, ids=ids, features=features)
+    positions = rows.nonzero()[0] if rows.dtype == bool else rows
+    return replace(inputs, ids=ids, features=features, items=tuple(inputs.items[int(row)] for row in positions))
+
+
+def only(examples: Examples, rows: np.ndarray) -> Examples:
+    """Some of the examples, by position or as a mask (n,) bool. Pure."""
+    inputs = rows_of(examples.inputs, rows)
+    return replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])
 
 
 @named("labelloop.Pool")

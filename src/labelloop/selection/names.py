@@ -65,6 +65,11 @@ FORMS: Mapping[str, Form] = {
 }
 """The ways to put selectors together."""
 
+EMBEDDING = frozenset(
+    {AUTO, "uherding", "badge", "dropquery", "centroids", "typiclust", "probcover", "coreset", "diverse"}
+)
+"""The selectors, and ways to put some together, that look at embeddings."""
+
 _TOKEN = re.compile(r"\s*(?:(?P<mark>[(),])|(?P<word>[^\s(),]+))")
 
 _Tree = str | tuple[str, Sequence[Any]]
@@ -86,6 +91,11 @@ def selector_of(name: str) -> Selector:
     if rest:
         raise _malformed(name, f"{' '.join(rest)!r} follows where it should end")
     return _built(name, tree)
+
+
+def needs_embeddings(name: str) -> bool:
+    """Whether what is written so looks at embeddings; of code of the workspace nobody knows, and it may."""
+    return not EMBEDDING.isdisjoint(re.findall(r"[^\s(),]+", name))
 
 
 def _parsed(name: str, words: Sequence[str]) -> tuple[_Tree, Sequence[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from labelloop.modules import Carried
 from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate.replay import Curve, Labelled, Plan, Player, full_score, replay, world
+from labelloop.types import Item
 
 
 def simulate(
@@ -55,7 +56,7 @@ def _outside(labelled: Labelled, plan: Plan, learner: Learner, workers: int) -> 
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         file = Path(folder) / "embeddings.npy"
         np.save(file, labelled.embeddings)
-        given = (file, (labelled.targets, labelled.labels, labelled.groups), plan, Carried.of(learner))
+        given = (file, (labelled.targets, labelled.labels, labelled.groups, labelled.items), plan, Carried.of(learner))
         context = multiprocessing.get_context("spawn")
         with _safe_path(), ProcessPoolExecutor(workers, context, _prepare, given) as pool:
             try:
@@ -92,10 +93,13 @@ def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:
                 yield one.result()
 
 
+Columns = tuple[np.ndarray, tuple[str, ...], np.ndarray, Sequence[Item]]
+"""What `Labelled` has beside the embeddings."""
+
 _GIVEN: list[tuple[Labelled, Plan, Learner]] = []
 
 
-def _prepare(file: Path, columns: tuple[np.ndarray, tuple[str, ...], np.ndarray], plan: Plan, learner: Carried) -> None:
+def _prepare(file: Path, columns: Columns, plan: Plan, learner: Carried) -> None:
     """What a process does first: read the data, and keep to one core."""
     import sklearn.linear_model  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits

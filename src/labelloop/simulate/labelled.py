@@ -78,11 +78,20 @@ def read_labelled(
     return Found(items, answers, groups, tuple(one for one in found if isinstance(one, Unreadable)))
 
 
-def embedded(found: Found, run: Run, backbone: Backbone, fewest: int = 0, progress: Progress = silent) -> Labelled:
+def embedded(
+    found: Found,
+    run: Run,
+    backbone: Backbone,
+    fewest: int = 0,
+    progress: Progress = silent,
+    *,
+    keep_items: bool = False,
+) -> Labelled:
     """Found items with their embeddings, which are computed once per content and kept as artifacts.
 
     Args:
         fewest: Labels with fewer items are left out.
+        keep_items: Whether the learner reads the items itself.
     """
     parts = []
     for start in range(0, len(found.items), rounds.CHUNK):
@@ -102,11 +111,17 @@ def embedded(found: Found, run: Run, backbone: Backbone, fewest: int = 0, progre
             retryable=True,
         )
     answers = np.asarray(found.answers)
-    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest)
+    items = [found.items[int(row)] for row in np.flatnonzero(readable)] if keep_items else ()
+    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest, items)
 
 
-def labelled(embeddings: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewest: int = 0) -> Labelled:
+def labelled(
+    embeddings: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewest: int = 0, items: Sequence[Item] = ()
+) -> Labelled:
     """Columns from one answer per item; an empty answer is none.
+
+    Args:
+        items: Of the learner that reads them; else none.
 
     Raises:
         ConfigError: There are fewer than two labels, or one has a single item.
@@ -119,7 +134,8 @@ def labelled(embeddings: np.ndarray, answers: np.ndarray, groups: np.ndarray, fe
     for row, one in enumerate(answers):
         if str(one) in position:
             targets[row, position[str(one)]] = True
-    return Labelled(embeddings[left], targets[left], names, groups[left])
+    kept = [items[int(row)] for row in np.flatnonzero(left)] if items else ()
+    return Labelled(embeddings[left], targets[left], names, groups[left], kept)
 
 
 def from_npz(path: Path, fewest: int = 0) -> Labelled:
@@ -166,7 +182,8 @@ def from_loop(loop: Loop, fewest: int = 0) -> Labelled:
     targets = known.targets[rows]
     answers = names[np.where(targets.any(axis=1), targets.argmax(axis=1), len(names) - 1)]
     groups = np.unique(columns.groups[rows], return_inverse=True)[1]
-    return labelled(np.ascontiguousarray(features.matrix[rows]), answers, groups, fewest)
+    items = loop.learning.inputs(columns.ids[rows], features.matrix[rows]).items
+    return labelled(np.ascontiguousarray(features.matrix[rows]), answers, groups, fewest, items)
 
 
 def _read(

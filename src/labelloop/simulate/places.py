@@ -75,6 +75,11 @@ def of_place(wanted: Wanted, config: Config, progress: Progress = silent) -> Rea
             raise NotFoundError(f"there is no file {wanted.place}", "check the path")
         there = labelled.from_npz(Path(wanted.place), wanted.fewest)
         with _scratch(wanted.modality or "image", there.labels, config, progress) as loop:
+            if loop.learning.reads_items:
+                raise ConfigError(
+                    f"{wanted.place} has embeddings, and learner {config.learner.flavor!r} reads the items themselves",
+                    "name a folder of class folders, or a table with a column of labels",
+                )
             return Ready(there, loop.learner)
     found = labelled.read_labelled(
         wanted.place, wanted.modality, wanted.columns, wanted.label_column, progress=progress
@@ -86,10 +91,10 @@ def of_place(wanted: Wanted, config: Config, progress: Progress = silent) -> Rea
             "put each label's items into a folder of its name, or name a table with --label-column",
         )
     with _scratch(found.items[0].modality, names, config, progress) as loop:
-        backbone = loop.learner.backbone
-        if backbone is None:
-            raise ConfigError(f"learner {loop.learner!r} has no backbone", "choose a learner with one: learner.flavor")
-        made = labelled.embedded(found, loop.run, backbone, wanted.fewest, progress)
+        learning = loop.learning
+        made = labelled.embedded(
+            found, loop.run, learning.backbone, wanted.fewest, progress, keep_items=learning.reads_items
+        )
         return Ready(made, loop.learner, len(found.unreadable) + len(found.items) - len(made))
 
 

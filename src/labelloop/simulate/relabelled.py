@@ -108,6 +108,5 @@ def _again(said: Votes, now: Standing, learner: Learner, most: tuple[int, float]
     if not usable.any():
         return rows[:0]
     answered = Answered(said.votes[rows[usable]], likely[usable], suspect[usable])
-    left = now.made.labelled.embeddings[now.left]
-    chosen: np.ndarray = rows[usable][again(answered, now.predict(left), *most)]
+    chosen: np.ndarray = rows[usable][again(answered, now.predict.at(now.left), *most)]
     return chosen

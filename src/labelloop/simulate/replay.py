@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,10 +13,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.protocols import Learner
+from labelloop.protocols import Learner, Predictor
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
-from labelloop.types import Examples, Inputs, Pool
+from labelloop.types import Examples, Inputs, Item, Pool
 
 Measure = Literal["accuracy", "macro-f1"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -34,6 +34,7 @@ class Labelled:
         targets: (n, k) bool; a row without a label is one that people would skip.
         labels: The k names.
         groups: (n,) numbers; items of one group are near-duplicates and stay on one side of the test.
+        items: The n items themselves, for a learner that reads them; else none.
 
     Raises:
         ConfigError: The columns do not fit each other, or nobody could learn from them.
@@ -43,9 +44,12 @@ class Labelled:
     targets: np.ndarray
     labels: tuple[str, ...]
     groups: np.ndarray
+    items: Sequence[Item] = ()
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
+        if self.items and len(self.items) != n:
+            raise ConfigError(f"there are {len(self.items)} items to {n} embeddings", "give one item per row")
         if self.embeddings.ndim != 2 or self.targets.shape != (n, len(self.labels)) or self.groups.shape != (n,):
             raise ConfigError(
                 f"embeddings {self.embeddings.shape}, targets {self.targets.shape} and groups {self.groups.shape} "
@@ -70,6 +74,13 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    def inputs(self, rows: np.ndarray) -> Inputs:
+        """The items at these positions: themselves where they are known, else their embeddings."""
+        if not self.items:
+            return Inputs(rows.astype(np.str_), self.embeddings[rows])
+        items = tuple(self.items[int(row)] for row in rows)
+        return Inputs(np.asarray([one.id for one in items], np.str_), None, items)
 
 
 @dataclass(frozen=True)
@@ -137,8 +148,20 @@ class Curve:
     seconds: tuple[float, ...] = field(default=(), compare=False)
 
 
-Predict = Callable[[np.ndarray], np.ndarray]
-"""(n, d) embeddings -> (n, k) probabilities."""
+@dataclass(frozen=True)
+class Fitted:
+    """The model of a replay."""
+
+    predictor: Predictor
+    labelled: Labelled
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """(n, d) embeddings -> (n, k) probabilities, where the learner takes embeddings."""
+        return self.predictor.predict(Inputs(np.arange(len(embeddings)).astype(np.str_), embeddings))
+
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """(n, k) probabilities of the items at these positions."""
+        return self.predictor.predict(self.labelled.inputs(rows))
 
 
 @dataclass(frozen=True)
@@ -176,13 +199,13 @@ class Standing:
     made: World
     asked: np.ndarray
     left: np.ndarray
-    predict: Predict | None
+    predict: Fitted | None
 
     def pool(self) -> Pool:
         """What a selector sees."""
         embeddings = self.made.labelled.embeddings
         left = embeddings[self.left]
-        return Pool(left, self.predict(left) if self.predict else None, embeddings[self.asked])
+        return Pool(left, self.predict.at(self.left) if self.predict else None, embeddings[self.asked])
 
 
 Choose = Callable[[Standing, int, np.random.Generator], np.ndarray]
@@ -256,7 +279,7 @@ def turns(
     rng = np.random.default_rng([player.seed, 2])
     choose = choose or ours(plan, player.selector)
     asked = np.empty(0, np.intp)
-    predict: Predict | None = None
+    predict: Fitted | None = None
     for size in sizes(len(made.pool), plan):
         now = Standing(made, asked, np.setdiff1d(made.pool, asked), predict)
         began = time.perf_counter()
@@ -285,7 +308,7 @@ def ours(plan: Plan, name: str) -> Choose:
     return choose
 
 
-def learned(made: World, rows: np.ndarray, learner: Learner) -> Predict | None:
+def learned(made: World, rows: np.ndarray, learner: Learner) -> Fitted | None:
     """A model of what people said about these items; None where they skipped them all."""
     rows = np.sort(rows[made.answerable[rows]])
     if not len(rows):
@@ -295,18 +318,19 @@ def learned(made: World, rows: np.ndarray, learner: Learner) -> Predict | None:
         warnings.filterwarnings("ignore", module="sklearn")
         learner.train(examples_of(made, rows), Path(folder))
         predictor = learner.load(Path(folder))
-    return lambda features: predictor.predict(Inputs(np.arange(len(features)).astype(np.str_), features))
+    return Fitted(predictor, made.labelled)
 
 
 def examples_of(made: World, rows: np.ndarray) -> Examples:
     """What people said about these items."""
-    inputs = Inputs(rows.astype(np.str_), made.labelled.embeddings[rows])
-    return Examples(inputs, made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_))
+    return Examples(
+        made.labelled.inputs(rows), made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_)
+    )
 
 
-def score(made: World, predict: Predict, measure: Measure) -> float:
+def score(made: World, predict: Fitted, measure: Measure) -> float:
     wanted = made.labelled.targets[made.test].argmax(axis=1)
-    given = predict(made.labelled.embeddings[made.test]).argmax(axis=1)
+    given = predict.at(made.test).argmax(axis=1)
     if measure == "accuracy":
         return float((given == wanted).mean())
     from sklearn.metrics import f1_score

@@ -13,7 +13,8 @@ import numpy as np
 
 from labelloop.errors import BadItemError, LabelLoopError
 from labelloop.protocols import Backbone, Learner, Predictor, WarmLearner
-from labelloop.types import Examples, Inputs, Modality
+from labelloop.sources import content_id
+from labelloop.types import Examples, Inputs, Item, Modality, rows_of
 
 UNREADABLE = "unreadable"
 """What a fake backbone cannot decode."""
@@ -72,6 +73,21 @@ def blobs(
     features = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     ids = np.asarray([f"item-{seed}-{i:05}" for i in range(n)], np.str_)
     return Examples(Inputs(ids, features), targets, tuple(labels), multiple, np.zeros(n, np.bool_))
+
+
+def texts(n: int, labels: Sequence[str] = ("cat", "dog", "bird"), *, multiple: bool = False, seed: int = 0) -> Examples:
+    """Examples that a learner can read itself: texts with a word for each of their labels among words of no meaning."""
+    rng = np.random.default_rng(seed)
+    k = len(labels)
+    targets = rng.random((n, k)) < 0.5 if multiple else np.eye(k, dtype=np.bool_)[np.arange(n) % k]
+    items = []
+    for row, wanted in enumerate(targets):
+        words = [f"{labels[int(i)]}ish{rng.integers(3)}" for i in np.flatnonzero(wanted)]
+        words += [f"filler{word}" for word in rng.integers(50, size=6)]
+        text = " ".join(rng.permutation(words))
+        items.append(Item(f"item-{seed}-{row:05}", "text", text=text, digest=content_id(text)))
+    ids = np.asarray([item.id for item in items], np.str_)
+    return Examples(Inputs(ids, None, tuple(items)), targets, tuple(labels), multiple, np.zeros(n, np.bool_))
 
 
 class BackboneContract:
@@ -203,6 +219,32 @@ class LearnerContract:
     @staticmethod
     def _bytes(folder: Path) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+class ReadingLearnerContract(LearnerContract):
+    """What every learner does that reads the items itself. Inherit, and provide the fixture `learner`.
+
+    The items are texts; one that reads others overrides `examples`.
+    """
+
+    def test_it_has_no_backbone_and_takes_no_embeddings(self, learner: Learner) -> None:
+        assert learner.backbone is None
+        assert self.examples(3).inputs.features is None
+
+    def test_what_is_said_of_an_item_is_its_own_whatever_is_beside_it(self, learner: Learner, tmp_path: Path) -> None:
+        predictor = self._train(learner, self.examples(60), tmp_path / "model")
+        inputs = self.examples(12, seed=1).inputs
+        together = predictor.predict(inputs)
+        alone = [predictor.predict(rows_of(inputs, np.array([row]))) for row in reversed(range(len(inputs)))]
+        np.testing.assert_allclose(np.concatenate(alone)[::-1], together, atol=1e-4)
+
+    def examples(self, n: int, *, multiple: bool = False, seed: int = 0) -> Examples:
+        """Examples of three labels that it can learn, with the items and without embeddings."""
+        return texts(n, multiple=multiple, seed=seed)
+
+    def _examples(self, learner: Learner, n: int, *, multiple: bool = False, seed: int = 0) -> Examples:
+        del learner
+        return self.examples(n, multiple=multiple, seed=seed)
 
 
 class WarmLearnerContract(LearnerContract):
