@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelloop import embedding
@@ -13,7 +14,7 @@ from labelloop.learning import without_holdout
 from labelloop.ledger import tables
 from labelloop.overview import status_in_words
 from labelloop.scorecard import scorecard
-from labelloop.types import Examples, Item, NewItem
+from labelloop.types import Examples, Inputs, Item, NewItem
 
 import quick_learner
 from small_world import LABELS, World
@@ -210,6 +211,21 @@ def test_one_class_only_is_learned_and_the_loop_goes_on(world: World) -> None:
     assert outcome.round.learned_from == 12
     guesses = [one.prediction for one in world.questions() if one.prediction]
     assert {guess.regions[0]["value"]["choices"][0] for guess in guesses} == {"cat"}
+
+
+def test_a_model_is_given_the_ids_of_the_items_that_it_judges(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: set[str] = set()
+    predict = quick_learner.Means.predict
+
+    def watched(self: quick_learner.Means, inputs: Inputs) -> np.ndarray:
+        judged.update(inputs.ids.tolist())
+        return predict(self, inputs)
+
+    monkeypatch.setattr(quick_learner.Means, "predict", watched)
+
+    animals.play(3)
+
+    assert judged == set(animals.truth())
 
 
 def test_the_same_answers_give_the_same_model(animals: World, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
+from labelloop.names import named
 from labelloop.protocols import Backbone, Progress, silent
 from labelloop.types import Item, Missing, Modality
 
@@ -59,6 +60,7 @@ class Embedded:
     missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
+@named("labelloop.Blind")
 @dataclass(frozen=True)
 class Blind:
     """The backbone of last resort: it reads every item, sees nothing in it, and gives all the same embedding.

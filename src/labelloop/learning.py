@@ -410,7 +410,9 @@ class Learning:
         try:
             if self.reads_items:
                 return self._said_of_readable(model, chunk.value, start)
-            said: np.ndarray = self._run(rounds.predict, self._learner, model, chunk).value
+            items = self._ledger.items.between(start, start + len(chunk.value))
+            ids = np.asarray([one.id for one in items], np.str_)
+            said: np.ndarray = self._run(rounds.predict, self._learner, model, chunk, ids).value
         except StepError as error:
             if len(chunk.value) >= MANY:
                 raise
@@ -433,7 +435,7 @@ class Learning:
         if self.reads_items:
             said: np.ndarray = self._run(rounds.predict_items, self._learner, model, inputs).value
         else:
-            said = self._run(rounds.predict, self._learner, model, inputs.features).value
+            said = self._run(rounds.predict, self._learner, model, inputs.features, inputs.ids).value
         return said
 
     def decided(self, model: str, inputs: Inputs) -> np.ndarray:

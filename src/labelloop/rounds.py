@@ -17,7 +17,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
 from labelloop.metrics import Metrics
-from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearner
+from labelloop.protocols import Backbone, Learner, Predictor, Progress, Selector, WarmLearner
 from labelloop.runs import step
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
@@ -157,35 +157,19 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
     return label_errors.out_of_sample(learner, examples, groups)
 
 
-@step(name="labelloop.predict")
-def predict(learner: Learner, model: Path, features: np.ndarray) -> np.ndarray:
+@step(name="labelloop.predict", ignore=("ids",))
+def predict(learner: Learner, model: Path, features: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) float32 of embedded items; rows of NaN stay NaN, and come where the model fails on one."""
-    predictor = learner.load(model)
-    ids = np.arange(len(features)).astype(np.str_)
-    try:
-        return predictor.predict(Inputs(ids, features))
-    except Exception:
-        said = np.full((len(features), len(predictor.labels)), np.nan, np.float32)
-
-        def works(rows: np.ndarray) -> bool:
-            try:
-                said[rows] = predictor.predict(Inputs(ids[rows], features[rows]))
-            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
-                return False
-            return True
-
-        lost = halving.spoilers(len(features), works)
-        kept = np.setdiff1d(np.arange(len(features)), lost)
-        if not len(lost) or not works(kept):
-            raise
-        said[lost] = np.nan
-        return said
+    return _said_of_each(learner.load(model), Inputs(ids, features))
 
 
-@step
+@step(name="labelloop.predict_items")
 def predict_items(learner: Learner, model: Path, inputs: Inputs) -> np.ndarray:
     """Probabilities (n, k) float32 of items that the learner reads itself; rows of NaN where the model fails on one."""
-    predictor = learner.load(model)
+    return _said_of_each(learner.load(model), inputs)
+
+
+def _said_of_each(predictor: Predictor, inputs: Inputs) -> np.ndarray:
     try:
         return predictor.predict(inputs)
     except Exception:

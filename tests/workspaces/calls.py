@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def calls() -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
     yield "train_from", rounds.train_from, (Net(), examples, model)
     yield "random_curve", rounds.random_curve, (Net(), examples, np.array([True, False, True]))
     yield "out_of_sample", rounds.out_of_sample, (Net(), examples, np.arange(3))
-    yield "predict", rounds.predict, (Net(), model, features)
+    yield "predict", rounds.predict, (Net(), model, features, ids)[: len(signature(rounds.predict).parameters)]
     yield "evaluate", rounds.evaluate, (features, examples, ["a", "b", "c"], "auto")
     yield "train ours", rounds.train, (ours, examples)
     if hasattr(rounds, "patched"):
