@@ -55,6 +55,21 @@ def test_more_people_open_what_one_has_answered(animals: World) -> None:
     assert outcome.changes.total == 0
 
 
+def test_the_tick_that_opens_what_was_closed_says_so_once_with_the_way_back(animals: World) -> None:
+    animals.tick()
+    animals.answer_all()
+    animals.tick(loop__rounds=1)
+    answered = len(animals.questions())
+
+    said, again, back = (animals.tick(dataset__people_per_item=people, loop__rounds=1).notes for people in (2, 2, 1))
+
+    (note,) = said
+    assert f"people_per_item is 2 now and was 1: {answered} question(s) of the past are open again" in note
+    assert "1 closes them as before" in note
+    assert not [*again, *back]
+    assert {one.state for one in animals.questions()} == {"answered"}
+
+
 def test_the_annotators_own_number_stays_where_none_was_ever_set(animals: World) -> None:
     animals.tick()
     animals.dataset.share(3)

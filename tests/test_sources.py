@@ -352,6 +352,28 @@ def test_a_table_names_images_by_path_and_by_url(photos: Path) -> None:
     assert (found[3].id, found[3].uri, found[3].digest) == (content_id(names[3]), names[3], "")
 
 
+def test_a_row_whose_address_carries_a_password_is_named_without_it_and_is_no_item(photos: Path) -> None:
+    addresses = ["https://ann:CANARY@example.org/d.png", "https://example.org/e.png"]
+    (photos / "t.json").write_text(json.dumps([{"image": address} for address in addresses]))
+
+    read = list(read_items(str(photos / "t.json"), "image"))
+
+    assert [one.item.uri for one in read if isinstance(one, NewItem)] == addresses[1:]
+    assert ["carries a password" in one.reason for one in read if isinstance(one, Unreadable)] == [True]
+    assert "CANARY" not in repr(read)
+
+
+@pytest.mark.parametrize("name", ["C# & 50% [x]", "a?b=c", "*", "%2e%2e", "~", "é 猫", "'\""])
+def test_a_folder_whose_name_has_marks_of_an_address_is_read_as_it_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.png").write_bytes(png())
+    (tmp_path / "t.json").write_text(json.dumps([{"image": f"{name}/a.png"}]))
+
+    found = items(tmp_path / name) + items(tmp_path / "t.json")
+
+    assert [read_content(item) for item in found] == [png()] * 2
+
+
 def test_a_table_that_names_bad_images_is_read_to_its_end(photos: Path) -> None:
     (photos / "t.jsonl").write_text(
         "\n".join(json.dumps({"path": name}) for name in ["gone.png", "notes.txt", "", "a.png"])

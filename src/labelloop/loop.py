@@ -168,6 +168,7 @@ class Loop:
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self._losses = Losses()
         self._renewed: list[str] = []
+        self._opened_again: list[str] = []
         self._renewal = Renewal(
             self.ledger, lambda: self.dataset, self.questions_of, lambda: self.ownership.claim(self.dataset)
         )
@@ -240,8 +241,14 @@ class Loop:
                     f"dataset.people_per_item is {people}, but this annotator cannot show an item to several people",
                     "set people_per_item = 1 under [dataset]",
                 )
+            before = self.ledger.answers.people()
             dataset.share(people)
-            self.ledger.answers.share(people)
+            opened = self.ledger.answers.share(people)
+            if people > before and opened:
+                self._opened_again = [
+                    f"dataset.people_per_item is {people} now and was {before}: {opened} question(s) of the past are"
+                    f" open again, and the round waits for them; {before} closes them as before"
+                ]
         return dataset
 
     def reconnect(self) -> None:
@@ -278,7 +285,8 @@ class Loop:
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = [*self._identify(), *self._renewed, *self.taken.judge()]
+            notes = [*self._identify(), *self._opened_again, *self._renewed, *self.taken.judge()]
+            self._opened_again = []
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):

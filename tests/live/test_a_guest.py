@@ -271,6 +271,31 @@ def test_no_foreign_host_is_answered(house: House, host: str) -> None:
     assert "csrf" not in answer.text
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_signs_up_without_an_invitation(house: House, host: str) -> None:
+    address = httpx.URL(house.annotator.client().url)
+    with httpx.Client(base_url=address.copy_with(host=host), trust_env=False) as stranger:
+        stranger.get("/user/login/").raise_for_status()
+        form = {
+            "email": "eve@example.com",
+            "password": "eve-and-mallory-1",
+            "csrfmiddlewaretoken": stranger.cookies["csrftoken"],
+        }
+        for invitation in ("", "?token=", "?token=guessed"):
+            assert stranger.post(f"/user/signup/{invitation}", data=form).status_code == 403, invitation
+
+    assert "eve@example.com" not in {user["email"] for user in house.annotator.client().call("GET", "/api/users/")}
+
+
+def test_no_other_machine_reaches_it(house: House) -> None:
+    port = httpx.URL(house.annotator.client().url).port
+    tables = [Path(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    listening = {row[1] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+
+    assert {address.partition(":")[0] for address in listening} == {"0100007F"}
+
+
 def test_no_page_of_another_origin_may_read_answers(house: House) -> None:
     answer = house.browser.get("/api/projects", headers={"Origin": "https://evil.example"})
 
