@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "faults.md"
-ROW = re.compile(r"^\| (?P<fault>.+?) \| (?P<tests>.*) \|$")
-FEWEST = 60
+ROW = re.compile(r"^\| (?P<fault>.+?) \| (?P<before>.+?) \| (?P<tests>.*) \|$")
+FEWEST = 100
+LONGEST = 60  # characters
 
 
 @cache
@@ -22,11 +23,15 @@ def _names(path: Path) -> frozenset[str]:
     return frozenset(one.name for one in found if isinstance(one, ast.FunctionDef) and one.name.startswith("test_"))
 
 
+def read() -> list[re.Match[str]]:
+    """The rows of the page's tables."""
+    found = (ROW.match(line) for line in PAGE.read_text("utf-8").splitlines())
+    return [one for one in found if one and one["fault"] not in ("fault", "---")]
+
+
 def rows() -> list[tuple[str, list[str]]]:
     """Each fault, with the names beside it."""
-    found = (ROW.match(line) for line in PAGE.read_text("utf-8").splitlines())
-    named = [(one["fault"], re.findall(r"`([^`]+)`", one["tests"])) for one in found if one]
-    return [one for one in named if one[0] != "fault"]
+    return [(one["fault"], re.findall(r"`([^`]+)`", one["tests"])) for one in read()]
 
 
 def test_the_page_names_as_many_faults_as_were_found() -> None:
@@ -34,6 +39,13 @@ def test_the_page_names_as_many_faults_as_were_found() -> None:
 
     assert len(faults) >= FEWEST
     assert len(set(faults)) == len(faults)
+
+
+def test_each_row_says_in_a_few_words_how_it_was_before() -> None:
+    said = {one["fault"]: one["before"] for one in read()}
+
+    assert not {fault: words for fault, words in said.items() if len(words) > LONGEST or "::" in words}
+    assert sum(words == "held" for words in said.values()) < len(said) / 4
 
 
 @pytest.mark.parametrize(("fault", "named"), rows(), ids=[fault[:60] for fault, _ in rows()])
