@@ -19,6 +19,7 @@ from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
 from labelloop.ledger.changed import ChangedBook
+from labelloop.ledger.descriptors import keep_open
 from labelloop.ledger.health import as_damage, damaged, file_of, refuse_damage
 from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
@@ -92,6 +93,8 @@ def open_ledger(url: str, dataset: str) -> Ledger:
             retryable=True,
         ) from None
     event.listen(engine, "handle_error", _explain)
+    if path is not None:
+        keep_open(path, engine)
     return Ledger(
         dataset,
         engine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -11,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from labelloop.errors import ConfigError, DamagedLedgerError
+from labelloop.ledger.descriptors import looking
 
 SETTLED = 1.0
 """Seconds that another process may take to make a ledger of a file that is still empty."""
@@ -57,8 +59,7 @@ def refuse_damage(path: Path) -> None:
         raise damaged(path, "it is a folder")
     if not path.exists():
         return
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = _head(path)
     if not head:
         if _was_used(path) and _stays_empty(path):
             raise damaged(path, "it is empty, and there are results of its rounds")
@@ -84,9 +85,13 @@ def flaw(path: Path) -> str:
 
 def wanted_size(path: Path) -> int:
     """The bytes that a file should have by its header."""
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = _head(path)
     return _pages(head) * _page_size(head)
+
+
+def _head(path: Path) -> bytes:
+    with looking(path) as descriptor:
+        return os.pread(descriptor, 100, 0)
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -103,8 +108,7 @@ def _refuse_foreign(path: Path) -> None:
 
 def _is_short(path: Path) -> bool:
     """Whether a file has less than its header says, or a part of a page."""
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = _head(path)
     size = path.stat().st_size
     return len(head) < 100 or _pages(head) * _page_size(head) > size or size % _page_size(head) != 0
 
