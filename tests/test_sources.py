@@ -210,6 +210,20 @@ def test_images_inside_a_zip_are_read_where_they_are(tmp_path: Path, monkeypatch
     assert [item.id for item in items(f"zip://::{tmp_path}/photos.zip")] == [item.id for item in found]
 
 
+@pytest.mark.parametrize("name", ["a::b", "s3:%2F", "100%", "what?", "one#two", "[1]", "~", "zip:files"])
+def test_pictures_of_a_folder_with_an_odd_name_are_read_where_they_are(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a::b.png").write_bytes(png("red"))
+    (folder / "c#%3A.png").write_bytes(png("blue"))
+
+    found = items(str(folder))
+
+    assert [read_content(item) for item in found] == [png("red"), png("blue")]
+    assert [item.id for item in items(folder.as_uri())] == [item.id for item in found]
+    assert [item.id for item in items(str(folder / "a::b.png"))] == [found[0].id]
+
+
 ROWS = [{"id": "r1", "text": "first, one", "stars": 5}, {"id": "r2", "text": "zweite Zeile: Äpfel", "stars": 1}]
 
 

@@ -29,6 +29,7 @@ REFUSALS = (OSError, KeyError, EOFError, zlib.error, BadZipFile)
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _GLOB = "*?["
+_LINKS = ("zip", "tar", "libarchive")
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "azure": "az"}
 
 
@@ -210,7 +211,7 @@ def open_place(where: str, access: Access = ALONE) -> Place:
 
 def source_of(where: str) -> str:
     """What a place is remembered by, however it was written, and whatever Python takes the names of files for."""
-    if "://" in where or "::" in where:
+    if "://" in where or _is_chain(where):
         place = where.rstrip("/")
     else:
         place = os.path.normpath(Path(where).expanduser().absolute())
@@ -228,9 +229,9 @@ def _bytes_of(name: str) -> bytes:
 def place_of(where: str, access: Access = ALONE) -> Place:
     """The place of one file or folder, without asking whether it is there; errors as in `open_place`."""
     url, outer = where, ""
-    if "::" in where:
+    if _is_chain(where):
         inner, _, outer = where.partition("::")
-        outer = outer if "://" in outer else str(Path(outer).expanduser().absolute())
+        outer = outer if "://" in outer else _absolute(outer)
         url = f"{inner}::{outer}"
     elif where.startswith("file://"):
         url = unquote(urlsplit(where).path)
@@ -238,12 +239,24 @@ def place_of(where: str, access: Access = ALONE) -> Place:
     return Place(where, fs, path, outer, is_glob=False, access=access)
 
 
+def _is_chain(where: str) -> bool:
+    """Whether it leads through one filesystem into another: `zip://in::out.zip`."""
+    first, mark, _ = where.partition("::")
+    return bool(mark) and ("://" in first or first in _LINKS)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
 def opened(url: str) -> tuple[Any, str]:
     """The filesystem of a URL, and the path in it; errors as in `open_place`."""
     import fsspec
 
     try:
-        fs, path = fsspec.core.url_to_fs(url)
+        is_local = "://" not in url and not _is_chain(url)
+        # a name of this machine may have the marks of a chain, at which fsspec would cut it
+        fs, path = (fsspec.filesystem("file"), _absolute(url)) if is_local else fsspec.core.url_to_fs(url)
     except ImportError as error:
         protocol = url.split("://", maxsplit=1)[0]
         package = _PACKAGES.get(protocol, f"'fsspec[{protocol}]'")
