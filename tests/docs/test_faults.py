@@ -14,13 +14,17 @@ PAGE = ROOT / "docs" / "reference" / "faults.md"
 ROW = re.compile(r"^\| (?P<fault>.+?) \| (?P<before>.+?) \| (?P<tests>.*) \|$")
 FEWEST = 100
 LONGEST = 60  # characters
+SECURITY = ROOT / "docs" / "explanation" / "security.md"
+PLACE = re.compile(
+    r"^\| `(?P<module>[\w.]+)\.(?P<function>\w+)` \| .+ \| `(?P<path>tests/.+)::(?P<test>\w+)` \|$", re.MULTILINE
+)
 
 
 @cache
 def _names(path: Path) -> frozenset[str]:
-    """The names of the tests in a file, those of classes among them."""
+    """The names of the functions in a file, those of classes among them."""
     found = ast.walk(ast.parse(path.read_text("utf-8")))
-    return frozenset(one.name for one in found if isinstance(one, ast.FunctionDef) and one.name.startswith("test_"))
+    return frozenset(one.name for one in found if isinstance(one, ast.FunctionDef))
 
 
 def read() -> list[re.Match[str]]:
@@ -55,3 +59,14 @@ def test_a_fault_is_held_by_tests_that_there_are(fault: str, named: list[str]) -
         path, _, name = one.partition("::")
         assert (ROOT / path).is_file(), one
         assert name in _names(ROOT / path), one
+
+
+def test_the_places_that_work_through_foreign_things_are_there_with_their_tests() -> None:
+    found = list(PLACE.finditer(SECURITY.read_text("utf-8")))
+
+    assert len(found) >= 14
+    for one in found:
+        module = ROOT / "src" / "labelloop" / f"{one['module'].replace('.', '/')}.py"
+        assert one["function"] in _names(module), one[0]
+        assert one["test"].startswith("test_"), one[0]
+        assert one["test"] in _names(ROOT / one["path"]), one[0]
