@@ -13,11 +13,14 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger.answers import AnswerBook, Asking
 from labelloop.loop import PRUNED, Outcome
 from labelloop.selection.uncertainty import closeness_of_two
-from labelloop.testing.annotator import FakeDataset
 
 from small_world import LABELS, NOW, SCHEMA, World
 
 EAGER = {"loop__retrain_after": 4, "loop__selector": "margin", "loop__random_share": 0.0}
+
+
+class Unable:
+    """What no annotator and no dataset is: a capability that nobody has."""
 
 
 @pytest.fixture
@@ -266,7 +269,7 @@ def test_killed_after_deleting_it_is_noted_by_the_next_tick(aged: World, monkeyp
 
 
 def test_an_annotator_that_cannot_delete_predictions_says_so(aged: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(FakeDataset, "prune")
+    monkeypatch.setattr("labelloop.loop.Pruning", Unable)
 
     with pytest.raises(ConfigError, match="cannot delete predictions") as refused:
         aged.tick(loop__old_predictions="prune")

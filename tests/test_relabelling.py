@@ -18,10 +18,14 @@ from labelloop.label_changes import Change
 from labelloop.labels import believe_all, regions_of
 from labelloop.ledger.labels import LabelBook
 from labelloop.relabelling import Plan
-from labelloop.testing.annotator import FakeAnnotator, FakeDataset
+from labelloop.testing.annotator import FakeDataset
 from labelloop.types import LabelSchema
 
 from small_world import NAME, World
+
+
+class Unable:
+    """What no annotator and no dataset is: a capability that nobody has."""
 
 
 @pytest.fixture
@@ -174,7 +178,7 @@ def test_a_model_that_speaks_other_labels_is_not_used_where_nothing_is_left_to_l
 def test_an_annotator_that_cannot_relabel_says_so_before_anything_is_planned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(FakeAnnotator, "relabel")
+    monkeypatch.setattr("labelloop.relabelling.ChangingLabels", Unable)
     with pytest.raises(ConfigError, match="cannot change the labels"):
         change(world, "rename", "dog", "hound")
     assert world.ledger().labels.changes() == []

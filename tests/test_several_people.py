@@ -7,9 +7,12 @@ import pytest
 from labelloop.decide import Start, Wait
 from labelloop.errors import ConfigError
 from labelloop.labels import regions_of
-from labelloop.testing.annotator import FakeDataset
 
 from small_world import NAME, SCHEMA, World
+
+
+class Unable:
+    """What no annotator and no dataset is: a capability that nobody has."""
 
 
 def answer_as(world: World, who: str) -> None:
@@ -80,7 +83,7 @@ def test_the_annotators_own_number_stays_where_none_was_ever_set(animals: World)
 
 
 def test_an_annotator_that_cannot_is_refused_by_the_setting(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(FakeDataset, "share")
+    monkeypatch.setattr("labelloop.loop.Overlapping", Unable)
 
     with pytest.raises(ConfigError, match="people_per_item is 2") as refused:
         animals.tick(dataset__people_per_item=2)

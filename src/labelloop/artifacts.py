@@ -36,7 +36,7 @@ import numpy as np
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.privacy import cache_folder
-from labelloop.protocols import ArtifactStore
+from labelloop.protocols import ArtifactStore, LocalFiles
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -279,8 +279,7 @@ class Artifacts:
         return manifest
 
     def _local_path(self, key: str) -> Path | None:
-        find: Callable[[str], Path | None] | None = getattr(self.store, "local_path", None)
-        return find(key) if find else None
+        return self.store.local_path(key) if isinstance(self.store, LocalFiles) else None
 
 
 def address(value: object) -> Ref:

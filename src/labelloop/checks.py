@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 from labelloop.config import Config, Workspace
@@ -17,9 +18,14 @@ from labelloop.protocols import (
     Annotator,
     ArtifactStore,
     Backbone,
+    Hiding,
     Learner,
+    Managed,
     Orchestrator,
+    Peopled,
+    PictureChecking,
     Progress,
+    Reached,
     SecretsManager,
 )
 from labelloop.registry import build
@@ -63,12 +69,12 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
         yield from _sorts(stack.annotator, dataset.name)
     if annotator.ok:
         yield from _guesses(stack.annotator, dataset.name)
-    if annotator.ok and hasattr(stack.annotator, "comes_through"):
+    if annotator.ok and isinstance(stack.annotator, Reached):
         yield from _requests(stack.annotator)
-    if annotator.ok and hasattr(stack.annotator, "exposed"):
+    if annotator.ok and isinstance(stack.annotator, Peopled):
         yield from _exposed(stack.annotator)
-    if annotator.ok and dataset.people_per_item > 1 and hasattr(stack.annotator, "people"):
-        yield _people(stack.annotator, dataset.people_per_item)
+        if dataset.people_per_item > 1:
+            yield _people(stack.annotator, dataset.people_per_item)
     yield found("learner", lambda: _prove_learner(workspace))
     yield from _items(workspace)
 
@@ -86,9 +92,9 @@ def bring_up(stack: Stack, progress: Progress, dataset: str = "") -> Iterator[Fi
         yield Finding("hints", ok=True, detail=register(stack.workspace, stack.annotator, stack.secrets_manager))
 
 
-def start(component: Any, progress: Progress) -> None:
+def start(component: object, progress: Progress) -> None:
     """Start a component that labelloop manages; others have nothing to start."""
-    if hasattr(component, "up"):
+    if isinstance(component, Managed):
         component.up(progress)
 
 
@@ -96,9 +102,7 @@ def bring_down(stack: Stack) -> list[str]:
     """Stop what labelloop started; returns the components that were running."""
     annotator = stack.annotator
     withdraw(stack.workspace, annotator)
-    if not hasattr(annotator, "down"):
-        return []
-    return ["annotator"] if annotator.down() else []
+    return ["annotator"] if isinstance(annotator, Managed) and annotator.down() else []
 
 
 def found(what: str, prove: Callable[[], str]) -> Finding:
@@ -200,15 +204,15 @@ def _start(annotator: Annotator, progress: Progress) -> str:
     return _prove_annotator(annotator)
 
 
-def _pictures(annotator: Any, dataset: str) -> Iterator[Finding]:
+def _pictures(annotator: Annotator, dataset: str) -> Iterator[Finding]:
     """What a browser gets of the pictures in the bucket, for an annotator that shows them from there."""
-    if hasattr(annotator, "look"):
-        seen = found("pictures", lambda: str(annotator.look(dataset)))
+    if isinstance(annotator, PictureChecking):
+        seen = found("pictures", partial(annotator.look, dataset))
         if seen.detail:
             yield seen
 
 
-def _requests(annotator: Any) -> Iterator[Finding]:
+def _requests(annotator: Reached) -> Iterator[Finding]:
     """Whether what a tick sends comes through, for an annotator that others may stand before; nothing changes there."""
     try:
         words, hint = annotator.comes_through()
@@ -219,19 +223,19 @@ def _requests(annotator: Any) -> Iterator[Finding]:
         yield Finding("requests", ok=True, detail=words, hint=hint)
 
 
-def _sorts(annotator: Any, dataset: str) -> Iterator[Finding]:
+def _sorts(annotator: Annotator, dataset: str) -> Iterator[Finding]:
     """What a browser gets of one picture of each sort, for an annotator that can tell."""
     try:
-        for ok, words, hint in annotator.looked_at(dataset) if hasattr(annotator, "looked_at") else ():
+        for ok, words, hint in annotator.looked_at(dataset) if isinstance(annotator, PictureChecking) else ():
             yield Finding("pictures", ok, words, hint, 0 if ok else ConfigError.exit_code)
     except LabelLoopError as error:
         yield _failed("pictures", error)
 
 
-def _guesses(annotator: Any, dataset: str) -> Iterator[Finding]:
+def _guesses(annotator: Annotator, dataset: str) -> Iterator[Finding]:
     """Whether somebody switched the guesses off; nothing where people see them."""
     try:
-        hidden = hasattr(annotator, "hides_predictions") and annotator.hides_predictions(dataset)
+        hidden = isinstance(annotator, Hiding) and annotator.hides_predictions(dataset)
     except LabelLoopError as error:
         yield _failed("guesses", error)
         return
@@ -241,7 +245,7 @@ def _guesses(annotator: Any, dataset: str) -> Iterator[Finding]:
         yield Finding("guesses", ok=True, detail=words, hint=hint)
 
 
-def _exposed(annotator: Any) -> Iterator[Finding]:
+def _exposed(annotator: Peopled) -> Iterator[Finding]:
     """Whether people who were invited get more than the pictures they are asked about; nothing where they do not."""
     try:
         words, hint = annotator.exposed()
@@ -252,8 +256,9 @@ def _exposed(annotator: Any) -> Iterator[Finding]:
         yield Finding("guests", ok=True, detail=f"others have an account: {words}", hint=hint)
 
 
-def _people(annotator: Any, wanted: int) -> Finding:
+def _people(annotator: Annotator, wanted: int) -> Finding:
     """Whether as many people can sign in as each item needs, for an annotator that knows."""
+    assert isinstance(annotator, Peopled)
     try:
         count = annotator.people()
     except LabelLoopError as error:

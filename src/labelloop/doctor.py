@@ -30,6 +30,7 @@ from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop import Loop, judgement
 from labelloop.ownership import TAKE_OVER
+from labelloop.protocols import ChangingLabels, Pruning, Restoring, Revealing, Surveyed
 from labelloop.recovery import write_back
 from labelloop.relabelling import resume
 from labelloop.root import FILE
@@ -212,12 +213,12 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
     if loop.ledger.labels.interrupted():
         return
     try:
-        dataset: Any = loop.dataset
+        dataset = loop.dataset
     except NotFoundError as error:
         yield Fault("dataset", error.message, error.hint)
         return
     except ConfigError as error:
-        mend = getattr(annotator, "relabel", None)
+        mend = annotator.relabel if isinstance(annotator, ChangingLabels) else None
         yield Fault(
             "labels",
             error.message,
@@ -231,10 +232,10 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         # what another ledger has asked and guessed is not ours to judge
         yield _lost("dataset", error, loop, dataset if error.is_behind else None)
         return
-    if not hasattr(dataset, "survey"):
+    if not isinstance(dataset, Surveyed):
         return
     loop.trust()
-    survey: Survey = dataset.survey(loop.ledger.answers.cursor())
+    survey = dataset.survey(loop.ledger.answers.cursor())
     yield from _questions(loop, dataset, survey)
     yield from _answers(loop, dataset, survey)
     yield from _not_learned_from(loop, survey)
@@ -246,13 +247,13 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         yield Fault("questions", words, "look them up", lambda: list(dataset.answers(None)))
 
 
-def _lost(what: str, error: LabelLoopError, loop: Loop, dataset: Any) -> Fault:
+def _lost(what: str, error: LabelLoopError, loop: Loop, dataset: object) -> Fault:
     """What the annotator has lost, written back where it can be: into this dataset, if it takes answers."""
-    back = partial(write_back, loop) if hasattr(dataset, "restore") else None
+    back = partial(write_back, loop) if isinstance(dataset, Restoring) else None
     return Fault(what, error.message, WRITE_BACK if back else error.hint, back)
 
 
-def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+def _questions(loop: Loop, dataset: Surveyed, survey: Survey) -> Iterator[Fault]:
     questions = loop.ledger.answers.questions()
     there = {one.item_id for one in questions if one.state not in ("planned", "gone")}
     gone = sorted(there - survey.present)
@@ -291,7 +292,7 @@ def _questions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
         )
 
 
-def _answers(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+def _answers(loop: Loop, dataset: Surveyed, survey: Survey) -> Iterator[Fault]:
     """Answers that differ, and that no hearing from the cursor on would bring; or losses that it would refuse."""
     try:
         Losses().refuse_answers(loop.ledger.answers, Answers(tuple(survey.heard.values()), ""))
@@ -336,7 +337,7 @@ def _not_learned_from(loop: Loop, survey: Survey) -> Iterator[Fault]:
         )
 
 
-def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
+def _predictions(loop: Loop, dataset: Surveyed, survey: Survey) -> Iterator[Fault]:
     known = {one.version for one in loop.ledger.rounds.all()}
     if loop.ledger.answers.questions(["asked"]):  # else nobody sees any
         yield from _shown(loop, dataset, survey, known)
@@ -347,11 +348,11 @@ def _predictions(loop: Loop, dataset: Any, survey: Survey) -> Iterator[Fault]:
             "predictions",
             f"predictions of models that this loop never had: {words}",
             "delete them, some 150 a second",
-            lambda: dataset.prune(list(unknown)),
+            partial(dataset.prune, list(unknown)) if isinstance(dataset, Pruning) else None,
         )
 
 
-def _shown(loop: Loop, dataset: Any, survey: Survey, known: Collection[str]) -> Iterator[Fault]:
+def _shown(loop: Loop, dataset: Surveyed, survey: Survey, known: Collection[str]) -> Iterator[Fault]:
     """Another model's guesses than those of the model in use, or another order; it may have made none yet."""
     usable, there = loop.version, survey.versions
     if survey.hidden and usable:
@@ -359,7 +360,7 @@ def _shown(loop: Loop, dataset: Any, survey: Survey, known: Collection[str]) -> 
             "predictions",
             "the project hides the model's guesses from people, who answer without: somebody switched them off",
             "show them again; or leave them off, and set blind_share = 1.0 under [loop]",
-            (lambda: dataset.reveal(usable if usable in there else "")) if hasattr(dataset, "reveal") else None,
+            partial(dataset.reveal, usable if usable in there else "") if isinstance(dataset, Revealing) else None,
         )
         return
     wanted = usable if usable in there else survey.shown if usable and survey.shown in known else ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets as randomness
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Any
 
 from labelloop.config import MLBackendConfig, WatchConfig, Workspace
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
-from labelloop.protocols import SecretsManager
+from labelloop.protocols import Notifying, SecretsManager
 
 SECRET = "labelloop-webhook"  # noqa: S105 - the name of a secret, not one
 KEY = "token"
@@ -72,30 +71,30 @@ def kept(secrets: SecretsManager, name: str, made: Mapping[str, str]) -> Mapping
     return secrets.get(name)
 
 
-def register(workspace: Workspace, annotator: Any, secrets: SecretsManager) -> str:
+def register(workspace: Workspace, annotator: object, secrets: SecretsManager) -> str:
     """Have the annotator send hints, once however often this is called; returns in words what came of it.
 
     Never raises: a loop without hints is slower, not wrong.
     """
     if not workspace.config.watch.port:
         return "none: watch.port is not set; looking regularly instead"
-    if not hasattr(annotator, "subscribe"):
+    if not isinstance(annotator, Notifying):
         return "none: this annotator sends none; looking regularly instead"
     return _attempt(lambda: _register(workspace, annotator, secrets))
 
 
-def withdraw(workspace: Workspace, annotator: Any) -> int:
+def withdraw(workspace: Workspace, annotator: object) -> int:
     """Have the annotator send no more hints; returns how many hooks that removed. Never raises."""
-    if not hasattr(annotator, "unsubscribe"):
+    if not isinstance(annotator, Notifying):
         return 0
     try:
-        removed: int = annotator.unsubscribe(workspace.config.dataset.name, path_of(workspace))
+        removed = annotator.unsubscribe(workspace.config.dataset.name, path_of(workspace))
     except LabelLoopError:
         return 0  # the annotator is away or has no such dataset
     return removed
 
 
-def _register(workspace: Workspace, annotator: Any, secrets: SecretsManager) -> str:
+def _register(workspace: Workspace, annotator: Notifying, secrets: SecretsManager) -> str:
     address = address_of(workspace)
     annotator.subscribe(workspace.config.dataset.name, address, {HEADER: credential(secrets)})
     return f"sent to {address}"

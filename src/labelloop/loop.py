@@ -30,7 +30,7 @@ from labelloop.ledger.rounds import Round
 from labelloop.ownership import Ownership
 from labelloop.places import access_of
 from labelloop.pool import refuse_most
-from labelloop.protocols import Dataset, Learner, Progress, Recognising, silent
+from labelloop.protocols import Dataset, Learner, Overlapping, Owned, Progress, Pruning, Recognising, Revealing, silent
 from labelloop.registry import build
 from labelloop.renewal import Renewal
 from labelloop.runs import Line, Run, nobody
@@ -236,7 +236,7 @@ class Loop:
         """Tell annotator and ledger how many people a question needs; the annotator's own number stays if never set."""
         people = self._config.dataset.people_per_item
         if (people, self.ledger.answers.people()) != (1, 1):
-            if not hasattr(dataset, "share"):
+            if not isinstance(dataset, Overlapping):
                 raise ConfigError(
                     f"dataset.people_per_item is {people}, but this annotator cannot show an item to several people",
                     "set people_per_item = 1 under [dataset]",
@@ -361,8 +361,7 @@ class Loop:
         def trusted() -> Sequence[str] | None:
             if setting is not None:
                 return None if "*" in setting else setting
-            owner = getattr(self.dataset, "owner", None)
-            return None if owner is None else [owner]
+            return [self.dataset.owner] if isinstance(self.dataset, Owned) else None
 
         self.ledger.answers.trust(setting, trusted)
 
@@ -666,12 +665,12 @@ class Loop:
         version = next((one for one, replaced in due.items() if done.get(one) != replaced), "")
         if not version:
             return 0
-        if not hasattr(self.dataset, "prune"):
+        if not isinstance(self.dataset, Pruning):
             raise ConfigError(
                 f"{self.stack.annotator!r} cannot delete predictions, and loop.old_predictions is 'prune'",
                 'set old_predictions = "keep" under [loop] in labelloop.toml',
             )
-        pruned: int = self.dataset.prune([version])
+        pruned = self.dataset.prune([version])
         self.ledger.answers.remember(PRUNED, {**done, version: due[version]})
         return pruned
 
@@ -691,9 +690,8 @@ class Loop:
 
     def _note_seen(self) -> None:
         """Write down whether people see predictions, for an annotator that knows: somebody may switch them off."""
-        hides = getattr(self.dataset, "hides_predictions", None)
-        if hides is not None:
-            self.ledger.answers.note_seen(not hides, self._clock())
+        if isinstance(self.dataset, Revealing):
+            self.ledger.answers.note_seen(not self.dataset.hides_predictions, self._clock())
 
     def _lose(self, present: set[str]) -> int:
         """Note which questions are not among those that there are; how many."""

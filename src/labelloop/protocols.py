@@ -1,19 +1,23 @@
-"""The extension points, on one page. Each has a public contract test in `labelloop.testing.contracts`.
+"""The extension points, on one page, each with a public contract test in `labelloop.testing`.
 
-A backend is one class, found by name through an entry point or `module:attribute`. Its constructor is its
-configuration schema: keyword arguments with types and defaults, checked before anything is built.
+What is optional is a capability: a protocol of its own, which a component has or has not. A backend is one class, found
+by name through an entry point or `module:attribute`. Its constructor is its configuration schema: keyword arguments
+with types and defaults, checked before anything is built.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from labelloop.errors import ConfigError
 from labelloop.types import (
+    Annotation,
     AnnotatorState,
     Answers,
     Asked,
@@ -22,11 +26,13 @@ from labelloop.types import (
     DatasetSummary,
     Examples,
     Inputs,
+    Item,
     LabelSchema,
     Missing,
     Modality,
     Pool,
     Question,
+    Survey,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +101,15 @@ class ArtifactStore(Protocol):
         ...
 
 
+@runtime_checkable
+class LocalFiles(Protocol):
+    """An artifact store whose bodies are files of this machine: they are read in place, and not copied."""
+
+    def local_path(self, key: str) -> Path | None:
+        """The file with this body; None where there is none."""
+        ...
+
+
 class BucketStore(ArtifactStore, Protocol):
     """An artifact store in a bucket: what people look at can live there too, and be shown from there."""
 
@@ -136,6 +151,7 @@ class SecretsManager(Protocol):
         ...
 
 
+@runtime_checkable
 class ExclusiveSecrets(SecretsManager, Protocol):
     """A secrets manager that can tell who was first."""
 
@@ -251,6 +267,92 @@ class Renewing(Protocol):
         ...
 
 
+@runtime_checkable
+class Overlapping(Protocol):
+    """A dataset that can show each question to several people."""
+
+    def share(self, people: int) -> None:
+        """Show every question, also those that were asked before, to so many people. Repeating is harmless."""
+        ...
+
+
+@runtime_checkable
+class Pruning(Protocol):
+    """A dataset that can delete the predictions of models that nobody needs any more."""
+
+    def prune(self, versions: Sequence[str]) -> int:
+        """Delete the predictions of these model versions, but not those that people see; how many there were."""
+        ...
+
+
+@runtime_checkable
+class Surveyed(Protocol):
+    """A dataset that can be looked through as a whole, and put in order: what `labelloop doctor` needs."""
+
+    def survey(self, since: str | None = None) -> Survey:
+        """Everything there is, read once; changes nothing.
+
+        Args:
+            since: The cursor of the last hearing.
+        """
+        ...
+
+    def tidy(self, items: Sequence[str]) -> None:
+        """Have each of these items be one question: of several, those that nobody has answered go."""
+        ...
+
+    def show(self, version: str, *, by_turns: bool) -> None:
+        """Have people see the predictions of this version, of none if it is empty, and get questions by their turns."""
+        ...
+
+
+@runtime_checkable
+class Retracting(Protocol):
+    """A dataset whose annotations can be taken back, so that items are asked again: for changes of the labels."""
+
+    def retract(self, again: Mapping[str, str], labels: Collection[str]) -> int:
+        """Delete these annotations; how many that were.
+
+        Args:
+            again: Annotation id -> item id.
+            labels: One that says none of these labels any more was edited meanwhile, and stays.
+        """
+        ...
+
+
+@runtime_checkable
+class Restoring(Protocol):
+    """A dataset that takes annotations back in, in the names of those who made them."""
+
+    def restore(self, annotations: Sequence[Annotation]) -> int:
+        """Put annotations that were deleted back; how many. Where an item has another one, it stays as it is."""
+        ...
+
+
+@runtime_checkable
+class Revealing(Protocol):
+    """A dataset whose predictions somebody may have switched off, and that can show them again."""
+
+    @property
+    def hides_predictions(self) -> bool:
+        """Whether people saw no predictions when the dataset was looked at last."""
+        ...
+
+    def reveal(self, version: str) -> None:
+        """Have people see predictions again, those of this version."""
+        ...
+
+
+@runtime_checkable
+class Owned(Protocol):
+    """A dataset that knows as whom we are there."""
+
+    @property
+    def owner(self) -> str:
+        """Whose ground truth counts unless somebody says otherwise: the name that our own annotations would bear."""
+        ...
+
+
 class Annotator(Protocol):
     """The service people annotate in."""
 
@@ -289,6 +391,164 @@ class Annotator(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a dataset with all its annotations."""
+        ...
+
+
+@runtime_checkable
+class Managed(Protocol):
+    """A component that labelloop starts and stops; one that somebody else runs is left alone."""
+
+    def up(self, progress: Progress) -> object:
+        """Start it if it is down, and wait until it answers. Repeating is harmless."""
+        ...
+
+    def down(self) -> bool:
+        """Stop it; whether it was running."""
+        ...
+
+
+@runtime_checkable
+class SigningIn(Protocol):
+    """An annotator that can sign the browser of whoever runs labelloop in."""
+
+    def signed_in(self, page: str) -> AbstractContextManager[tuple[str, Event]]:
+        """A one-time address of this page that signs the browser in, and the event of its use."""
+        ...
+
+
+@runtime_checkable
+class ChangingLabels(Protocol):
+    """An annotator that can have people choose from other labels in a dataset that there is already."""
+
+    def relabel(self, name: str, schema: LabelSchema, *, dry_run: bool = False) -> None:
+        """Ask for these labels from now on, with no prediction shown; what people said stays. Repeating is harmless.
+
+        Args:
+            dry_run: Only find out whether it could be done.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+            ConfigError: It cannot be done.
+        """
+        ...
+
+
+@runtime_checkable
+class Notifying(Protocol):
+    """An annotator that calls an address when somebody has answered."""
+
+    def subscribe(self, name: str, url: str, headers: Mapping[str, str]) -> None:
+        """Call this address with these headers after answers in the dataset. Repeating is harmless.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+            ConfigError: This address may not be called.
+        """
+        ...
+
+    def unsubscribe(self, name: str, path: str) -> int:
+        """Call no more addresses of this path; how many it had called.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+        """
+        ...
+
+
+@runtime_checkable
+class ModelAsking(Protocol):
+    """An annotator that asks a model server of ours about what has no prediction."""
+
+    def connect(self, name: str, url: str, user: tuple[str, str], version: str) -> None:
+        """Ask the server at this address, with this name and password. Repeating is harmless.
+
+        Args:
+            version: The model version whose predictions people go on seeing.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+            ConfigError: This address may not be called.
+            BackendError: The server does not answer.
+        """
+        ...
+
+    def disconnect(self, name: str, url: str) -> int:
+        """Ask that server no more; how many connections that removed.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+        """
+        ...
+
+
+@runtime_checkable
+class TaskReading(Protocol):
+    """An annotator whose own tasks, also those that somebody else made, can be read as items: for the model server."""
+
+    def item_of(self, task: Mapping[str, Any], schema: LabelSchema) -> Item:
+        """The item that a task shows; its id is empty where it is not one of ours."""
+        ...
+
+    def fetch(self, item: Item) -> bytes:
+        """The picture of an item that is not one of ours, from the annotator itself.
+
+        Raises:
+            BadItemError: It lies elsewhere, or is too large.
+            NotFoundError: It is not there.
+        """
+        ...
+
+
+@runtime_checkable
+class PictureChecking(Protocol):
+    """An annotator that can find out what a browser gets of the pictures of a dataset."""
+
+    def look(self, name: str) -> str:
+        """What a browser gets of one that lies in the bucket, in words; empty without a bucket.
+
+        Raises:
+            BackendError: It gets nothing.
+            ConfigError: It would not show it.
+        """
+        ...
+
+    def looked_at(self, name: str) -> Sequence[tuple[bool, str, str]]:
+        """What it gets of one of each sort that was asked about: (whether it is shown, words, way out)."""
+        ...
+
+
+@runtime_checkable
+class Hiding(Protocol):
+    """An annotator in which somebody may switch the predictions of a dataset off."""
+
+    def hides_predictions(self, name: str) -> bool:
+        """Whether people see no predictions in the dataset of this name; not where there is none."""
+        ...
+
+
+@runtime_checkable
+class Peopled(Protocol):
+    """An annotator that knows who has an account."""
+
+    def people(self) -> int:
+        """How many people can sign in and answer."""
+        ...
+
+    def exposed(self) -> tuple[str, str]:
+        """What somebody else with an account gets that she should not, and the way out; both empty for nothing."""
+        ...
+
+
+@runtime_checkable
+class Reached(Protocol):
+    """An annotator that other machines may stand before: proxies, firewalls, limits of size."""
+
+    def comes_through(self) -> tuple[str, str]:
+        """What comes through of what a tick sends, and what to set where not all does; changes nothing there.
+
+        Raises:
+            ConfigError, BackendError: A shape of request is refused on the way.
+        """
         ...
 
 

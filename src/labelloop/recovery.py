@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
+from labelloop.errors import ConfigError
 from labelloop.ledger.answers import Asking
 from labelloop.loop import Loop
+from labelloop.protocols import Restoring
 from labelloop.types import Annotation
 
 
@@ -44,7 +45,9 @@ def write_back(loop: Loop) -> Lost:
     Label Studio gives the answers new ids: the ledger's history has them as removed and made anew.
     """
     with loop.ledger.lease.held():
-        dataset: Any = loop.dataset
+        dataset = loop.dataset
+        if not isinstance(dataset, Restoring):
+            raise ConfigError(f"{loop.stack.annotator!r} takes no annotations back", "ask people again: labelloop tick")
         heard = [one for page in dataset.answers(None) for one in page.heard]
         found = lost(loop, dataset.present(), {one.item_id for one in heard if one.annotations})
         loop.ownership.take_over(dataset)

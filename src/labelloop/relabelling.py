@@ -13,6 +13,7 @@ from labelloop.config import Workspace, rewrite
 from labelloop.errors import ConfigError
 from labelloop.label_changes import Change, active, meaning, said_names
 from labelloop.loop import Loop
+from labelloop.protocols import ChangingLabels, Dataset, Restoring, Retracting
 from labelloop.root import FILE
 from labelloop.toml_edits import put
 from labelloop.types import Annotation, LabelSchema
@@ -184,12 +185,16 @@ def carry_out(loop: Loop, change: Change) -> None:
     """Bring a planned change to every place; each step is harmless when repeated. Under the lease."""
     after = replace(loop.schema, labels=change.after)
     if loop.ledger.rounds.last() is not None:
-        name, annotator = loop.ledger.dataset, _able(loop)
-        annotator.relabel(name, after)
-        dataset = annotator.open(name, after, create=False)
+        name = loop.ledger.dataset
+        _able(loop).relabel(name, after)
+        dataset = loop.stack.annotator.open(name, after, create=False)
         if change.again:
+            if not isinstance(dataset, Retracting):
+                raise _incapable(dataset, "take back")
             dataset.retract(change.again, _unsure(loop, change))
         if change.undoes:
+            if not isinstance(dataset, Restoring):
+                raise _incapable(dataset, "restore")
             dataset.restore(_taken_by(loop, change.undoes))
     rewrite(loop.workspace.root, lambda text, _: _with_labels(text, change.after))
     loop.ledger.labels.confirm(change)
@@ -240,14 +245,21 @@ def _taken_by(loop: Loop, number: int) -> list[Annotation]:
     return loop.ledger.answers.taken_back(sorted(undone.again))
 
 
-def _able(loop: Loop) -> Any:
+def _able(loop: Loop) -> ChangingLabels:
     """The annotator, if it can ask for other labels."""
     annotator = loop.stack.annotator
-    if not hasattr(annotator, "relabel"):
+    if not isinstance(annotator, ChangingLabels):
         raise ConfigError(
             f"the annotator {annotator!r} cannot change the labels of a dataset", "change them there, and in the file"
         )
     return annotator
+
+
+def _incapable(dataset: Dataset, what: str) -> ConfigError:
+    return ConfigError(
+        f"the dataset {dataset!r} cannot {what} annotations",
+        "an annotator of your own needs what labelloop.protocols declares for it; then run it again",
+    )
 
 
 def _from_the_file(workspace: Workspace) -> None:

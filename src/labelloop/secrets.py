@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
 
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.protocols import ExclusiveSecrets, SecretsManager, check_secret_name
@@ -113,8 +112,8 @@ def _accepted(name: str, values: Mapping[str, str], schema: str) -> Mapping[str,
 
 def _added(manager: SecretsManager, name: str, values: Mapping[str, str]) -> bool:
     """Whether the secret was new, and is kept now."""
-    if hasattr(manager, "add"):
-        return cast(ExclusiveSecrets, manager).add(name, values)
+    if isinstance(manager, ExclusiveSecrets):
+        return manager.add(name, values)
     try:
         manager.get(name)
     except NotFoundError:

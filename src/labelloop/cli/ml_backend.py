@@ -11,6 +11,7 @@ import click
 
 from labelloop.cli.app import App, pass_app
 from labelloop.errors import ConfigError
+from labelloop.protocols import Annotator, ModelAsking, TaskReading
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -62,7 +63,7 @@ def connect(app: App) -> None:
 
     url, name = _address(app), app.workspace.config.dataset.name
     last = app.loop().ledger.rounds.last()
-    _able(app, "connect")(name, url, _user(app), last.version if last else "")
+    _asking(app).connect(name, url, _user(app), last.version if last else "")
     show({"dataset": name, "url": url}, f"Label Studio asks {url} about tasks of {name!r}", as_json=app.as_json)
 
 
@@ -73,7 +74,7 @@ def disconnect(app: App) -> None:
     from labelloop.cli.output import show
 
     url, name = _address(app), app.workspace.config.dataset.name
-    removed = _able(app, "disconnect")(name, url)
+    removed = _asking(app).disconnect(name, url)
     words = f"Label Studio asks {url} no more" if removed else f"Label Studio did not ask {url}"
     show({"dataset": name, "url": url, "removed": removed}, words, as_json=app.as_json)
 
@@ -117,11 +118,11 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
         raise ConfigError(
             f"serving the model needs {error.name}, which is not installed", "pip install 'labelloop[serve]'"
         ) from None
-    item_of, fetch = _able(app, "item_of"), _able(app, "fetch")
-    answering = Answering(lambda: app.again().loop(), fetch)
+    tasks = _reading(app)
+    answering = Answering(lambda: app.again().loop(), tasks.fetch)
     answering.warm()
     batcher = Batcher(answering.answer)
-    model = Model(answering.version, answering.versions, lambda task: item_of(task, answering.schema), batcher)
+    model = Model(answering.version, answering.versions, lambda task: tasks.item_of(task, answering.schema), batcher)
     return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
 
 
@@ -139,8 +140,19 @@ def _user(app: App) -> tuple[str, str]:
     return found["user"], found["password"]
 
 
-def _able(app: App, what: str) -> Any:
+def _asking(app: App) -> ModelAsking:
     annotator = app.stack.annotator
-    if not hasattr(annotator, what):
-        raise ConfigError(f"{annotator!r} asks no ML backend", "its predictions are sent along with each question")
-    return getattr(annotator, what)
+    if isinstance(annotator, ModelAsking):
+        return annotator
+    raise _asks_nobody(annotator)
+
+
+def _reading(app: App) -> TaskReading:
+    annotator = app.stack.annotator
+    if isinstance(annotator, TaskReading):
+        return annotator
+    raise _asks_nobody(annotator)
+
+
+def _asks_nobody(annotator: Annotator) -> ConfigError:
+    return ConfigError(f"{annotator!r} asks no ML backend", "its predictions are sent along with each question")

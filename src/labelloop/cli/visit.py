@@ -5,16 +5,17 @@ from __future__ import annotations
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
+
+from labelloop.protocols import SigningIn
 
 PATIENCE_SECONDS = 120.0
 
 
-def visit(annotator: Any, page: str, *, print_only: bool) -> None:
+def visit(annotator: object, page: str, *, print_only: bool) -> None:
     """Open a page, and stay until the browser has come for it."""
-    if not hasattr(annotator, "signed_in"):
+    if not isinstance(annotator, SigningIn):
         _lead(page, print_only=print_only)
         return
     with annotator.signed_in(page) as (link, used):
@@ -23,8 +24,12 @@ def visit(annotator: Any, page: str, *, print_only: bool) -> None:
 
 
 @contextmanager
-def visiting(annotator: Any, page: str) -> Iterator[None]:
+def visiting(annotator: object, page: str) -> Iterator[None]:
     """Open a page; the link that signs in works while the block lasts."""
+    if not isinstance(annotator, SigningIn):
+        _lead(page, print_only=False)
+        yield
+        return
     with annotator.signed_in(page) as (link, _):
         _lead(link, print_only=False)
         yield

@@ -14,6 +14,7 @@ from labelloop.checks import start
 from labelloop.config import Workspace, load, replace_text
 from labelloop.decide import Finish, Start, Stop
 from labelloop.demo import data
+from labelloop.errors import ConfigError
 from labelloop.intake import take_in
 from labelloop.loop import Loop
 from labelloop.overview import report_view, round_view
@@ -150,10 +151,13 @@ def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, 
 
 
 def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> SimulatedAnnotator:
+    from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+    from labelloop.backends.label_studio.dataset import LabelStudioDataset
     from labelloop.testing.annotator import SimulatedAnnotator
 
-    annotator: Any = stack.annotator
-    dataset: Any = loop.dataset
+    annotator, dataset = stack.annotator, loop.dataset
+    if not isinstance(annotator, LabelStudioAnnotator) or not isinstance(dataset, LabelStudioDataset):
+        raise ConfigError(f"the people of the demo answer in Label Studio, not in {annotator!r}", "answer yourself")
     return SimulatedAnnotator(
         annotator.client(), dataset.project, loop.schema, truth, error_rate=demo.error_rate, seed=demo.seed
     )
