@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from PIL import Image
 from labelloop.decoding import Allowance
 from labelloop.intake import take_in
 from labelloop.ledger import open_ledger
-from labelloop.places import bytes_or_reason, place_of
+from labelloop.places import held, place_of
 from labelloop.sources import Columns, Unreadable, read_items
 from labelloop.types import NewItem
 
@@ -153,20 +154,21 @@ def test_a_pipe_is_no_content(tmp_path: Path) -> None:
 
     place = place_of(str(tmp_path / "p.png"))
 
-    assert "pipe" in bytes_or_reason(place.fs, place.path)
+    with held(place.fs, place.path) as found:
+        assert "pipe" in str(found)
 
 
 def test_whoever_wants_more_than_there_is_waits_and_then_has_it_alone() -> None:
-    allowance, most, held = Allowance(10), [0], [0]
+    allowance, most, taken = Allowance(10), [0], [0]
     lock = threading.Lock()
 
     def work(wanted: int) -> None:
         with allowance.taken(wanted):
             with lock:
-                held[0] += min(wanted, 10)
-                most[0] = max(most[0], held[0])
+                taken[0] += min(wanted, 10)
+                most[0] = max(most[0], taken[0])
             with lock:
-                held[0] -= min(wanted, 10)
+                taken[0] -= min(wanted, 10)
 
     threads = [threading.Thread(target=work, args=(wanted,)) for wanted in [3, 4, 99, 7, 10, 0, 5] * 20]
     for thread in threads:
@@ -200,3 +202,43 @@ def test_what_counts_for_memory_is_how_large_pictures_are_when_decoded(tmp_path:
     assert count == 8
     # KiB of its own (getrusage begins at the peak of whoever started it); each is 144 MB decoded, all at once 1.2 GB
     assert peak < 900 << 10
+
+
+def large(folder: Path, name: str, head: bytes, size: int) -> None:
+    """A file that takes no room on the disk."""
+    with (folder / name).open("wb") as file:
+        file.write(head)
+        file.truncate(size)
+
+
+def test_files_of_many_threads_fill_no_more_memory_than_the_largest_that_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 8 << 20
+    monkeypatch.setattr("labelloop.places.HELD", Allowance(2 * size))
+    pixel = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(pixel, "BMP")
+    for number in range(12):
+        large(tmp_path, f"{number}.bmp", pixel.getvalue() + bytes([number]), size)
+
+    tracemalloc.start()
+    found = list(read_items(str(tmp_path), "image"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert sum(isinstance(one, NewItem) for one in found) == 12
+    assert peak < 5 * size
+
+
+@pytest.mark.parametrize(("ending", "most"), [("txt", 4), ("eml", 32)])
+def test_a_text_file_that_no_text_fills_is_not_read(tmp_path: Path, ending: str, most: int) -> None:
+    large(tmp_path, f"long.{ending}", b"Subject: hello\n\n", (most << 20) + 1)
+
+    tracemalloc.start()
+    (found,) = read_items(str(tmp_path), "text")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert isinstance(found, Unreadable)
+    assert found.reason == f"is larger than {most} MiB"
+    assert peak < 2 << 20

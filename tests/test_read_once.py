@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,7 +20,7 @@ from PIL import Image
 from labelloop.backends.buckets import BucketArtifacts
 from labelloop.intake import Taken, take_in
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.places import bytes_or_reason
+from labelloop.places import held
 from labelloop.protocols import BucketStore
 from labelloop.sources import Columns, content_id
 from labelloop.types import Modality
@@ -70,11 +71,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were opened."""
     opened: list[str] = []
 
-    def noting(fs: Any, path: str) -> bytes | str:
+    def noting(fs: Any, path: str, **how: int) -> AbstractContextManager[bytes | str]:
         opened.append(Path(path).name)
-        return bytes_or_reason(fs, path)
+        return held(fs, path, **how)
 
-    monkeypatch.setattr("labelloop.sources.bytes_or_reason", noting)
+    monkeypatch.setattr("labelloop.sources.held", noting)
     return opened
 
 

@@ -21,7 +21,7 @@ from labelloop.media import copy_into_bucket
 from labelloop.noticed import Noticed
 from labelloop.places import Access, access_of, source_of
 from labelloop.protocols import ArtifactStore, Progress, silent
-from labelloop.sources import Columns, Found, Known, Unreadable, read_changed, read_content
+from labelloop.sources import Columns, Found, Known, Unreadable, held_content, read_changed
 from labelloop.types import Item, Modality, NewItem
 
 BATCH = 2000
@@ -291,10 +291,10 @@ class _Taking:
     def _has_left(self, one: NewItem, old: Mapping[str, Facts]) -> bool:
         """Whether the content is not where it was any more."""
         try:
-            read_content(replace(one.item, uri=old[one.item.id].uri), self.access)
+            with held_content(replace(one.item, uri=old[one.item.id].uri), self.access):
+                return False
         except LabelLoopError:
             return True
-        return False
 
     def _replaced(self, fresh: Sequence[NewItem], here: Mapping[str, NewItem]) -> dict[str, NewItem]:
         """Items whose place another content has taken -> the new item there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from labelloop import decoding
 from labelloop.errors import LabelLoopError
 from labelloop.places import Access, ending
 from labelloop.protocols import Progress, silent, watched
-from labelloop.sources import Unreadable, content_id, read_content
+from labelloop.sources import Unreadable, content_id, held_content
 from labelloop.types import Item, NewItem
 
 AT_ONCE = 16
@@ -67,15 +68,16 @@ def copy_into_bucket(items: Sequence[NewItem], access: Access, progress: Progres
 
 
 def _copied(item: Item, access: Access) -> tuple[str, str] | Unreadable:
-    try:
-        content = read_content(item, access)
-    except LabelLoopError as error:
-        return Unreadable(str(item.meta.get("file") or item.uri), error.message)
-    raw = content if isinstance(content, bytes) else content.encode()
-    digest = content_id(raw)
-    key = f"media/{digest[:2]}/{digest}{_ending(item.uri)}"
-    access.store.write(key, BytesIO(raw))
-    return f"{access.store.path}/{key}", digest
+    with ExitStack() as until:
+        try:
+            content = until.enter_context(held_content(item, access))
+        except LabelLoopError as error:
+            return Unreadable(str(item.meta.get("file") or item.uri), error.message)
+        raw = content if isinstance(content, bytes) else content.encode()
+        digest = content_id(raw)
+        key = f"media/{digest[:2]}/{digest}{_ending(item.uri)}"
+        access.store.write(key, BytesIO(raw))
+        return f"{access.store.path}/{key}", digest
 
 
 def _ending(uri: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import posixpath
 import stat
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile
 
+from labelloop.decoding import Allowance
 from labelloop.downloads import Silence, download
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.stamps import stamp_of, stamp_of_file
@@ -24,6 +26,12 @@ from labelloop.stamps import stamp_of, stamp_of_file
 T = TypeVar("T")
 
 LARGEST_FILE = 256 << 20
+HELD = Allowance(LARGEST_FILE)
+"""What every thread of the process holds whole files within."""
+
+Take = Callable[[int], object]
+"""Told how many bytes will be read, before they are."""
+
 REFUSALS = (OSError, KeyError, EOFError, zlib.error, BadZipFile)
 """What filesystems raise for a file that is gone, closed to us or broken; a zip has its own words."""
 
@@ -276,7 +284,7 @@ def _reach(protocol: str, package: str) -> str:
     return f"pip install {package}{ours}"
 
 
-def read_bytes(uri: str, access: Access = ALONE) -> bytes:
+def read_bytes(uri: str, access: Access = ALONE, take: Take = bool) -> bytes:
     """The bytes at an address that `Place.uri` gave.
 
     Raises:
@@ -285,9 +293,11 @@ def read_bytes(uri: str, access: Access = ALONE) -> bytes:
     """
     if uri.startswith("file://"):
         with _regular(unquote(urlsplit(uri).path)) as file:
+            take(os.fstat(file.fileno()).st_size)
             return _limited(file)
     fs, path = _in_archive(uri) if "::" in uri else access.opened(uri)
     with fs.open(path, "rb") as file:
+        take(_size(fs, path, file, LARGEST_FILE))
         return _limited(file)
 
 
@@ -329,11 +339,25 @@ def opened_file(fs: Any, path: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def bytes_or_reason(fs: Any, path: str) -> bytes | str:
-    """The bytes of a file, or why they cannot be had."""
+@contextmanager
+def held(fs: Any, path: str, largest: int = LARGEST_FILE, times: int = 1) -> Iterator[bytes | str]:
+    """The bytes of a file, or why they cannot be had. Files that many threads hold are `LARGEST_FILE` bytes together.
+
+    Args:
+        largest: The most bytes; a larger file is not read.
+        times: How many times its size the file fills while it is held.
+    """
+    with ExitStack() as until:
+        yield _bytes_or_reason(fs, path, largest, lambda size: until.enter_context(HELD.taken(times * size)))
+
+
+def _bytes_or_reason(fs: Any, path: str, largest: int, take: Take) -> bytes | str:
     try:
         with opened_file(fs, path) as file:
-            raw = file.read(LARGEST_FILE + 1)
+            size = _size(fs, path, file, largest)
+            if size <= largest:
+                take(size)
+                raw = _read(file, size, largest)
     except PermissionError:
         return "may not be read (permission denied)"
     except FileNotFoundError:
@@ -342,7 +366,24 @@ def bytes_or_reason(fs: Any, path: str) -> bytes | str:
         return f"cannot be read: {error.strerror or error}"
     except Exception as error:  # noqa: BLE001 - every filesystem of others has its own
         return f"cannot be read: {error}"
-    return f"is larger than {LARGEST_FILE >> 20} MiB" if len(raw) > LARGEST_FILE else raw
+    return f"is larger than {largest >> 20} MiB" if size > largest or len(raw) > largest else raw
+
+
+def _read(file: BinaryIO, size: int, largest: int) -> bytes:
+    """All bytes of a file, however many it was said to have; one more than the most, where there are more."""
+    raw = file.read(size + 1)
+    return raw if len(raw) <= size else raw + file.read(largest + 1 - len(raw))
+
+
+def _size(fs: Any, path: str, file: BinaryIO, largest: int) -> int:
+    """Bytes of an open file, without a request; the most that one may have where nobody tells."""
+    if isinstance(file, io.BufferedReader | io.BytesIO):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        return size
+    with suppress(*REFUSALS, NotImplementedError, TypeError, ValueError):
+        return int(file.size if hasattr(file, "size") else fs.info(path)["size"])
+    return largest
 
 
 def local() -> Any:

@@ -10,7 +10,7 @@ from email.policy import default
 from functools import partial
 from typing import Any
 
-from labelloop.places import bytes_or_reason, opened_file
+from labelloop.places import held, opened_file
 from labelloop.tabular import Table
 
 _STATE, _SPLITS, _FEATURES = "state.json", "dataset_dict.json", "dataset_info.json"
@@ -47,9 +47,9 @@ def _class_names(features: Any) -> Mapping[str, Sequence[str]]:
 
 
 def _read(fs: Any, path: str) -> Mapping[str, Any]:
-    raw = bytes_or_reason(fs, path)
     try:
-        read = json.loads(raw) if isinstance(raw, bytes) else {}
+        with held(fs, path) as raw:
+            read = json.loads(raw) if isinstance(raw, bytes) else {}
     except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}

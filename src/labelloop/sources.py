@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -30,14 +30,16 @@ from labelloop.masking import has_credentials, masked
 from labelloop.noticed import Noticed
 from labelloop.places import (
     ALONE,
+    HELD,
     REFUSALS,
     Access,
     Listed,
     Place,
-    bytes_or_reason,
+    Take,
     ending,
     first_bytes,
     from_web,
+    held,
     leads_out,
     open_place,
     opened_file,
@@ -87,6 +89,10 @@ _SIGNED_BY_AZURE = (
 """What S3, Google Cloud, Azure, CloudFront, Alibaba and Tencent sign links with."""
 
 _LONGEST_TEXT = 1_000_000
+_LARGEST_TEXT = 4 << 20
+_LARGEST_MAIL, _MAIL_TAKES = 32 << 20, 8
+"""Bytes of a mail with what is attached, and how many times as much memory it takes to be read."""
+
 _LONGEST_ID = 200
 _RECALLED = 1000
 _THREADS = min(16, 4 * (cpu_count() or 1))
@@ -285,16 +291,23 @@ def _text_file(reading: _Reading, place: Place, path: str, seen: Seen) -> Found:
     name = place.relative(path)
     if out := leads_out(place, path):
         return Unreadable(name, f"is a link to {out}, outside of {place.root}: add that place itself")
-    raw = bytes_or_reason(place.fs, path)
+    how = {"largest": _LARGEST_MAIL, "times": _MAIL_TAKES} if ending(path) == ".eml" else {"largest": _LARGEST_TEXT}
+    with held(place.fs, path, **how) as raw:
+        return _at(_text_in(reading, name, raw, seen.uri), seen)
+
+
+def _text_in(reading: _Reading, name: str, raw: bytes | str, uri: str) -> Found:
+    """A text from the bytes of its file, or from why these cannot be had."""
     if isinstance(raw, str):
-        return Unreadable(name, raw, seen.uri)
+        return Unreadable(name, raw, uri)
+    is_mail = ending(name) == ".eml"
     try:
-        text = mail_in(raw) if ending(path) == ".eml" else _decoded(reading, name, raw)
+        text = mail_in(raw) if is_mail else _decoded(reading, name, raw)
     except UnicodeError as error:
-        return Unreadable(name, f"the text is not {reading.columns.encoding or 'UTF-8'}: {error}", seen.uri)
-    if not text and ending(path) == ".eml":
-        return Unreadable(name, "the mail has no plain text, only HTML or attachments", seen.uri)
-    return _at(_text_item(name, text, {"file": name}), seen)
+        return Unreadable(name, f"the text is not {reading.columns.encoding or 'UTF-8'}: {error}", uri)
+    if not text and is_mail:
+        return Unreadable(name, "the mail has no plain text, only HTML or attachments", uri)
+    return _text_item(name, text, {"file": name})
 
 
 def _image_file(place: Place, path: str, seen: Seen) -> Found:
@@ -307,13 +320,13 @@ def _at(found: Found, seen: Seen) -> Found:
 
 
 def _image_item(place: Place, path: str, name: str, meta: Mapping[str, Any]) -> Found:
-    raw = bytes_or_reason(place.fs, path)
-    if isinstance(raw, str):
-        return Unreadable(name, raw)
-    fingerprint = _verified(raw)
-    if isinstance(fingerprint, str):
-        return Unreadable(name, fingerprint)
-    digest = content_id(raw)
+    with held(place.fs, path) as raw:
+        if isinstance(raw, str):
+            return Unreadable(name, raw)
+        fingerprint = _verified(raw)
+        if isinstance(fingerprint, str):
+            return Unreadable(name, fingerprint)
+        digest = content_id(raw)
     return NewItem(Item(digest, "image", uri=place.uri(path), digest=digest, meta=meta), fingerprint)
 
 
@@ -609,7 +622,14 @@ def _plain(value: Any) -> Any:
     return str(value).replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def read_content(item: Item, access: Access = ALONE) -> bytes | str:
+@contextmanager
+def held_content(item: Item, access: Access = ALONE) -> Iterator[bytes | str]:
+    """As `read_content`, within the memory that many threads may fill together: see `places.held`."""
+    with ExitStack() as until:
+        yield read_content(item, access, lambda size: until.enter_context(HELD.taken(size)))
+
+
+def read_content(item: Item, access: Access = ALONE, take: Take = bool) -> bytes | str:
     """The bytes of an image, or the text of a text. Thread-safe.
 
     Raises:
@@ -619,7 +639,7 @@ def read_content(item: Item, access: Access = ALONE) -> bytes | str:
     """
     if item.modality == "text":
         return item.text
-    raw = from_web(item.uri, access) if _is_web(item.uri) else _opened(item, access)
+    raw = from_web(item.uri, access) if _is_web(item.uri) else _opened(item, access, take)
     if item.digest and content_id(raw) != item.digest:
         raise BadItemError(
             f"item {item.id!r} at {item.uri} has changed since it was added",
@@ -650,9 +670,9 @@ def problem(item: Item, access: Access = ALONE) -> Missing | None:
     return None
 
 
-def _opened(item: Item, access: Access) -> bytes:
+def _opened(item: Item, access: Access, take: Take) -> bytes:
     try:
-        return read_bytes(item.uri, access)
+        return read_bytes(item.uri, access, take)
     except (TimeoutError, ConnectionError) as error:
         raise BackendError(f"{item.uri} does not answer: {error}", "try again", retryable=True) from error
     except REFUSALS as error:
