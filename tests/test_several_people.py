@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from labelloop.decide import Start, Wait
-from labelloop.errors import ConfigError
+from labelloop.errors import ConfigError, OtherOwnerError
 from labelloop.labels import regions_of
 
 from small_world import NAME, SCHEMA, World
@@ -71,6 +73,20 @@ def test_the_tick_that_opens_what_was_closed_says_so_once_with_the_way_back(anim
     assert "1 closes them as before" in note
     assert not [*again, *back]
     assert {one.state for one in animals.questions()} == {"answered"}
+
+
+def test_the_dataset_of_another_ledger_is_shown_to_as_many_people_as_before(animals: World, tmp_path: Path) -> None:
+    animals.play(2)
+    other = World(tmp_path / "other", animals.people)
+    other.add()
+
+    with pytest.raises(OtherOwnerError):
+        other.tick(dataset__people_per_item=2)
+
+    assert animals.dataset.people == 1
+    other.tick_knowing({"dataset__people_per_item": 2}, take_over=True)
+    other.tick(dataset__people_per_item=2)
+    assert animals.dataset.people == 2
 
 
 def test_the_annotators_own_number_stays_where_none_was_ever_set(animals: World) -> None:

@@ -241,6 +241,8 @@ class Loop:
                     f"dataset.people_per_item is {people}, but this annotator cannot show an item to several people",
                     "set people_per_item = 1 under [dataset]",
                 )
+            if self.ownership.is_others(dataset):
+                return dataset  # whoever asks or hears next refuses it, or takes it over
             before = self.ledger.answers.people()
             dataset.share(people)
             opened = self.ledger.answers.share(people)
