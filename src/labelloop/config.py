@@ -39,17 +39,54 @@ class DatasetConfig(_Section):
     """What is asked about."""
 
     name: str = ""
+    """Name of the dataset, and of the project in Label Studio: 3 to 50 characters. `labelloop init` takes the
+    folder's name.
+    """
+
     modality: Modality = "image"
+    """What people see."""
+
     task: Task = "single-choice"
+    """One label per item, or several."""
+
     labels: tuple[str, ...] = ()
+    """The labels, at least two, in the order people see them. Comma-separated in the environment."""
+
     instruction: str = ""
+    """The line above each item in Label Studio; empty is a line that fits the task."""
+
     show: tuple[str, ...] = ()
+    """Columns of the table, or paths such as `post.author`, that people see beside each item. Comma-separated in the
+    environment.
+    """
+
     people_per_item: Annotated[int, Field(ge=1)] = 1
+    """How many people each item is shown to. A question is closed once as many have answered or skipped it, or one
+    answer is marked as ground truth.
+    """
+
     duplicates: Literal["near", "exact"] = "near"
+    """What stays on one side of the holdout: near duplicates, or only the very same words or picture. Counts for
+    items added from then on.
+    """
+
     hosts: tuple[str, ...] = ()
+    """Hosts that pictures may be read from although they are this machine or on its own link, which a table must not
+    name otherwise, nor an address redirect to. Comma-separated in the environment.
+    """
+
     ca_bundle: str = ""
+    """A file (PEM) of certificates that are trusted where pictures are read from the web; empty is what
+    SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else the system's.
+    """
+
     address: str = ""
+    """Where links to pictures hold for a day: `https://host/{id}.png?...` or `module:function`, which is given the
+    item and returns its link of now. Used when a picture is read, and when it is shown.
+    """
+
     address_lasts: Annotated[float, Field(gt=0)] = 43200.0
+    """Seconds after which open questions are shown at a new link of `dataset.address`."""
 
     def schema_of(self) -> LabelSchema:
         """The label schema people answer by."""
@@ -60,75 +97,189 @@ class LoopConfig(_Section):
     """When to learn, and what to ask next."""
 
     batch: Annotated[int, Field(ge=1)] = 50
+    """Items asked per round to learn from. Blind questions of the holdout come on top."""
+
     rounds: Annotated[int, Field(ge=0)] = 0
+    """Rounds that ask; 0 is no limit."""
+
     budget: Annotated[int, Field(ge=0)] = 0
+    """Questions in total, those of the holdout included; 0 is no limit."""
+
     enough: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of a round's questions that must be answered or skipped before the next round."""
+
     selector: str = "auto"
+    """How the batch is chosen once there is a model: a name or a form of the tables below, or `module:function`."""
+
     cold_start: str = "centroids"
+    """How the batch is chosen before there is a model."""
+
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of each batch drawn at random from everything that is left."""
+
     blind_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the questions to learn from that are asked without the model's guess, drawn by chance: what
+    `annotator bias` compares with. 0.1 is a good share to begin with.
+    """
+
     queue: Literal["selector", "asked"] = "selector"
+    """In which order people get the open questions: as the selector ranks them with the newest model, those drawn at
+    random or asked blind among them; or as they were asked. A change counts from the next model on.
+    """
+
     old_predictions: Literal["keep", "prune"] = "keep"
+    """Whether Label Studio keeps the predictions of models that were replaced, or they are deleted a day later, one
+    model per tick.
+    """
+
     retrain_after: Annotated[int, Field(ge=0)] = 0
+    """New, edited or removed answers after which to learn although questions are still open, refresh the guesses of
+    these, and ask again up to a batch of open questions; 0 waits for `loop.enough`.
+    """
+
     retrain_every: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds after which to do so if there is any new answer; 0 is never."""
+
     debounce: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds without a new answer before a round begins, but at most ten times as many."""
+
     cool_down: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds between the beginnings of two rounds, at least."""
+
     stop_on_advice: bool = False
+    """Whether to ask no more once a round advises so. `labelloop forecast` shows the advice."""
+
     reconcile_every: Annotated[float, Field(ge=0)] = 86400.0
+    """Seconds after which a tick compares every question and answer with the annotator, and repairs the ledger; 0 is
+    never, unless `tick --reconcile` asks for it.
+    """
+
     gate: Gate = "not-worse"
+    """What a new model has to show on the holdout to be used: `not-worse` by more than the holdout can tell,
+    `better` at 5 %, or nothing, `always`.
+    """
+
     belief: Literal["newest", "majority", "unanimous", "weighted"] = "newest"
+    """Which answer counts where an item has several: the newest; what most say; what all say, else none; or what is
+    most probable given how reliable each person has been.
+    """
+
     ground_truth_by: list[str] | None = None
+    """Whose ground truth overrules other answers, by e-mail; `["*"]` is everybody's, `[]` nobody's. By default that
+    of the account that labelloop uses in the annotator alone.
+    """
+
     seed: int = 0
+    """Of everything that is drawn. Same seed and same answers, same batches."""
 
 
 class BudgetConfig(_Section):
     """What answers may cost, beside `loop.budget`, which counts questions."""
 
     hours: Annotated[float, Field(ge=0)] = 0.0
+    """The most hours of people's time, as Label Studio measures it; 0 is no limit. One answer counts for at most ten
+    minutes. `loop.budget` limits the number of questions.
+    """
+
     money: Annotated[float, Field(ge=0)] = 0.0
+    """The most money, in any currency; 0 is no limit."""
+
     per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """What an hour of people's time costs."""
+
     per_label: Annotated[float, Field(ge=0)] = 0.0
+    """What an answer costs."""
 
 
 class HoldoutConfig(_Section):
     """The protected random set that the score comes from."""
 
     share: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    """Share of all items that is protected, drawn by hash. Fixed by the first round. With 0.1 a third of the first
+    60 items is, later a tenth; any other share is taken as it is.
+    """
+
     size: Annotated[int, Field(ge=0)] = 200
+    """The most protected items that people are asked about."""
+
     per_round: Annotated[int, Field(ge=1)] = 50
+    """The most of them asked in one round."""
+
     growth: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the questions drawn at random that go to the holdout once it has its size; the others are learned
+    from.
+    """
+
     metric: Metric = "auto"
+    """What the score is, and the gate looks at: `auto` is accuracy for one label per item, micro-F1 for several;
+    `accuracy`; `macro-f1`, where rare labels count as much as frequent ones.
+    """
 
 
 class AutoLabelConfig(_Section):
     """On what terms labels are taken from the model, once `labelloop auto-label apply` says so."""
 
     error: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    """The most of the labels taken from the model that may be wrong. `labelloop auto-label apply` starts taking
+    them.
+    """
+
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """How sure that is, for each model that is certified."""
+
     per_label: bool = False
+    """Whether it is promised of each label on its own; needs more answers in the holdout."""
+
     audit: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Share of the taken labels that people are asked about, blind, for good."""
+
     audit_per_round: Annotated[int, Field(ge=1)] = 20
+    """The most of them asked in one round."""
 
 
 class WatchConfig(_Section):
     """Where `watch` is measured, and hears hints."""
 
     host: str = "127.0.0.1"
+    """Address that `watch` listens on for Prometheus and for hints."""
+
     port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port there; 0 is none."""
+
     url: str = ""
+    """The same as the annotator reaches it, such as `http://loop.example.com:9100`; empty is `http://` with host and
+    port.
+    """
+
     certificate: str = ""
+    """A file (PEM) with the certificate that `watch` is known by, to speak TLS. A path counts from the workspace."""
+
     key: str = ""
+    """The file of its key, without a password; empty where it is in the same file."""
 
 
 class MLBackendConfig(_Section):
     """The model in use as an ML backend of Label Studio."""
 
     host: str = "127.0.0.1"
+    """Address that `ml-backend serve` listens on."""
+
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    """Port there."""
+
     url: str = ""
+    """The same as Label Studio reaches it; empty is `http://` with host and port."""
+
     certificate: str = ""
+    """A file (PEM) with the certificate that `ml-backend serve` is known by, to speak TLS. A path counts from the
+    workspace.
+    """
+
     key: str = ""
+    """The file of its key, without a password; empty where it is in the same file."""
+
     patience: Annotated[float, Field(gt=0)] = 20.0
+    """Seconds after which Label Studio is told to do without an answer."""
 
 
 class LearnerConfig(BaseModel):
@@ -136,6 +287,9 @@ class LearnerConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     flavor: str = "frozen"
+    """The learner: a name of the table below, or `module:attribute`. Every other key of the section is an option of
+    that learner.
+    """
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -147,6 +301,7 @@ class LedgerConfig(_Section):
     """Where the ledger lives; empty is a SQLite file in the workspace."""
 
     url: str = ""
+    """SQLAlchemy URL of the ledger's database; empty is `.labelloop/ledger.db` in the workspace."""
 
 
 class ComponentConfig(BaseModel):
@@ -165,16 +320,27 @@ class StackConfig(_Section):
     """A named set of components, one of each kind."""
 
     artifact_store: str = "default"
+    """Name of the artifact store."""
+
     secrets_manager: str = "default"
+    """Name of the secrets manager."""
+
     annotator: str = "default"
+    """Name of the annotator."""
+
     orchestrator: str = "default"
+    """Name of the orchestrator."""
 
 
 class Config(_Section):
     """The whole file."""
 
     version: int = VERSION
+    """Of the format of this file. A newer one than this labelloop knows is refused."""
+
     active_stack: str = "default"
+    """The stack that every command uses."""
+
     dataset: DatasetConfig = DatasetConfig()
     loop: LoopConfig = LoopConfig()
     budget: BudgetConfig = BudgetConfig()
@@ -483,7 +649,8 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     tree[last] = value
 
 
-def _settable() -> dict[str, str]:
+def environment_names() -> dict[str, str]:
+    """The environment variable of every setting that has one, by the dotted name of the setting."""
     names = {"active_stack": f"{PREFIX}ACTIVE_STACK"}
     for section, model in _sections():
         names.update({f"{section}.{key}": f"{PREFIX}{section}_{key}".upper() for key in model.model_fields})
@@ -498,7 +665,7 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    variables = {variable: name for name, variable in _settable().items()}
+    variables = {variable: name for name, variable in environment_names().items()}
     sections = tuple(f"{PREFIX}{name}_".upper() for name, model in _sections() if issubclass(model, _Section))
     found: dict[str, Any] = {}
     for variable, raw in environ.items():
@@ -543,7 +710,7 @@ def _known_beside(loc: Sequence[int | str]) -> str:
 
 def _place(path: Path, text: str, loc: Sequence[int | str], origin: Origin, name: str) -> str:
     if origin == "environment":
-        return f"environment variable {_settable().get(name, name)}"
+        return f"environment variable {environment_names().get(name, name)}"
     if origin == "flag":
         return f"flag --set {name}"
     return where(path, text, [part for part in loc if isinstance(part, str)])

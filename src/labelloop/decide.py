@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from labelloop.config import LoopConfig
 from labelloop.ledger.rounds import Round
 
 PATIENCE = 10.0
@@ -57,31 +58,25 @@ class Situation:
         return self.changes - self.last.changes if self.last else self.changes
 
 
+_DEFAULT = LoopConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When to go on, and how far.
+    """When to go on, and how far: a view of the section [loop].
 
-    Attributes:
-        batch: Items to learn from asked per round.
-        rounds: Rounds that ask; 0 is no limit.
-        budget: Questions in total, the holdout's included; 0 is no limit.
-        enough: Share of a round's questions that must be answered or skipped before the next one.
-        retrain_after: New answers after which to learn although questions are still open; 0 is never.
-        retrain_every: Seconds after which to do so if there is any new answer; 0 is never.
-        debounce: Seconds without a new answer before a round begins.
-        cool_down: Seconds between the beginnings of two rounds.
-        stop_on_advice: Whether to ask no more once a round advises so.
+    What each field means, and its default, says `labelloop.config.LoopConfig`.
     """
 
-    batch: int = 50
-    rounds: int = 0
-    budget: int = 0
-    enough: float = 1.0
-    retrain_after: int = 0
-    retrain_every: float = 0.0
-    debounce: float = 0.0
-    cool_down: float = 0.0
-    stop_on_advice: bool = False
+    batch: int = _DEFAULT.batch
+    rounds: int = _DEFAULT.rounds
+    budget: int = _DEFAULT.budget
+    enough: float = _DEFAULT.enough
+    retrain_after: int = _DEFAULT.retrain_after
+    retrain_every: float = _DEFAULT.retrain_every
+    debounce: float = _DEFAULT.debounce
+    cool_down: float = _DEFAULT.cool_down
+    stop_on_advice: bool = _DEFAULT.stop_on_advice
 
     @property
     def retrains(self) -> bool:
