@@ -90,7 +90,7 @@ def how_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("from_the_how_to")
 
 
-@pytest.mark.parametrize("name", ["cli.md", "settings.md"])
+@pytest.mark.parametrize("name", ["cli.md", "settings.md", "../explanation/design.md"])
 def test_a_generated_page_is_what_the_code_says_now(name: str) -> None:
     written = (DOCS / "reference" / name).read_text("utf-8")
 
@@ -183,6 +183,17 @@ def test_every_message_that_troubleshooting_explains_is_one_that_labelloop_says(
 
     assert len(messages) > 30
     assert [part for part in parts if part not in sources] == []
+
+
+def test_every_module_and_package_is_in_the_tree_of_the_design_with_a_sentence_of_its_own() -> None:
+    package = ROOT / "src" / "labelloop"
+    there = {one.name for one in package.glob("*.py")} - {"__init__.py"}
+    there |= {f"{one.parent.name}/" for one in package.glob("*/__init__.py")}
+    page = (DOCS / "explanation" / "design.md").read_text("utf-8")
+    tree = dict(line.strip().split(maxsplit=1) for line in page.split(GENERATE.TREE)[1].split("```")[0].splitlines())
+
+    assert set(tree) == there
+    assert all(said[-1] in ".?" for said in tree.values())
 
 
 def test_the_arrows_of_the_design_are_those_that_are_checked() -> None:

@@ -1,0 +1,1 @@
+"""For tests of your own components: the contract of every extension point, and fakes that keep them."""

@@ -1,0 +1,1 @@
+"""What labelloop serves over HTTP: metrics and hints beside `watch`, and the model in use as an ML backend."""
