@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from labelloop.budget import Budget
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.modules import look_in
 from labelloop.privacy import alone
@@ -173,21 +174,24 @@ class LoopConfig(_Section):
     """Of everything that is drawn. Same seed and same answers, same batches."""
 
 
+_FREE = Budget()
+
+
 class BudgetConfig(_Section):
     """What answers may cost, beside `loop.budget`, which counts questions."""
 
-    hours: Annotated[float, Field(ge=0)] = 0.0
+    hours: Annotated[float, Field(ge=0)] = _FREE.hours
     """The most hours of people's time, as Label Studio measures it; 0 is no limit. One answer counts for at most ten
     minutes. `loop.budget` limits the number of questions.
     """
 
-    money: Annotated[float, Field(ge=0)] = 0.0
+    money: Annotated[float, Field(ge=0)] = _FREE.money
     """The most money, in any currency; 0 is no limit."""
 
-    per_hour: Annotated[float, Field(ge=0)] = 0.0
+    per_hour: Annotated[float, Field(ge=0)] = _FREE.per_hour
     """What an hour of people's time costs."""
 
-    per_label: Annotated[float, Field(ge=0)] = 0.0
+    per_label: Annotated[float, Field(ge=0)] = _FREE.per_label
     """What an answer costs."""
 
 
