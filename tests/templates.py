@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import product
 
 import numpy as np
@@ -22,12 +23,14 @@ class Made:
     Attributes:
         fingerprints: Item -> its fingerprint, in the order of adding.
         texts: Item -> its text; empty for pictures.
+        pictures: Item -> its JPEG; empty for texts.
         twins: Item -> the item that it is a near duplicate of.
         labels: Item -> its label.
     """
 
     fingerprints: dict[str, bytes] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
     twins: dict[str, str] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
 
@@ -43,6 +46,9 @@ class Made:
     def add_picture(self, name: str, picture: Image.Image, label: int) -> None:
         """One more picture."""
         self.fingerprints[name], self.labels[name] = image_fingerprint(picture), label
+        body = BytesIO()
+        picture.save(body, "JPEG", quality=92)
+        self.pictures[name] = body.getvalue()
 
 
 def _sentence(rng: np.random.Generator, length: int) -> str:

@@ -2,8 +2,9 @@
 
 A fingerprint is 32 bytes of code, compared bit by bit, and for an image a thumbnail of 76 bytes more, compared level by
 level: the code finds candidates, the thumbnail tells two drawings of one shape apart. An item joins the group of the
-nearest leader close enough to it and leads its own group otherwise. Items are compared with leaders only, so that no
-chain of small steps ties two different items together.
+nearest leader close enough to it and leads its own group otherwise. Items are compared with leaders, so that no chain
+of small steps ties two different items together; what differs from another picture by no more than copying changes
+joins its group, whoever leads that.
 
 A group that grows beyond `largest_group` is no group of near duplicates but a collection: letters on one template, the
 pictures of one fixed camera. Its members are compared anew by what they do not all share, and what is still too large
@@ -44,6 +45,9 @@ COMMON = 0.05
 ALIKE = 0.8
 """Share of the words that two texts must have in common, of those that tell texts apart."""
 
+COPIED = 4
+"""Levels that copying, saving again and the noise of a camera change of a thumbnail, at most."""
+
 FEW = 20
 """Items below which nothing is known of what all of them share."""
 
@@ -66,6 +70,7 @@ _KEPT = 5_000
 LONGEST = 20_000
 """Characters of a text whose words are compared; its hash is of all of it."""
 _BANDS = 16
+_NOBODY = -1
 _KEYS = 1 << 16
 _RECENT = 1 << 16
 _GRID = 16
@@ -152,6 +157,8 @@ class Leaders:
         self._codes = np.zeros((0, CODE), np.uint8)
         self._thumbnails = np.zeros((0, THUMBNAIL), np.uint8)
         self._sizes: list[int] = []
+        self._leader_of: list[int] = []
+        self._members: dict[str, int] = {}
         self._pictures: list[bool] = []
         self._sorted = 0
         self._order = np.zeros((_BANDS, 0), np.uint32)
@@ -184,8 +191,15 @@ class Leaders:
         leaders._index()
         return leaders
 
+    def know(self, members: Iterable[tuple[str, bytes, str]]) -> None:
+        """Take in members of these leaders' groups: (id, fingerprint, id of the leader). Only pictures are kept."""
+        positions = {item_id: position for position, item_id in enumerate(self._ids)}
+        for item_id, fingerprint, leader in members:
+            if leader in positions:
+                self._remember(item_id, fingerprint, positions[leader])
+
     def __len__(self) -> int:
-        return len(self._ids)
+        return sum(leader == position for position, leader in enumerate(self._leader_of))
 
     def group(self, new: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         """Item id -> id of the leader of its group, for items with their fingerprints, in the order they came.
@@ -220,13 +234,28 @@ class Leaders:
     def _join(
         self, item_id: str, fingerprint: bytes, nearest: Nearest, joined: dict[int, list[tuple[str, bytes]]]
     ) -> None:
-        """Have an item join the leader that `nearest` chooses of those that are close, or lead."""
+        """Have an item join the group of what `nearest` chooses of those that are close, or lead."""
         found = nearest(item_id, fingerprint, self._close(fingerprint)[:_SAMPLE])
         if found is None:
             self._lead(item_id, fingerprint)
             return
-        joined[found].append((item_id, fingerprint))
-        self._sizes[found] += 1
+        leader = self._leader_of[found]
+        joined[leader].append((item_id, fingerprint))
+        self._sizes[leader] += 1
+        self._remember(item_id, fingerprint, leader)
+
+    def _remember(self, item_id: str, fingerprint: bytes, leader: int) -> None:
+        """A picture that follows, to be found by its copies."""
+        if len(fingerprint) > CODE:
+            position = self._enter(item_id, fingerprint)
+            self._leader_of[position], self._sizes[position] = leader, 0
+            self._members[item_id] = position
+
+    def _forget(self, item_id: str) -> None:
+        """Find nobody by this item any more, until it has a group again."""
+        position = self._members.pop(item_id, None)
+        if position is not None:
+            self._leader_of[position] = _NOBODY
 
     def _part_all(
         self, joined: Mapping[int, list[tuple[str, bytes]]], crowded: set[int]
@@ -238,6 +267,8 @@ class Leaders:
             members = joined[position]
             self._sizes[position] -= len(members)
             nearest = self._group_of(position, members).nearest
+            for item_id, _ in members:
+                self._forget(item_id)
             for item_id, fingerprint in members:
                 self._join(item_id, fingerprint, nearest, parted)
         return parted
@@ -250,9 +281,14 @@ class Leaders:
             joined[position], over = members[:room], members[room:]
             self._sizes[position] -= len(over)
             for start in range(0, len(over), most):
-                leader = self._lead(*over[start])
-                joined[leader] = over[start + 1 : start + most]
+                part = over[start : start + most]
+                for item_id, _ in part:
+                    self._forget(item_id)
+                leader = self._lead(*part[0])
+                joined[leader] = part[1:]
                 self._sizes[leader] += len(joined[leader])
+                for item_id, fingerprint in joined[leader]:
+                    self._remember(item_id, fingerprint, leader)
 
     def _all_of(self, coming: Sequence[tuple[str, bytes]]) -> _Collection:
         """What all items share, as far as those that come, and some leaders, show it."""
@@ -283,6 +319,10 @@ class Leaders:
         return bytes(self._codes[position]) + thumbnail
 
     def _lead(self, item_id: str, fingerprint: bytes) -> int:
+        return self._enter(item_id, fingerprint)
+
+    def _enter(self, item_id: str, fingerprint: bytes) -> int:
+        """A place among those that are found; a leader's, unless it is given another."""
         position = self._append(item_id, fingerprint)
         for band, key in enumerate(_keys(fingerprint)):
             self._recent[band, key].append(position)
@@ -301,7 +341,7 @@ class Leaders:
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
 
     def _close(self, fingerprint: bytes) -> list[int]:
-        """Leaders close enough to share a group, the nearest first."""
+        """Leaders close enough to share a group, and pictures of groups that it is a copy of, the nearest first."""
         candidates = self._candidates(_keys(fingerprint))
         if not len(candidates):
             return []
@@ -310,7 +350,9 @@ class Leaders:
         close = bits <= (IMAGE_BITS if len(fingerprint) > CODE else TEXT_BITS)
         candidates, bits = candidates[close], bits[close]
         levels = np.abs(self._thumbnails[candidates].astype(np.int16) - _thumbnail(fingerprint)).max(axis=1)
-        alike = levels <= IMAGE_LEVELS
+        owners = np.array([self._leader_of[one] for one in candidates], np.int64)
+        alike = levels <= np.where(owners == candidates, IMAGE_LEVELS, COPIED)
+        alike &= owners != _NOBODY
         order = np.argsort(bits[alike], kind="stable")
         return [int(one) for one in candidates[alike][order]]
 
@@ -319,6 +361,7 @@ class Leaders:
         if position == len(self._codes):
             self._reserve(max(1024, 2 * position))
         self._ids.append(item_id)
+        self._leader_of.append(position)
         self._sizes.append(1)
         self._pictures.append(len(fingerprint) > CODE)
         self._codes[position] = np.frombuffer(fingerprint, np.uint8, count=CODE)
@@ -380,7 +423,8 @@ class _Collection:
         self._shared = frozenset(word for word, count in counts.items() if count > most)
         self._is_known = bool(sample)
         is_pictures = sample and not texts
-        self._bits, self._levels = _closer(_spread(list(sample.values()), _SAMPLE)) if is_pictures else (0.0, 0.0)
+        found = _closer(_spread(list(sample.values()), _SAMPLE)) if is_pictures else (0.0, 0.0, 0.0)
+        self._bits, self._levels, self._copied = found
 
     def nearest(self, item_id: str, fingerprint: bytes, close: Sequence[int]) -> int | None:
         """The leader, of those that are close, whose near duplicate an item is; None where it is nobody's."""
@@ -400,7 +444,7 @@ class _Collection:
         bits = _POPCOUNT[self._leaders._codes[rows] ^ code].sum(axis=1, dtype=np.int64)
         thumbnails = self._leaders._thumbnails[rows].astype(np.int16)
         levels = np.abs(thumbnails - _thumbnail(fingerprint)).max(axis=1)
-        alike = (bits <= self._bits) & (levels <= self._levels)
+        alike = (bits <= self._bits) & (levels <= self._levels) | (levels <= self._copied)
         return int(rows[alike][levels[alike].argmin()]) if alike.any() else None
 
     def _own(self, ids: Sequence[str]) -> list[frozenset[str] | None]:
@@ -416,13 +460,15 @@ def _spread(some: Sequence[T], n: int) -> list[T]:
     return [some[row] for row in np.linspace(0, len(some) - 1, min(len(some), n), dtype=int)]
 
 
-def _closer(sample: Sequence[bytes]) -> tuple[float, float]:
+def _closer(sample: Sequence[bytes]) -> tuple[float, float, float]:
     """How far near duplicates may be apart: (bits, levels), a third and a sixth of what two items of a sample are.
 
-    At least what copying changes; a burst of a fixed camera's is 2 bits and 4 levels apart at most.
+    At least what copying changes; a burst of a fixed camera's is 2 bits and 4 levels apart at most. Then the levels
+    below which bits do not count: before a plain wall the noise of a camera turns many, as its neighbours are equal.
     """
     bits, levels = _apart(sample)
-    return max(2.0, float(np.median(bits)) / 3), max(4.0, float(np.median(levels)) / 6)
+    sixth = float(np.median(levels)) / 6
+    return max(2.0, float(np.median(bits)) / 3), max(float(COPIED), sixth), min(float(COPIED), sixth)
 
 
 def _apart(fingerprints: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:

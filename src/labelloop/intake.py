@@ -326,6 +326,7 @@ class _Taking:
         if self._leaders is None:
             texts = self._texts if self.modality == "text" else None
             self._leaders = Leaders.from_rows(*self.ledger.items.leaders(), texts, self.rule)
+            self._leaders.know(self.ledger.items.members() if self.modality == "image" else [])
         self._fresh = {one.item.id: one.item.text for one in fresh}
         return self._leaders.group([(one.item.id, one.fingerprint) for one in fresh])
 

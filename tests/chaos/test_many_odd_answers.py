@@ -16,7 +16,6 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from guests import invited
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError
 from labelloop.labels import believe_all, regions_of
@@ -25,6 +24,7 @@ from labelloop.testing.annotator import LabelStudioPerson
 from odd_answers import odd
 
 from chaos_form import FULL
+from guests import invited
 from small_world import NAME, SCHEMA, World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(3600 if FULL else 600)]

@@ -13,37 +13,7 @@ from labelloop.learners.head import Fitting, fit
 from labelloop.learners.texts import MOST_WINDOWS, TextBackbone, by_letters
 from labelloop.types import Item
 
-NOISE = (
-    "ladder",
-    "village",
-    "bridge",
-    "river",
-    "orchard",
-    "harbour",
-    "morning",
-    "silver",
-    "carpet",
-    "mirror",
-    "engine",
-)
-CANCEL = ("I want to cancel my contract", "please end my subscription", "stop my membership now")
-ORDER = ("I want to order another licence", "please add two more seats", "I wish to buy an upgrade")
-GOOD = {
-    "Thai": ("ดีมาก", "อร่อย", "สะอาด", "คุ้มค่า", "ประทับใจ"),
-    "Khmer": ("ល្អណាស់", "ស្អាត", "សមរម្យ", "ឆ្ងាញ់"),
-    "Amharic": ("ጥሩ", "ንጹህ", "ጣፋጭ", "ተመጣጣኝ"),
-}
-BAD = {
-    "Thai": ("แย่มาก", "สกปรก", "ช้ามาก", "แพงเกินไป", "ผิดหวัง"),
-    "Khmer": ("អន់ណាស់", "កខ្វក់", "យឺត", "ថ្លៃពេក"),
-    "Amharic": ("መጥፎ", "ቆሻሻ", "ውድ", "ዘገምተኛ"),
-}
-THINGS = {
-    "Thai": ("อาหาร", "บริการ", "พนักงาน", "สินค้า", "โรงแรม", "ห้องพัก"),
-    "Khmer": ("ម្ហូប", "សេវាកម្ម", "សណ្ឋាគារ", "បុគ្គលិក", "ផលិតផល", "បន្ទប់"),
-    "Amharic": ("አገልግሎቱ", "ሠራተኛው", "ዕቃው", "ምግቡ", "ሆቴሉ"),
-}
-ENDS = {"Thai": ("", "ครับ", "ค่ะ", "เลย"), "Khmer": ("", "បាទ", "ចាស"), "Amharic": (" ነው", " ነው በጣም", " ነው ዛሬ")}
+from reviews import LANGUAGES, mails
 
 
 @pytest.fixture(scope="module")
@@ -74,31 +44,21 @@ def accuracy(features: np.ndarray, classes: np.ndarray, labels: int) -> float:
     return float(np.mean(scores))
 
 
-def mails(words: int) -> tuple[list[str], np.ndarray]:
-    """What counts stands after so many words of noise."""
-    rng = np.random.default_rng(words)
-    classes = rng.integers(0, 2, 120)
-    own = [(ORDER if one else CANCEL)[int(rng.integers(3))] for one in classes]
-    return [f"{' '.join(rng.choice(NOISE, words))}. {one}." for one in own], classes
-
-
 def test_what_counts_at_the_end_of_a_long_text_is_read(backbone: TextBackbone) -> None:
-    scores = [accuracy(embedded(backbone, texts), classes, 80) for texts, classes in (mails(30), mails(170))]
+    scores = [
+        accuracy(embedded(backbone, list(made)), np.array([one == "order" for one in made.values()]), 80)
+        for made in (mails(30, 120), mails(170, 120))
+    ]
 
     assert scores[1] >= 0.95 * scores[0]
 
 
-@pytest.mark.parametrize("language", THINGS)
-def test_a_language_without_tokens_is_learned_by_its_letters(backbone: TextBackbone, language: str) -> None:
-    texts = [
-        (f"{thing}{said}{end}", int(said in BAD[language]))
-        for thing in THINGS[language]
-        for said in (*GOOD[language], *BAD[language])
-        for end in ENDS[language]
-    ]
-    features = embedded(backbone, [text for text, _ in texts])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_is_learned_by_its_words_or_its_letters(backbone: TextBackbone, language: str) -> None:
+    reviews = LANGUAGES[language].reviews()
+    features = embedded(backbone, list(reviews))
 
-    assert accuracy(features, np.array([one for _, one in texts]), 40) >= 0.9
+    assert accuracy(features, np.array([one == "good" for one in reviews.values()]), 40) >= 0.9
     assert count_equal(features) == 0
 
 

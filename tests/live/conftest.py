@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from guests import invited
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.testing.secrets import MemorySecrets
+
+from desk import Desk
+from guests import invited
 
 BOB = "bob@example.com"
 
@@ -55,3 +57,12 @@ def personal_token(live_annotator: LabelStudioAnnotator) -> str:
 def second_person(live_annotator: LabelStudioAnnotator) -> LabelStudioPerson:
     """Bob, who signed up by invitation."""
     return invited(live_annotator.client(), BOB)
+
+
+@pytest.fixture
+def desk(
+    annotator: LabelStudioAnnotator, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    made = Desk(tmp_path / "desk", annotator, request.node.name[5:40].strip("_"), capsys)
+    yield made
+    annotator.delete(made.name)

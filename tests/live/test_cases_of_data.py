@@ -3,102 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from labelloop import decoding
-from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.cli import run
-from labelloop.testing.annotator import LabelStudioPerson
 
 from company import Gate, reverse
+from desk import Desk
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 TEXTS = ("the cat slept", "rent is due", "a dog barked", "the bank closed", "kittens play", "taxes rise")
-LABELS = ("animals", "money")
-ANIMALS = ("cat", "dog", "kitten")
-
-
-@dataclass
-class Desk:
-    """Somebody at a workspace of her own, who uses a Label Studio of her team."""
-
-    root: Path
-    annotator: LabelStudioAnnotator
-    name: str
-    capsys: pytest.CaptureFixture[str]
-
-    def begin(self, modality: str = "text", url: str = "", **settings: Any) -> None:
-        """Write the workspace; `loop__batch=3` is `batch = 3` under `[loop]`."""
-        sections: dict[str, list[str]] = {"dataset": [], "loop": ["batch = 6"], "holdout": ["share = 0.0", "size = 0"]}
-        for key, value in settings.items():
-            section, _, name = key.partition("__")
-            sections[section].append(f"{name} = {json.dumps(value)}")
-        written = "".join(f"[{name}]\n" + "\n".join(lines) + "\n" for name, lines in sections.items())
-        self.root.mkdir(exist_ok=True)
-        (self.root / "labelloop.toml").write_text(
-            written.replace(
-                "[dataset]\n",
-                f'[dataset]\nname = "{self.name}"\nmodality = "{modality}"\nlabels = {json.dumps(LABELS)}\n',
-            )
-            + f'[learner]\nflavor = "quick_learner:QuickLearner"\npixels = {str(modality == "image").lower()}\n'
-            + '[stacks.default]\nannotator = "team"\nsecrets_manager = "environment"\n'
-            + f'[annotators.team]\nflavor = "label_studio"\nurl = "{url or self.annotator.client().url}"\n'
-            + 'authentication_secret = "team"\n[secrets_managers.environment]\nflavor = "env"\n'
-        )
-
-    def says(self, *arguments: str, code: int = 0) -> str:
-        """What a command says, out loud and as errors."""
-        self.capsys.readouterr()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", self.annotator.client()._token)
-            patch.setattr(sys, "path", list(sys.path))
-            assert run(["-C", str(self.root), *arguments]) == code, self.capsys.readouterr()
-        heard = self.capsys.readouterr()
-        return heard.out + heard.err
-
-    @property
-    def project(self) -> int:
-        return LabelStudioPerson(self.annotator.client()).project(self.name)
-
-    def tasks(self) -> Sequence[Mapping[str, Any]]:
-        query = {"project": self.project, "fields": "all", "page_size": 200, "resolve_uri": "false"}
-        found: Sequence[Mapping[str, Any]] = self.annotator.client().call("GET", "/api/tasks", query=query)["tasks"]
-        return sorted(found, key=lambda one: int(one["id"]))
-
-    def change(self, **settings: Any) -> None:
-        """What a person changes in the project's settings."""
-        self.annotator.client().call("PATCH", f"/api/projects/{self.project}", body=settings)
-
-    def answer(self, *more: Mapping[str, Any], modality: str = "text") -> int:
-        """Answer every open task by its words, with more regions beside the choice."""
-        answered = 0
-        for task in self.tasks():
-            if task["total_annotations"]:
-                continue
-            label = LABELS[0] if any(one in task["data"][modality] for one in ANIMALS) else LABELS[1]
-            choice = {"from_name": "label", "to_name": modality, "type": "choices", "value": {"choices": [label]}}
-            body = {"lead_time": 0.05, "result": [choice, *more]}
-            self.annotator.client().call("POST", f"/api/tasks/{task['id']}/annotations/", body=body)
-            answered += 1
-        return answered
-
-
-@pytest.fixture
-def desk(
-    annotator: LabelStudioAnnotator, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    made = Desk(tmp_path / "desk", annotator, request.node.name[5:40].strip("_"), capsys)
-    yield made
-    annotator.delete(made.name)
 
 
 CASES: Mapping[str, bytes] = {

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from guests import invited
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.doctor import examine
 from labelloop.harvest import write_labels
@@ -16,6 +15,7 @@ from labelloop.labels import believe_all, disagreements, regions_of
 from labelloop.overview import outcome_in_words, status_in_words
 from labelloop.testing.annotator import LabelStudioPerson
 
+from guests import invited
 from small_world import LABELS, NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live

@@ -1,7 +1,8 @@
 """The backbone of texts: any ONNX transformer with its tokenizer.
 
 A text that is longer than the network reads at once is read in windows. One whose words the tokenizer does not know, as
-of another script than the network learned, is read by its letters: fewer things can be told apart so, but some can.
+of another script than the network learned, is read by its letters: fewer things can be told apart so, but some can. Not
+known is a word, too, of which the vocabulary has nothing but the letters.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ MOST_WINDOWS = 16
 
 UNKNOWN = 0.5
 """Share of unknown tokens above which a text is read by its letters."""
+
+FOREIGN = 0.2
+"""Share of a vocabulary that is not ASCII below which such letters, standing alone, are of scripts without words."""
 
 LETTERS = 3
 """The longest run of letters that is counted in such a text."""
@@ -145,7 +149,7 @@ class TextBackbone:
     def _unknown_share(self, ids: np.ndarray) -> float:
         before, after = self._around
         body = ids[before : len(ids) - after]
-        return float((body == self._unknown).mean()) if len(body) else 0.0
+        return float(self._says_nothing[body].mean()) if len(body) else 0.0
 
     def _count(self, ids: np.ndarray) -> int:
         """Windows that a text would need."""
@@ -153,12 +157,24 @@ class TextBackbone:
         return 1 if len(ids) <= self.options.max_tokens or size < 1 else -(-(len(ids) - sum(self._around)) // size)
 
     @cached_property
-    def _unknown(self) -> int:
-        """The token of what the tokenizer does not know; -1 where there is none."""
+    def _says_nothing(self) -> np.ndarray:
+        """(tokens,) bool: the token of what the tokenizer does not know, and lone letters of scripts without words."""
+        pieces = {number: _plain(piece) for piece, number in self._splitter.get_vocab().items()}
+        foreign = {number for number, piece in pieces.items() if not piece.isascii()}
+        mute = np.zeros(max(pieces) + 1, np.bool_)
+        if len(foreign) < FOREIGN * len(pieces):
+            mute[[number for number in foreign if len(pieces[number]) == 1]] = True
+        if (unknown := self._unknown) is not None:
+            mute[unknown] = True
+        return mute
+
+    @property
+    def _unknown(self) -> int | None:
+        """The token of what the tokenizer does not know; None where there is none."""
         model = read_json(self.tokenizer)["model"]
         named = model.get("unk_token")
         found = self._splitter.token_to_id(named) if named else model.get("unk_id")
-        return -1 if found is None else int(found)
+        return None if found is None else int(found)
 
     @property
     def most_characters(self) -> int:
@@ -262,7 +278,7 @@ class Sight:
     """How much of a text a backbone sees.
 
     Attributes:
-        unknown: Share of its tokens that the network never learned.
+        unknown: Share of its tokens that say nothing: not known, or lone letters of scripts whose words are not known.
         windows: Parts that it needs to be read in.
         by_letters: Whether it is read by its letters, as too much is unknown.
         cut: Whether some of it is not read.
@@ -287,6 +303,11 @@ def by_letters(text: str, dimension: int) -> np.ndarray:
     counted = np.bincount(hashes % dimension, sizes, dimension).astype(np.float32)
     unit: np.ndarray = normalised(counted[None])[0]
     return unit
+
+
+def _plain(piece: str) -> str:
+    """A piece of a vocabulary without the marks of where in a word it stands."""
+    return piece.removeprefix("##").lstrip("\u2581\u0120")
 
 
 def _text(content: bytes | str) -> str:

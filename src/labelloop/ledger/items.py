@@ -166,6 +166,14 @@ class ItemBook:
             sizes = {row[0]: row[1] for row in connection.execute(counted)}
         return [row.id for row in rows], [row.fingerprint for row in rows], [sizes.get(row.id, 1) for row in rows]
 
+    def members(self) -> list[tuple[str, bytes, str]]:
+        """Pictures that follow the first item of their group: (id, fingerprint, id of that item)."""
+        query = select(items.c.id, items.c.fingerprint, items.c.grp).where(
+            items.c.dataset == self._dataset, items.c.grp != items.c.id, items.c.modality == "image"
+        )
+        with _sql.reading(self._engine) as connection:
+            return [(row.id, row.fingerprint, row.grp) for row in connection.execute(query)]
+
     def texts(self, ids: Sequence[str], longest: int) -> dict[str, str]:
         """The texts of the items of these ids, as far as they are texts; at most so many characters of each."""
         found: dict[str, str] = {}
