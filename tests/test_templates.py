@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_picture_that_comes_later_finds_its_copy_among_those_that_follow(tmp_p
 
     columns = ledger.items.columns()
     items = ledger.items.get(list(columns.ids))
-    group = {Path(items[one].uri).stem: columns.groups[row] for row, one in enumerate(columns.ids)}
+    group = {unquote(Path(items[one].uri).stem): columns.groups[row] for row, one in enumerate(columns.ids)}
     assert [one for one, other in made.twins.items() if group[one] != group[other]] == []
 
 

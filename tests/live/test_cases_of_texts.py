@@ -9,6 +9,7 @@ from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_case_04_its_relatives_have_a_score_and_no_near_duplicate_on_both_sides(
     with closing(ledger_of(desk)) as ledger:
         columns = ledger.items.columns()
         items = ledger.items.get(list(columns.ids))
-        place = {Path(items[one].uri).stem: row for row, one in enumerate(columns.ids)}
+        place = {unquote(Path(items[one].uri).stem): row for row, one in enumerate(columns.ids)}
         apart = [
             (one, other)
             for one, other in made.twins.items()
