@@ -146,12 +146,18 @@ def test_a_second_opinion_that_would_not_help_fails_before_anything_is_asked(ani
 class Counted(FakeAnnotator):
     """An annotator that knows how many people there are."""
 
+    def exposed(self) -> tuple[str, str]:
+        return "", ""
+
     def people(self) -> int:
         return 2
 
 
 class Secretive(FakeAnnotator):
     """An annotator that tells nobody who is a member."""
+
+    def exposed(self) -> tuple[str, str]:
+        return "", ""
 
     def people(self) -> int:
         raise BackendError("the members are secret", "ask its administrator")
@@ -267,6 +273,9 @@ def test_a_component_that_cannot_be_started_is_a_finding(animals: World, monkeyp
 
 class Looking(FakeAnnotator):
     """An annotator that knows what browsers get, and that somebody hid the guesses."""
+
+    def look(self, name: str) -> str:
+        return ""
 
     def looked_at(self, name: str) -> list[tuple[bool, str, str]]:
         return [(True, "uploaded .png: a browser gets it", ""), (False, "uploaded .tif: broken", "add it again")]
