@@ -131,8 +131,9 @@ def test_a_function_of_a_workspace_that_nobody_trusts_is_not_run(
     (dated.world.root / "links.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     dated.add()
 
+    ours = {"dataset__modality": "image", "learner__flavor": "frozen"}
     with pytest.raises(ConfigError, match="names 'links:today', code that nobody has allowed to run"):
-        dated.world.tick(**PIXELS, dataset__address="links:today")
+        dated.world.tick(**ours, dataset__address="links:today")
     assert not (tmp_path / "ran").exists()
 
 
