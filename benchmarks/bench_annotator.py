@@ -9,7 +9,7 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import SimulatedAnnotator
 
 from figure import Figure, pairs, ratio, seconds

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labelloop import gate
-from labelloop.audit import audit
-from labelloop.certify import Column, bound, per_label
-from labelloop.gate import Judging
+from labelloop.evaluation import gate
+from labelloop.evaluation.audit import audit
+from labelloop.evaluation.certify import Column, bound, per_label
+from labelloop.evaluation.gate import Judging
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Fitted, Plan, Player, Standing, World, ours, replay, world

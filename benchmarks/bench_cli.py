@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from labelloop.privacy import cache_folder
+from labelloop.machine.privacy import cache_folder
 
 from figure import Figure, pairs, ratio, seconds
 

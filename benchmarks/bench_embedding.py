@@ -12,11 +12,11 @@ import numpy as np
 import sklearn.datasets
 from PIL import Image
 
-from labelloop.embedding import embed
 from labelloop.learners.backbones import backbone
 from labelloop.learners.images import ImageBackbone
 from labelloop.learners.network import open_session
 from labelloop.learners.texts import TextBackbone
+from labelloop.loop.embedding import embed
 
 from figure import Figure, pairs, seconds
 

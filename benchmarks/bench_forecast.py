@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelloop import stopping
-from labelloop.forecast import FEWEST, Forecast, Point, fit
+from labelloop.evaluation import stopping
+from labelloop.evaluation.forecast import FEWEST, Forecast, Point, fit
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
@@ -48,7 +48,7 @@ class Row:
         held: Answers in the holdout.
         score: On the holdout.
         truth: On the rest of the test items.
-        stable, flat: What the signals of `labelloop.stopping` say: 1, 0, or -1 while they cannot say.
+        stable, flat: What the signals of `labelloop.evaluation.stopping` say: 1, 0, or -1 while they cannot say.
     """
 
     task: str

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from labelloop.backends.s3_store import S3ArtifactStore
-from labelloop.intake import take_in
+from labelloop.commands.add import take_in
+from labelloop.data.sources import Columns
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.tables import seen
 from labelloop.protocols import ArtifactStore
-from labelloop.sources import Columns
 from labelloop.testing.secrets import MemorySecrets
 
 from figure import Figure, pairs, ratio, seconds

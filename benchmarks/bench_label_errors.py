@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelloop.label_errors import out_of_sample, self_confidence, suspects
+from labelloop.evaluation.label_errors import out_of_sample, self_confidence, suspects
 from labelloop.learners.frozen import Frozen
 from labelloop.learners.head import Fitting, fit
 from labelloop.simulate.labelled import labelled

@@ -15,13 +15,13 @@ from bench_tick import Parts
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import load
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.rounds import Round
-from labelloop.loop import Loop
-from labelloop.root import STATE
-from labelloop.stack import Stack
+from labelloop.loop.loop import Loop
 from labelloop.types import Item, Modality, NewItem
+from labelloop.workspace.config import load
+from labelloop.workspace.root import STATE
+from labelloop.workspace.stack import Stack
 
 from figure import Figure, seconds
 from managed import SCHEMA, fill, label_studio

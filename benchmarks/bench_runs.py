@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labelloop.artifacts import Artifacts
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.ledger import open_ledger
-from labelloop.runs import Run, step
+from labelloop.storage.artifacts import Artifacts
+from labelloop.storage.runs import Run, step
 
 from figure import Figure, seconds
 

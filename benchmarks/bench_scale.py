@@ -19,15 +19,15 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import load
-from labelloop.decide import Wait
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
-from labelloop.loop import Loop
-from labelloop.root import STATE
-from labelloop.stack import Stack
+from labelloop.loop.decide import Wait
+from labelloop.loop.loop import Loop
 from labelloop.types import Item, NewItem
+from labelloop.workspace.config import load
+from labelloop.workspace.root import STATE
+from labelloop.workspace.stack import Stack
 
 from figure import Figure, pairs, ratio, seconds
 from managed import SCHEMA, bulk_import, delete, label_studio, processor_seconds, questions, task_of

@@ -28,11 +28,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from labelloop.gate import LEVEL, Judging, judge, sign_test
-from labelloop.intervals import wilson
+from labelloop.evaluation.gate import LEVEL, Judging, judge, sign_test
+from labelloop.evaluation.intervals import wilson
+from labelloop.evaluation.metrics import Metrics, evaluate, summed
+from labelloop.evaluation.savings import random_curve, savings
 from labelloop.learners.frozen import Frozen
-from labelloop.metrics import Metrics, evaluate, summed
-from labelloop.savings import random_curve, savings
 from labelloop.selection import RANDOM, select
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Fitted, Labelled, Standing, World, learned

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labelloop.artifacts import Artifacts
 from labelloop.backends.s3_store import S3ArtifactStore
+from labelloop.storage.artifacts import Artifacts
 from labelloop.testing.secrets import MemorySecrets
 
 from figure import Figure, ratio, seconds

@@ -13,13 +13,13 @@ import numpy as np
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import load
-from labelloop.decide import Wait
-from labelloop.loop import Loop
+from labelloop.loop.decide import Wait
+from labelloop.loop.loop import Loop
 from labelloop.protocols import Annotator, Backbone, Predictor
-from labelloop.root import STATE
-from labelloop.stack import Stack
 from labelloop.types import Examples, Item, Modality, NewItem
+from labelloop.workspace.config import load
+from labelloop.workspace.root import STATE
+from labelloop.workspace.stack import Stack
 
 from figure import Figure, pairs, ratio, seconds
 from managed import label_studio

@@ -14,7 +14,7 @@ from typing import Any
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import NotFoundError
-from labelloop.labels import prediction_of, regions_of
+from labelloop.kinds.labels import prediction_of, regions_of
 from labelloop.types import Item, LabelSchema, Prediction, Question, Turn
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from labelloop.data.wheels import cache_dir, fetch
 from labelloop.demo import data
-from labelloop.embedding import embed
 from labelloop.learners.backbones import backbone
+from labelloop.loop.embedding import embed
 from labelloop.types import Modality
-from labelloop.wheels import cache_dir, fetch
 
 CACHE = cache_dir(os.environ) / "benchmarks"
 LONGEST = 1000

@@ -13,10 +13,10 @@ from typing import Any
 
 from labelloop.backends.buckets import BucketArtifacts
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.config import load
+from labelloop.data.sources import content_id
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.sources import content_id
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
+from labelloop.workspace.config import load
 
 PATIENCE = 240
 _STACK = """

@@ -16,9 +16,9 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.cli import run
+from labelloop.data.sources import content_id
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking
-from labelloop.sources import content_id
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import LabelSchema
 

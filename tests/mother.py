@@ -38,7 +38,7 @@ LOADED = (
     "labelloop.backends.label_studio.annotator",
     "labelloop.backends.local_orchestrator",
     "labelloop.backends.local_store",
-    "labelloop.auto_labelling",
+    "labelloop.commands.auto_label",
     "labelloop.cli.auto_label",
     "labelloop.cli.label_errors",
     "labelloop.cli.labels",
@@ -46,10 +46,10 @@ LOADED = (
     "labelloop.cli.output",
     "labelloop.cli.render",
     "labelloop.cli.score",
-    "labelloop.opinions",
-    "labelloop.overview",
-    "labelloop.relabelling",
-    "labelloop.rollback",
+    "labelloop.commands.second_opinions",
+    "labelloop.commands.status",
+    "labelloop.commands.change_labels",
+    "labelloop.commands.rollback",
 )
 """What a tick imports on its way."""
 

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from labelloop.duplicates import Leaders, image_fingerprint, text_fingerprint
+from labelloop.data.duplicates import Leaders, image_fingerprint, text_fingerprint
 
 SYLLABLES = ("ba", "den", "ko", "lis", "mar", "no", "pel", "ra", "sto", "tu", "vin", "zer")
 WORDS = tuple("".join(parts) for parts in product(SYLLABLES, repeat=3))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.addresses import Addressing
-from labelloop.config import load
+from labelloop.data.addresses import Addressing
 from labelloop.errors import BadItemError, ConfigError
 from labelloop.types import Item, LabelSchema
-from labelloop.workspace import code_named
+from labelloop.workspace.config import load
+from labelloop.workspace.create import code_named
 
 from small_world import LABELS, World
 

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelloop.backends.label_studio.reading import annotation_of, regions_in
-from labelloop.doctor import examine
-from labelloop.harvest import write_labels
-from labelloop.label_changes import rename, translated
-from labelloop.labels import believe
-from labelloop.overview import history_as_dict, status_in_words
+from labelloop.commands.doctor import examine
+from labelloop.commands.export import write_labels
+from labelloop.commands.status import history_as_dict, status_in_words
+from labelloop.kinds.label_changes import rename, translated
+from labelloop.kinds.labels import believe
+from labelloop.loop.unusable import region_in_words
 from labelloop.types import LabelSchema
-from labelloop.unusable import region_in_words
 
 from small_world import SCHEMA, World
 

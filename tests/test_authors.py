@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import AUTHORS, Asking, Changes
 from labelloop.ledger.rounds import Round

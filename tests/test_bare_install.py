@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.data.sources import read_items
 from labelloop.errors import ConfigError
 from labelloop.learners.network import Network
 from labelloop.learners.pixels import square
-from labelloop.sources import read_items
 
 ROOT = Path(__file__).parents[1]
 MOST = 12

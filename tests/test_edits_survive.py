@@ -14,7 +14,7 @@ from time import perf_counter
 import pytest
 
 from labelloop.cli import run
-from labelloop.config import load
+from labelloop.workspace.config import load
 
 TEXT = """\
 # ours, with words that must survive

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop import intake
-from labelloop.intake import Taken, take_in
-from labelloop.labels import regions_of
+from labelloop.commands import add as intake
+from labelloop.commands.add import Taken, take_in
+from labelloop.data.sources import Columns, content_id, unsigned
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.changed import REPLACED
-from labelloop.sources import Columns, content_id, unsigned
 from labelloop.types import Item, LabelSchema
 
 from small_world import LABELS, NAME, World

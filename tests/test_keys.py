@@ -11,18 +11,18 @@ from typing import Any, cast
 
 import pytest
 
-from labelloop import rounds
-from labelloop.artifacts import Artifacts
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
-from labelloop.config import load
 from labelloop.learners.frozen import Frozen
-from labelloop.loop import Loop
-from labelloop.names import named
-from labelloop.runs import MARK, Run, fingerprint, step
-from labelloop.stack import Stack
+from labelloop.loop import round_steps
+from labelloop.loop.loop import Loop
+from labelloop.storage.artifacts import Artifacts
+from labelloop.storage.runs import MARK, Run, fingerprint, step
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.testing.stores import MemoryStore
+from labelloop.types.names import named
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 from workspaces.calls import calls
 
 from small_world import NOW, Parts
@@ -33,7 +33,7 @@ VERSIONS = sorted(int(path.stem.removeprefix("version-")) for path in HERE.glob(
 KEPT = 7
 """The version of the ledger from which on nothing is computed again."""
 
-STEPS = [(name, fn) for name, fn in vars(rounds).items() if hasattr(fn, MARK)]
+STEPS = [(name, fn) for name, fn in vars(round_steps).items() if hasattr(fn, MARK)]
 
 
 class Asked:

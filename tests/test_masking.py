@@ -10,9 +10,9 @@ import pytest
 
 from labelloop.backends.label_studio.client import checked_url
 from labelloop.cli.logs import LoggedRounds
-from labelloop.components import checked
 from labelloop.errors import BackendError, ConfigError
-from labelloop.masking import MASK, has_credentials, masked, masked_tree, setting
+from labelloop.errors.masking import MASK, has_credentials, masked, masked_tree, setting
+from labelloop.workspace.components import checked
 
 FORMS = [
     "https://user:CANARY@host/x.csv",

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from labelloop.decoding import Allowance
-from labelloop.intake import take_in
+from labelloop.commands.add import take_in
+from labelloop.data.decoding import Allowance
+from labelloop.data.locations import held, place_of
+from labelloop.data.sources import Columns, Unreadable, read_items
 from labelloop.ledger import open_ledger
-from labelloop.places import held, place_of
-from labelloop.sources import Columns, Unreadable, read_items
 from labelloop.types import NewItem
 
 COUNT = 500
@@ -183,7 +183,7 @@ def test_whoever_wants_more_than_there_is_waits_and_then_has_it_alone() -> None:
 _ADD = """
 import re, sys
 from pathlib import Path
-from labelloop.sources import read_items
+from labelloop.data.sources import read_items
 found = list(read_items(sys.argv[1], "image"))
 print(len(found), re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 """
@@ -215,7 +215,7 @@ def test_files_of_many_threads_fill_no_more_memory_than_the_largest_that_there_m
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 8 << 20
-    monkeypatch.setattr("labelloop.places.HELD", Allowance(2 * size))
+    monkeypatch.setattr("labelloop.data.locations.HELD", Allowance(2 * size))
     pixel = io.BytesIO()
     Image.new("RGB", (32, 32)).save(pixel, "BMP")
     for number in range(12):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.decoding import for_people, shown_as_it_is, shown_from
+from labelloop.data.decoding import for_people, shown_as_it_is, shown_from
 from labelloop.errors import BadItemError
 from labelloop.learners.pixels import square
 

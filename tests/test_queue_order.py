@@ -11,7 +11,7 @@ import pytest
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger.answers import AnswerBook, Asking
-from labelloop.loop import PRUNED, Outcome
+from labelloop.loop.loop import PRUNED, Outcome
 from labelloop.selection.uncertainty import closeness_of_two
 
 from small_world import LABELS, NOW, SCHEMA, World
@@ -199,7 +199,7 @@ def test_people_get_questions_as_they_were_asked_where_that_is_wanted(animals: W
 def test_more_open_questions_than_a_selector_ranks_keep_the_rest_in_their_order(
     animals: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.rounds.RANKED", 3)
+    monkeypatch.setattr("labelloop.loop.round_steps.RANKED", 3)
 
     learned(animals, loop__batch=12)
 
@@ -269,7 +269,7 @@ def test_killed_after_deleting_it_is_noted_by_the_next_tick(aged: World, monkeyp
 
 
 def test_an_annotator_that_cannot_delete_predictions_says_so(aged: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelloop.loop.Pruning", Unable)
+    monkeypatch.setattr("labelloop.loop.loop.Pruning", Unable)
 
     with pytest.raises(ConfigError, match="cannot delete predictions") as refused:
         aged.tick(loop__old_predictions="prune")

@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from labelloop.backends.buckets import BucketArtifacts
-from labelloop.intake import Taken, take_in
+from labelloop.commands.add import Taken, take_in
+from labelloop.data.locations import held
+from labelloop.data.sources import Columns, content_id
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.places import held
 from labelloop.protocols import BucketStore
-from labelloop.sources import Columns, content_id
 from labelloop.types import Modality
 
 import clouds
@@ -75,7 +75,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         opened.append(Path(path).name)
         return held(fs, path, **how)
 
-    monkeypatch.setattr("labelloop.sources.held", noting)
+    monkeypatch.setattr("labelloop.data.sources.held", noting)
     return opened
 
 
@@ -212,7 +212,7 @@ def test_a_filesystem_that_tells_no_times_is_read_each_time(ledger: Ledger, read
 def test_an_add_that_was_killed_reads_what_it_had_not_kept(
     ledger: Ledger, here: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.intake.BATCH", 2)
+    monkeypatch.setattr("labelloop.commands.add.BATCH", 2)
 
     def end(what: str, done: int, total: int | None) -> None:
         if done == 3:

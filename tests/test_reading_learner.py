@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelloop import pool, rounds
-from labelloop.answering import Answering
-from labelloop.checks import found
-from labelloop.embedding import Blind
+from labelloop.commands.check import found
+from labelloop.commands.ml_backend import Answering
 from labelloop.errors import ConfigError
+from labelloop.loop import pool, round_steps
+from labelloop.loop.embedding import Blind
 from labelloop.protocols import Learner
 from labelloop.simulate.engine import simulate
 from labelloop.simulate.places import Wanted, of_place, of_workspace
@@ -189,9 +189,9 @@ def test_without_a_backbone_to_choose_by_the_loop_goes_on_with_selectors_that_ne
 
 
 def test_a_check_says_what_reads_and_what_is_chosen_by(animals: World) -> None:
-    from labelloop import checks
+    from labelloop.commands import check
 
-    said = found("learner", lambda: checks._prove_learner(animals.workspace(**WORDS)))
+    said = found("learner", lambda: check._prove_learner(animals.workspace(**WORDS)))
 
     assert said.ok
     assert said.detail == (
@@ -204,7 +204,7 @@ def test_some_of_the_examples_and_two_parts_together_keep_the_items() -> None:
 
     some = only(examples, np.array([4, 1]))
     masked = only(examples, np.arange(6) % 2 == 0)
-    together = rounds.both(some, masked)
+    together = round_steps.both(some, masked)
 
     assert [item.id for item in together.inputs.items] == together.inputs.ids.tolist()
     assert together.inputs.ids.tolist() == [examples.inputs.ids[row] for row in (4, 1, 0, 2, 4)]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from labelloop.labels import regions_of
+from labelloop.commands.status import outcome_as_dict, outcome_in_words
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Changes
-from labelloop.loop import Repair
-from labelloop.overview import outcome_as_dict, outcome_in_words
+from labelloop.loop.loop import Repair
 
 from small_world import NAME, NOW, SCHEMA, World
 

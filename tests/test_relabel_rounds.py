@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.decide import Finish, Wait
 from labelloop.errors import BackendError, ConfigError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.rounds import RoundBook
+from labelloop.loop.decide import Finish, Wait
 from labelloop.steps import sync_new_data_to_label_studio
 from labelloop.types import Turn
 

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop import downloads
-from labelloop.decide import Start, Stop
-from labelloop.doctor import examine, mended
+from labelloop.commands.add import Taken, take_in
+from labelloop.commands.doctor import examine, mended
+from labelloop.commands.status import status_in_words
+from labelloop.data.sources import Columns, content_id
 from labelloop.errors import UnreadableError
-from labelloop.intake import Taken, take_in
 from labelloop.ledger import tables
 from labelloop.ledger.aside import LONGEST
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.tables import MIGRATIONS
-from labelloop.loop import Outcome
-from labelloop.overview import status_in_words
-from labelloop.sources import Columns, content_id
+from labelloop.loop.decide import Start, Stop
+from labelloop.loop.loop import Outcome
+from labelloop.machine import downloads
 from labelloop.types import Item, LabelSchema, Missing, NewItem
 
 from small_world import LABELS, NAME, World

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.decide import Start, Wait
 from labelloop.errors import ConfigError, OtherOwnerError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
+from labelloop.loop.decide import Start, Wait
 
 from small_world import NAME, SCHEMA, World
 
@@ -99,7 +99,7 @@ def test_the_annotators_own_number_stays_where_none_was_ever_set(animals: World)
 
 
 def test_an_annotator_that_cannot_is_refused_by_the_setting(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelloop.loop.Overlapping", Unable)
+    monkeypatch.setattr("labelloop.loop.loop.Overlapping", Unable)
 
     with pytest.raises(ConfigError, match="people_per_item is 2") as refused:
         animals.tick(dataset__people_per_item=2)

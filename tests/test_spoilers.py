@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import fragile_learner
-from labelloop import holdout
-from labelloop.decide import Start
+from labelloop.data.sources import content_id
 from labelloop.errors import StepError
-from labelloop.halving import PATIENCE, spoilers
-from labelloop.sources import content_id
+from labelloop.evaluation import holdout
+from labelloop.loop.decide import Start
+from labelloop.loop.halving import PATIENCE, spoilers
 
 from small_world import LABELS, World
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from labelloop.errors import BusyError, NotFoundError
-from labelloop.labels import regions_of
-from labelloop.runs import Line
+from labelloop.kinds.labels import regions_of
 from labelloop.steps import (
     Judged,
     Loop,
@@ -34,6 +33,7 @@ from labelloop.steps import (
     train,
     upload,
 )
+from labelloop.storage.runs import Line
 from labelloop.types import Annotation, Examples
 
 from small_world import LABELS, World

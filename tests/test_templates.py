@@ -12,13 +12,13 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from labelloop import metrics
-from labelloop.duplicates import LARGEST, Leaders, largest_group, text_fingerprint
-from labelloop.holdout import EARLY, Draw, early_of, held_out
-from labelloop.intake import take_in
+from labelloop.commands.add import take_in
+from labelloop.data.duplicates import LARGEST, Leaders, largest_group, text_fingerprint
+from labelloop.data.sources import Columns
+from labelloop.evaluation import metrics
+from labelloop.evaluation.holdout import EARLY, Draw, early_of, held_out
 from labelloop.ledger import open_ledger
 from labelloop.simulate.labelled import read_labelled
-from labelloop.sources import Columns
 
 from templates import KINDS, Made, frames, letters
 

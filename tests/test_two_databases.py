@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from labelloop import auto_labelling, label_changes, opinions, relabelling
-from labelloop.anchoring import bias
-from labelloop.doctor import examine
-from labelloop.harvest import write_labels
-from labelloop.label_changes import Change
-from labelloop.labels import regions_of
-from labelloop.rollback import roll_back
+from labelloop.commands import auto_label, change_labels, second_opinions
+from labelloop.commands.bias import bias
+from labelloop.commands.doctor import examine
+from labelloop.commands.export import write_labels
+from labelloop.commands.rollback import roll_back
+from labelloop.kinds import label_changes
+from labelloop.kinds.label_changes import Change
+from labelloop.kinds.labels import regions_of
 from labelloop.types import LabelSchema
 
 from small_world import LABELS, NAME, World
@@ -53,19 +54,19 @@ def story(world: World) -> dict[str, Any]:
         answered(world, wrong)
     world.tick(**SETTINGS)
     with world.loop(**SETTINGS) as loop:
-        asked = opinions.ask(loop, 3)
-        certified = auto_labelling.apply(loop)
+        asked = second_opinions.ask(loop, 3)
+        certified = auto_label.apply(loop)
     answered(world)
     world.tick(**SETTINGS)
     with world.loop(**SETTINGS) as loop:
-        verdicts = opinions.report(loop)
-        standing = auto_labelling.standing(loop)
+        verdicts = second_opinions.report(loop)
+        standing = auto_label.standing(loop)
         back = roll_back(loop, "2")
         write_labels(loop, str(world.root / "labels.csv"))
         biased = bias(loop)
     with world.loop(**SETTINGS) as loop:
-        auto_labelling.revoke(loop)
-        relabelling.relabel(loop, _hound)
+        auto_label.revoke(loop)
+        change_labels.relabel(loop, _hound)
     with (world.root / "labels.csv").open() as file:
         exported = sorted(tuple(row.items()) for row in csv.DictReader(file))
     world.tick(**SETTINGS)

@@ -32,7 +32,7 @@ BANNED = {
     "sys.path.insert",
 }
 OURS = {
-    ("modules.py", "pickle.loads"),  # of the process that started this one
+    ("machine/modules.py", "pickle.loads"),  # of the process that started this one
     ("backends/label_studio/bootstrap.py", "sys.path.insert"),  # of Label Studio's own process, its own package
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop import wheels
+from labelloop.data import wheels
 from labelloop.errors import BackendError, ConfigError
 
 INSTALLER = """

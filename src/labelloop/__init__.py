@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
     from pathlib import Path
 
-    from labelloop.loop import Loop
+    from labelloop.loop.loop import Loop
     from labelloop.protocols import Progress
-    from labelloop.runs import Line
+    from labelloop.storage.runs import Line
 
 __version__ = "0.1.0"
 
@@ -19,6 +21,21 @@ SILENCED = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
 """Variables that keep libraries from reporting to their makers; onnxruntime reads its own when it is loaded."""
 
 os.environ.update(dict.fromkeys(SILENCED, "1"))
+
+
+class _Earlier:
+    """Finds modules under the documented names that they had before they moved into rooms."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if not name.startswith("labelloop."):
+            return None
+        from labelloop._moved import spec_of
+
+        return spec_of(name)
+
+
+sys.meta_path.append(_Earlier)
 
 
 def open(
@@ -44,12 +61,12 @@ def open(
     """
     from pathlib import Path
 
-    from labelloop.loop import Loop
+    from labelloop.loop.loop import Loop
     from labelloop.protocols import silent
-    from labelloop.root import find_root
-    from labelloop.runs import nobody
-    from labelloop.stack import Stack
-    from labelloop.workspace import enter
+    from labelloop.storage.runs import nobody
+    from labelloop.workspace.create import enter
+    from labelloop.workspace.root import find_root
+    from labelloop.workspace.stack import Stack
 
     workspace = enter(find_root(Path(root).resolve()), settings or {})
     return Loop(workspace, Stack(workspace, stack), progress or silent, tell=tell or nobody)

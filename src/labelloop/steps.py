@@ -30,23 +30,24 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import labels, rounds
-from labelloop.artifacts import Ref
-from labelloop.checks import start
-from labelloop.choosing import Proposal, Scored
+from labelloop.commands.add import Taken, take_in
+from labelloop.commands.check import start
+from labelloop.data.sources import Columns, endings
 from labelloop.errors import BusyError, ConfigError, NotFoundError
-from labelloop.intake import Taken, take_in
-from labelloop.learning import Features, Judged, version_of
+from labelloop.evaluation.metrics import Metrics
+from labelloop.kinds import labels
 from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
-from labelloop.loop import Loop, judgement
-from labelloop.metrics import Metrics
-from labelloop.names import named
+from labelloop.loop import round_steps
+from labelloop.loop.batch import Proposal, Scored
+from labelloop.loop.loop import Loop, judgement
+from labelloop.loop.round_steps import Believed
+from labelloop.loop.training import Features, Judged, version_of
 from labelloop.protocols import ArtifactStore, Dataset
-from labelloop.rounds import Believed
-from labelloop.runs import Artifact, Line, step
-from labelloop.sources import Columns, endings
+from labelloop.storage.artifacts import Ref
+from labelloop.storage.runs import Artifact, Line, step
 from labelloop.types import Annotation, Examples
+from labelloop.types.names import named
 
 __all__ = [
     "Artifact",
@@ -190,7 +191,7 @@ def train(loop: Loop, examples: Examples) -> Artifact[Path]:
         LabelLoopError: An example is held out, or there is none.
     """
     with loop.run.telling("train") as line:
-        learned, model = loop.learning.sparing(examples, lambda some: loop.run(rounds.train, loop.learner, some))
+        learned, model = loop.learning.sparing(examples, lambda some: loop.run(round_steps.train, loop.learner, some))
         line.words = f"{version_of(model.ref)} from {len(learned)} examples"
         line.words += f", {len(examples) - len(learned)} set aside" if len(learned) < len(examples) else ""
         return model
@@ -352,7 +353,7 @@ def in_words(score: Metrics) -> str:
 
 def _beliefs(loop: Loop, labeled: Labeled, names: Mapping[str, Sequence[str]] | None) -> Believed:
     if names is None:
-        return rounds.believed(loop.schema, labeled.answers, loop.belief)
+        return round_steps.believed(loop.schema, labeled.answers, loop.belief)
     return Believed(list(names), labels.targets(loop.schema, list(names.values())), {})
 
 

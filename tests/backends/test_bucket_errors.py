@@ -19,11 +19,11 @@ from labelloop.backends.azure_store import AzureArtifactStore
 from labelloop.backends.buckets import BucketArtifacts
 from labelloop.backends.gcp_store import GCPArtifactStore
 from labelloop.backends.s3_store import S3ArtifactStore
-from labelloop.config import load
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.registry import build
-from labelloop.stack import Stack
+from labelloop.machine.registry import build
 from labelloop.testing.secrets import MemorySecrets
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 import clouds
 import emulators

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from labelloop.backends import local_secrets
 from labelloop.backends.local_secrets import KEY_VARIABLE, LocalSecretsManager
 from labelloop.errors import BusyError, ConfigError
-from labelloop.privacy import alone
+from labelloop.machine.privacy import alone
 from labelloop.testing.secrets import VALUE, MemorySecrets, SecretsManagerContract
 
 
@@ -340,7 +340,7 @@ for n in range(5):
 def test_of_processes_that_register_one_name_at_once_one_succeeds(tmp_path: Path) -> None:
     program = """
 import sys
-from labelloop import secrets
+from labelloop.workspace import secrets
 from labelloop.backends.local_secrets import LocalSecretsManager
 from labelloop.errors import ConfigError
 manager = LocalSecretsManager(path=sys.argv[1], key_file=sys.argv[2])

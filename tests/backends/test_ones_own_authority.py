@@ -18,7 +18,7 @@ from labelloop.backends.azure_secrets import AzureKeyVault
 from labelloop.backends.gcp_secrets import GCPSecretManager
 from labelloop.backends.vault_secrets import VaultSecretsManager
 from labelloop.errors import ConfigError, LabelLoopError
-from labelloop.road import CA_VARIABLES, certificates_of, verified_by
+from labelloop.machine.road import CA_VARIABLES, certificates_of, verified_by
 
 import clouds
 import emulators

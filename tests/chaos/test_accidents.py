@@ -23,7 +23,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import NotFoundError
-from labelloop.labels import believe_all, regions_of
+from labelloop.kinds.labels import believe_all, regions_of
 from labelloop.testing.secrets import MemorySecrets
 
 from chaos_form import FULL

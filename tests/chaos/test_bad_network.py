@@ -18,11 +18,11 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import Repeats
-from labelloop.config import load
-from labelloop.loop import Loop
+from labelloop.commands.watch import Care, watch
+from labelloop.loop.loop import Loop
 from labelloop.report.views import RoundView
-from labelloop.stack import Stack
-from labelloop.watch import Care, watch
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 from chaos_form import FULL
 from live_world import LiveWorld

@@ -18,7 +18,7 @@ import pytest
 
 from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import ConfigError
-from labelloop.labels import problems, regions_of
+from labelloop.kinds.labels import problems, regions_of
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import Item, LabelSchema, Prediction, Question
 

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.commands.status import status_as_dict
 from labelloop.errors import BackendError
-from labelloop.labels import believe_all, regions_of
-from labelloop.overview import status_as_dict
+from labelloop.kinds.labels import believe_all, regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 from odd_answers import odd
 

@@ -21,11 +21,11 @@ import pytest
 from PIL import Image
 
 from labelloop.cli import run
-from labelloop.decide import Start, Stop
-from labelloop.doctor import Fault, examine, mended
+from labelloop.commands.doctor import Fault, examine, mended
+from labelloop.commands.status import status_as_dict
 from labelloop.errors import LabelLoopError
-from labelloop.loop import Loop, Outcome
-from labelloop.overview import status_as_dict
+from labelloop.loop.decide import Start, Stop
+from labelloop.loop.loop import Loop, Outcome
 from labelloop.types import LabelSchema
 
 from chaos_form import FULL

@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.environment import DATABASE
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 
 from live_world import LiveWorld
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.config import load
-from labelloop.loop import Loop
-from labelloop.stack import Stack
+from labelloop.loop.loop import Loop
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 from live_world import LiveWorld
 

@@ -12,7 +12,7 @@ import pytest
 
 from cli.test_commands import SCHEMA, Shell, shell
 from labelloop.cli import run
-from labelloop.root import STATE
+from labelloop.workspace.root import STATE
 
 import people
 from chaos_form import FULL

@@ -13,7 +13,7 @@ import pytest
 
 from labelloop.cli import cli, run
 from labelloop.cli.app import App
-from labelloop.root import STATE
+from labelloop.workspace.root import STATE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

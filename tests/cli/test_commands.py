@@ -22,8 +22,8 @@ import pytest
 from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
-from labelloop.labels import regions_of
-from labelloop.registry import KINDS
+from labelloop.kinds.labels import regions_of
+from labelloop.machine.registry import KINDS
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState, LabelSchema
 
@@ -611,7 +611,7 @@ def test_watch_until_done_records_each_round_for_scripts(shell: Shell) -> None:
 def test_watch_starts_nothing_where_there_is_nothing_to_ask_about(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.checks.start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("labelloop.commands.check.start", lambda *_: pytest.fail("started"))
 
     said = shell("--set", "dataset.name=empty", "watch")
 
@@ -702,7 +702,7 @@ def test_what_ends_a_service_is_in_its_log(shell: Shell) -> None:
 
 def test_a_sigterm_that_python_loses_ends_watch_at_the_next_wait(shell: Shell) -> None:
     lost = (
-        "import os, signal, labelloop.watch as watching\n"
+        "import os, signal, labelloop.commands.watch as watching\n"
         "class Grave:\n"
         "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
         "watching.Bell.wait = lambda *_: bool(Grave()) and False\n"

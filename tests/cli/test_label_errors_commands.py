@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.cli import run
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 
 import people
 from small_world import LABELS, NAME, World

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from labelloop import integrations
 from labelloop.cli import run
 from labelloop.errors import ConfigError
-from labelloop.registry import KINDS
+from labelloop.machine.registry import KINDS
+from labelloop.workspace import integrations
 
 
 class Typed:

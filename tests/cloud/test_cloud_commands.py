@@ -17,7 +17,7 @@ import pytest
 
 from labelloop.backends.local_secrets import LocalSecretsManager
 from labelloop.cli import run
-from labelloop.config import load
+from labelloop.workspace.config import load
 
 import emulators
 from emulators import Emulator

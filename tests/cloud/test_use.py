@@ -10,9 +10,9 @@ import pytest
 from labelloop.cli import run
 from labelloop.cloud.plan import check_origins, check_prefix
 from labelloop.cloud.use import Use, commands, enlist, origins_of, stacks_using
-from labelloop.config import Workspace, load
 from labelloop.errors import ConfigError
-from labelloop.stack import Stack
+from labelloop.workspace.config import Workspace, load
+from labelloop.workspace.stack import Stack
 
 TOML = """
 active_stack = "team"

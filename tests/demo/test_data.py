@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelloop.data.sources import read_items
 from labelloop.demo import data
 from labelloop.errors import BackendError, ConfigError
-from labelloop.sources import read_items
 from labelloop.types import NewItem
 
 

@@ -19,13 +19,13 @@ import pytest
 from labelloop import errors
 from labelloop.cli import cli
 from labelloop.cli.names import FlavorCommand
-from labelloop.config import Config
+from labelloop.machine.registry import build
 from labelloop.protocols import Learner, Selector
-from labelloop.registry import build
-from labelloop.root import FILE
 from labelloop.testing.learner import LearnerContract
 from labelloop.testing.selector import SelectorContract
 from labelloop.types import LabelSchema
+from labelloop.workspace.config import Config
+from labelloop.workspace.root import FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

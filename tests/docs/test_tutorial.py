@@ -18,12 +18,12 @@ from cryptography.fernet import Fernet
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
-from labelloop.config import load
-from labelloop.loop import Loop
-from labelloop.stack import Stack
+from labelloop.loop.loop import Loop
 from labelloop.testing.annotator import SimulatedAnnotator
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 

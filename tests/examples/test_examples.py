@@ -13,12 +13,12 @@ from zipfile import ZipFile
 import pytest
 
 from labelloop.cli import run
-from labelloop.config import load
+from labelloop.commands.add import take_in
+from labelloop.data.sources import Columns
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.examples import HERE, PROJECTS, find, pull, remove
-from labelloop.intake import take_in
 from labelloop.ledger import open_ledger
-from labelloop.sources import Columns
+from labelloop.workspace.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 

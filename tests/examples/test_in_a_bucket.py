@@ -11,9 +11,9 @@ import pytest
 
 from labelloop.backends.buckets import BucketArtifacts
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.data.stamps import stamp_of
 from labelloop.examples import pull
 from labelloop.ledger.rounds import Round
-from labelloop.stamps import stamp_of
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Seen
 

@@ -6,11 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-from labelloop import integrations, wheels
 from labelloop.backends.label_studio import environment
+from labelloop.data import wheels
 from labelloop.protocols import silent
 from labelloop.simulate.engine import simulate
 from labelloop.simulate.replay import Plan
+from labelloop.workspace import integrations
 
 WHERE = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.getcwd())"
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from labelloop.embedding import Sight, count_equal, digests_of, sight
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.head import Fitting, fit
 from labelloop.learners.texts import MOST_WINDOWS, TextBackbone, by_letters
+from labelloop.loop.embedding import Sight, count_equal, digests_of, sight
 from labelloop.types import Item
 
 from reviews import LANGUAGES

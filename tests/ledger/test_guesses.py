@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from labelloop.errors import BusyError
-from labelloop.label_changes import Change, rename
+from labelloop.kinds.label_changes import Change, rename
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.labels import LabelBook

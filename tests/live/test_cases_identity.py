@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.types import LabelSchema
 
 from live_world import LiveWorld

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop import decoding
+from labelloop.data import decoding
 
 from company import Gate, reverse
 from desk import Desk

@@ -9,11 +9,11 @@ import pytest
 
 from labelloop.cli.render import live_rounds
 from labelloop.cli.visit import visiting
-from labelloop.config import load
 from labelloop.demo.run import Demo, play
-from labelloop.loop import Loop
-from labelloop.stack import Stack
+from labelloop.loop.loop import Loop
 from labelloop.types import Modality
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

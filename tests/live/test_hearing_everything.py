@@ -14,12 +14,12 @@ from sqlalchemy import delete
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.environment import DATABASE
-from labelloop.decide import Start, Wait
 from labelloop.errors import NotFoundError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import CURSOR, Changes
 from labelloop.ledger.tables import annotated, history
-from labelloop.loop import Repair
+from labelloop.loop.decide import Start, Wait
+from labelloop.loop.loop import Repair
 from labelloop.testing.annotator import LabelStudioPerson
 
 from small_world import NAME, SCHEMA, World

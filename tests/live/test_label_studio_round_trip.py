@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.label_studio.environment import DATABASE
 from labelloop.errors import BackendError, ConfigError, NotFoundError
-from labelloop.labels import names_of, regions_of
+from labelloop.kinds.labels import names_of, regions_of
 from labelloop.protocols import SecretsManager
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import Annotation, Item, LabelSchema, Prediction, Question

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 
 from live_world import LiveWorld
 

@@ -13,7 +13,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Asking
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.types import Item, LabelSchema, Prediction, Question, Turn

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from labelloop import decoding
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.data import decoding
+from labelloop.data.sources import read_items
 from labelloop.errors import ConfigError
-from labelloop.sources import read_items
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import LabelSchema, NewItem, Question
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.data.wheels import cache_dir
 from labelloop.demo.data import images, texts
 from labelloop.types import Modality
-from labelloop.wheels import cache_dir
 
 pytestmark = [
     pytest.mark.live,

@@ -11,12 +11,12 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
-from labelloop.decide import Start
-from labelloop.doctor import examine
+from labelloop.commands.doctor import examine
+from labelloop.commands.status import history_as_dict, outcome_in_words, status_as_dict, status_in_words
 from labelloop.errors import BackendError
-from labelloop.labels import believe_all, regions_of
-from labelloop.loop import Repair
-from labelloop.overview import history_as_dict, outcome_in_words, status_as_dict, status_in_words
+from labelloop.kinds.labels import believe_all, regions_of
+from labelloop.loop.decide import Start
+from labelloop.loop.loop import Repair
 from labelloop.testing.annotator import LabelStudioPerson
 from odd_answers import choice
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.doctor import examine
-from labelloop.harvest import write_labels
-from labelloop.labels import believe_all, disagreements, regions_of
-from labelloop.overview import outcome_in_words, status_in_words
+from labelloop.commands.doctor import examine
+from labelloop.commands.export import write_labels
+from labelloop.commands.status import outcome_in_words, status_in_words
+from labelloop.kinds.labels import believe_all, disagreements, regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 
 from guests import invited

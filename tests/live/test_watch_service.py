@@ -23,13 +23,13 @@ from labelloop.backends.label_studio import hooks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import run
-from labelloop.config import load
-from labelloop.hints import path_of
+from labelloop.commands.hints import path_of
+from labelloop.data.sources import content_id
 from labelloop.ledger import open_ledger
-from labelloop.sources import content_id
-from labelloop.stack import Stack
 from labelloop.testing.annotator import SimulatedAnnotator
 from labelloop.types import LabelSchema
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 
 from live_world import MAIN, TESTS
 

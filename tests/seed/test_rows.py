@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from labelloop.config import load
-from labelloop.labels import regions_of
-from labelloop.sources import content_id
-from labelloop.stack import Stack
+from labelloop.data.sources import content_id
+from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
+from labelloop.workspace.config import load
+from labelloop.workspace.stack import Stack
 from seed.clouds import CLOUDS, Cloud
 from seed.shell import Shell, files_with
 

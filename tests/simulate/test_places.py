@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from labelloop.cli import run
-from labelloop.config import Config, LearnerConfig
+from labelloop.data.sources import Columns
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.simulate.labelled import from_npz
 from labelloop.simulate.places import Wanted, of_place, of_workspace
-from labelloop.sources import Columns
+from labelloop.workspace.config import Config, LearnerConfig
 
 import quick_learner
 from small_world import World

@@ -22,8 +22,8 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from labelloop.commands.watch import Bell, Vitals
 from labelloop.errors import ConfigError
-from labelloop.watch import Bell, Vitals
 from labelloop.web import connections, server
 from labelloop.web.server import Certificate, in_the_clear, serving
 from labelloop.web.service import service

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from labelloop.errors import BackendError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.types import Item, LabelSchema, Prediction, Question
 from labelloop.web.batching import Batcher
 from labelloop.web.ml_backend import Model, ml_backend

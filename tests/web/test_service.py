@@ -13,9 +13,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from labelloop.commands.watch import Bell, Care, Vitals, watch
 from labelloop.errors import ConfigError
 from labelloop.report.views import RoundView
-from labelloop.watch import Bell, Care, Vitals, watch
 from labelloop.web.server import AT_ONCE, serving
 from labelloop.web.service import service
 

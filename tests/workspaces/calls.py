@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import rounds
 from labelloop.learners.frozen import Frozen
+from labelloop.loop import round_steps
 from labelloop.types import Examples, Inputs, Item, LabelSchema
 
 
@@ -32,13 +32,17 @@ def calls() -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
     model = np.arange(4)  # stands for a folder: both count by their content
     ours = Frozen(schema=LabelSchema("text", ("cat", "dog")))
     item = Item("a", "text", text="a cat")
-    yield "embed", rounds.embed, (Net(), ["d1"], [item], len)
-    yield "train", rounds.train, (Net(), examples)
-    yield "train_from", rounds.train_from, (Net(), examples, model)
-    yield "random_curve", rounds.random_curve, (Net(), examples, np.array([True, False, True]))
-    yield "out_of_sample", rounds.out_of_sample, (Net(), examples, np.arange(3))
-    yield "predict", rounds.predict, (Net(), model, features, ids)[: len(signature(rounds.predict).parameters)]
-    yield "evaluate", rounds.evaluate, (features, examples, ["a", "b", "c"], "auto")
-    yield "train ours", rounds.train, (ours, examples)
-    if hasattr(rounds, "patched"):
-        yield "patched", rounds.patched, (features, [0], [[0.0, 1.0, 0.0, 0.0]])
+    yield "embed", round_steps.embed, (Net(), ["d1"], [item], len)
+    yield "train", round_steps.train, (Net(), examples)
+    yield "train_from", round_steps.train_from, (Net(), examples, model)
+    yield "random_curve", round_steps.random_curve, (Net(), examples, np.array([True, False, True]))
+    yield "out_of_sample", round_steps.out_of_sample, (Net(), examples, np.arange(3))
+    yield (
+        "predict",
+        round_steps.predict,
+        (Net(), model, features, ids)[: len(signature(round_steps.predict).parameters)],
+    )
+    yield "evaluate", round_steps.evaluate, (features, examples, ["a", "b", "c"], "auto")
+    yield "train ours", round_steps.train, (ours, examples)
+    if hasattr(round_steps, "patched"):
+        yield "patched", round_steps.patched, (features, [0], [[0.0, 1.0, 0.0, 0.0]])

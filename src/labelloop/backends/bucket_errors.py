@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
-from labelloop.road import CA_VARIABLES
+from labelloop.machine.road import CA_VARIABLES
 
 if TYPE_CHECKING:
     from labelloop.backends.buckets import BucketArtifacts, Cloud

@@ -16,8 +16,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
+from labelloop.machine.road import certificates_of
 from labelloop.protocols import SecretsManager, check_key
-from labelloop.road import certificates_of
 from labelloop.types import Bucket
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 
 from labelloop.backends.secret_values import needed, packed, unpacked, without_credentials
 from labelloop.errors import BackendError, BusyError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.machine.road import advice, verified_by
 from labelloop.protocols import check_secret_name, is_secret_name
-from labelloop.road import advice, verified_by
 
 LIMIT = 65_536
 """Bytes that one version of a secret may have."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.errors import BackendError, BusyError, ConfigError, NotFoundError
-from labelloop.privacy import alone, config_folder
+from labelloop.machine.privacy import alone, config_folder
 from labelloop.protocols import check_secret_name
 
 KEY_VARIABLE = "LABELLOOP_SECRETS_KEY"

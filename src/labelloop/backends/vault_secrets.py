@@ -13,8 +13,8 @@ from typing import Any
 
 from labelloop.backends.secret_values import check_size, needed, unpacked, without_credentials
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.machine.road import verified_by
 from labelloop.protocols import check_secret_name, is_secret_name
-from labelloop.road import verified_by
 
 LIMIT = 512 * 1024
 """Bytes that one secret may have: what Vault's storage takes in every configuration."""

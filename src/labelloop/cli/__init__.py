@@ -86,7 +86,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or name the nearest one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from labelloop.registry import unknown
+            from labelloop.machine.registry import unknown
 
             raise unknown("command", args[0], list(COMMANDS))
         return super().resolve_command(ctx, args)
@@ -180,7 +180,7 @@ def _show_usage(error: click.ClickException) -> None:
     """What click says of words that do not fit; it quotes them, and one may be an address with a password."""
     from io import StringIO
 
-    from labelloop.masking import masked
+    from labelloop.errors.masking import masked
 
     said = StringIO()
     error.show(said)

@@ -50,7 +50,7 @@ class _EitherOrder(click.Group):
         if args[1:2] and args[1] in self.commands and (nameless or args[0] not in self.commands):
             args = [args[1], args[0], *args[2:]]
         if args[0] not in self.commands:
-            from labelloop.registry import unknown
+            from labelloop.machine.registry import unknown
 
             raise unknown("command of annotator dataset", args[0], list(self.commands))
         return super().resolve_command(ctx, args)
@@ -140,7 +140,7 @@ def disagreements(app: App) -> None:
     Reads the ledger only: it knows what the last tick has heard.
     """
     from labelloop.cli.render import show_json, table
-    from labelloop.overview import disagreements_as_dict
+    from labelloop.commands.status import disagreements_as_dict
 
     found = disagreements_as_dict(app.loop())
     if app.as_json:
@@ -166,8 +166,8 @@ def bias(app: App) -> None:
     Chance draws the blind questions (loop.blind_share), so that a difference in agreement is what the guess does to
     people. Reads the ledger only: it knows what the last tick has heard.
     """
-    from labelloop.anchoring import bias as bias_of
     from labelloop.cli.output import show
+    from labelloop.commands.bias import bias as bias_of
 
     found = bias_of(app.loop())
     show(found.as_dict(), found.in_words(), as_json=app.as_json)
@@ -182,7 +182,7 @@ def history(app: App, item: str) -> None:
     Removed annotations are shown, too. Reads the ledger only. `labelloop export` lists the items with their ids.
     """
     from labelloop.cli.render import show_json, table
-    from labelloop.overview import history_as_dict
+    from labelloop.commands.status import history_as_dict
 
     found = history_as_dict(app.loop(), item)
     if app.as_json:

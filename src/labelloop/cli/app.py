@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from labelloop.config import Config, Workspace
-    from labelloop.loop import Loop
+    from labelloop.loop.loop import Loop
     from labelloop.protocols import Progress
-    from labelloop.stack import Stack
+    from labelloop.workspace.config import Config, Workspace
+    from labelloop.workspace.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,21 @@ class App:
     @property
     def root(self) -> Path:
         """The workspace's folder."""
-        from labelloop.root import find_root, root_at
+        from labelloop.workspace.root import find_root, root_at
 
         return root_at(self.folder.resolve()) if self.folder else find_root(Path.cwd())
 
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace with every setting. Modules beside its labelloop.toml can be named there."""
-        from labelloop.workspace import enter
+        from labelloop.workspace.create import enter
 
         return enter(self.root, self._flags())
 
     @cached_property
     def stack(self) -> Stack:
         """The active stack."""
-        from labelloop.stack import Stack
+        from labelloop.workspace.stack import Stack
 
         return Stack(self.workspace)
 
@@ -57,8 +57,8 @@ class App:
 
     def config(self) -> Config:
         """The settings of the workspace, or the defaults where there is none."""
-        from labelloop.config import Config
         from labelloop.errors import NotFoundError
+        from labelloop.workspace.config import Config
 
         try:
             return self.workspace.config
@@ -67,7 +67,7 @@ class App:
 
     def loop(self, progress: Progress | None = None) -> Loop:
         """The loop of the workspace; its connections are given back when the command ends."""
-        from labelloop.loop import Loop
+        from labelloop.loop.loop import Loop
         from labelloop.protocols import silent
 
         made = Loop(self.workspace, self.stack, progress or silent)

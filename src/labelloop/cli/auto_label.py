@@ -10,7 +10,7 @@ import click
 from labelloop.cli.app import App, pass_app
 
 if TYPE_CHECKING:
-    from labelloop.taking import Offer
+    from labelloop.loop.auto_label_offer import Offer
 
 
 @click.group()
@@ -40,9 +40,9 @@ def plan(app: App, error: float | None, confidence: float | None, per_label: boo
 
     Example:  labelloop auto-label plan --error 0.05
     """
-    from labelloop.auto_labelling import plan as planned
     from labelloop.cli.output import working
     from labelloop.cli.render import show_json, table
+    from labelloop.commands.auto_label import plan as planned
 
     with working(as_json=app.as_json) as progress:
         found = planned(_with(app, error, confidence, per_label).loop(progress))
@@ -67,9 +67,9 @@ def apply(app: App, error: float | None, confidence: float | None, per_label: bo
     They are marked in `export`, are no answers of people, and never enter the holdout or what a model learns from.
     A random share of them is asked blind, for good; if people disagree too often, all are revoked.
     """
-    from labelloop.auto_labelling import apply as applied
-    from labelloop.auto_labelling import plan as planned
     from labelloop.cli.output import confirm, show, working
+    from labelloop.commands.auto_label import apply as applied
+    from labelloop.commands.auto_label import plan as planned
 
     app = _with(app, error, confidence, per_label)
     with working(as_json=app.as_json) as progress:
@@ -86,9 +86,9 @@ def apply(app: App, error: float | None, confidence: float | None, per_label: bo
 @pass_app
 def audit(app: App) -> None:
     """Hear the answers to audited labels, and ask about the next ones now. `tick` and `watch` do so by themselves."""
-    from labelloop.auto_labelling import audit as audited
-    from labelloop.auto_labelling import standing
     from labelloop.cli.output import show
+    from labelloop.commands.auto_label import audit as audited
+    from labelloop.commands.auto_label import standing
 
     loop = app.loop()
     asked = audited(loop)
@@ -102,8 +102,8 @@ def audit(app: App) -> None:
 @pass_app
 def revoke(app: App, why: str, yes: bool) -> None:
     """Let the taken labels count no more; they stay in the ledger, and nothing is asked of anybody."""
-    from labelloop.auto_labelling import revoke as revoked
     from labelloop.cli.output import confirm, show
+    from labelloop.commands.auto_label import revoke as revoked
 
     confirm("revoke all labels that were taken from the model?", yes=yes)
     ended = revoked(app.loop(), why)
@@ -114,8 +114,8 @@ def revoke(app: App, why: str, yes: bool) -> None:
 @pass_app
 def status(app: App) -> None:
     """Show what is promised, how many labels count, and what the audit says. Reads the ledger only."""
-    from labelloop.auto_labelling import standing
     from labelloop.cli.output import show
+    from labelloop.commands.auto_label import standing
 
     now = standing(app.loop())
     show(now.as_dict(), now.in_words(), as_json=app.as_json)

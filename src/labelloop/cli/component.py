@@ -9,10 +9,10 @@ import click
 
 from labelloop.cli.app import App, pass_app
 from labelloop.cli.names import FlavorType, component_name, no_flavor, with_known_options
-from labelloop.registry import Kind
+from labelloop.machine.registry import Kind
 
 if TYPE_CHECKING:
-    from labelloop.components import Described
+    from labelloop.workspace.components import Described
 
 KINDS_IN_WORDS: Mapping[Kind, str] = {
     "artifact-store": "where artifacts live",
@@ -46,8 +46,8 @@ def add_verbs(group: click.Group, kind: Kind) -> None:
 def show_component(app: App, kind: Kind, name: str) -> None:
     """Print one component; empty is the one of the active stack."""
     from labelloop.cli.output import show
-    from labelloop.components import describe
-    from labelloop.config import part_of
+    from labelloop.workspace.components import describe
+    from labelloop.workspace.config import part_of
 
     config = app.workspace.config
     one = describe(config, kind, name or getattr(config.stack(), part_of(kind)))
@@ -57,7 +57,7 @@ def show_component(app: App, kind: Kind, name: str) -> None:
 def _register(kind: Kind) -> click.Command:
     def register(app: App, name: str, flavor: str | None, **options: str | None) -> None:
         from labelloop.cli.output import show
-        from labelloop.components import register as add
+        from labelloop.workspace.components import register as add
 
         if not flavor:
             raise no_flavor(kind)
@@ -91,7 +91,7 @@ def _register(kind: Kind) -> click.Command:
 def _update(kind: Kind) -> click.Command:
     def update(app: App, name: str, remove_attribute: tuple[str, ...], **options: str | None) -> None:
         from labelloop.cli.output import show
-        from labelloop.components import update as change
+        from labelloop.workspace.components import update as change
 
         app.workspace  # noqa: B018 - modules beside labelloop.toml can be named as flavors
         chosen = _chosen(options)
@@ -131,8 +131,8 @@ def _list(kind: Kind) -> click.Command:
     @pass_app
     def list_(app: App) -> None:
         from labelloop.cli.render import show_json, table
-        from labelloop.components import used_by
-        from labelloop.config import part_of
+        from labelloop.workspace.components import used_by
+        from labelloop.workspace.config import part_of
 
         config = app.workspace.config
         active = getattr(config.stack(), part_of(kind))
@@ -179,7 +179,7 @@ def _rename(kind: Kind) -> click.Command:
     @pass_app
     def rename(app: App, old: str, new: str) -> None:
         from labelloop.cli.output import show
-        from labelloop.components import rename as change
+        from labelloop.workspace.components import rename as change
 
         stacks = change(app.root, kind, old, new)
         told = f", also in the stacks {', '.join(stacks)}" if stacks else ""
@@ -194,7 +194,7 @@ def _delete(kind: Kind) -> click.Command:
     @pass_app
     def delete(app: App, name: str) -> None:
         from labelloop.cli.output import show
-        from labelloop.components import delete as remove
+        from labelloop.workspace.components import delete as remove
 
         remove(app.root, kind, name)
         show({"deleted": name}, f"the {kind} {name!r} is gone from labelloop.toml", as_json=app.as_json)
@@ -214,7 +214,7 @@ def _flavor(kind: Kind) -> click.Group:
     @pass_app
     def list_(app: App) -> None:
         from labelloop.cli.render import show_json, table
-        from labelloop.registry import flavors
+        from labelloop.machine.registry import flavors
 
         found = {name: _options_of(kind, name) for name in flavors(kind)}
         if app.as_json:
@@ -237,7 +237,7 @@ def _options_of(kind: Kind, flavor: str) -> Mapping[str, Any]:
     from dataclasses import asdict
 
     from labelloop.errors import ConfigError
-    from labelloop.registry import options, summary
+    from labelloop.machine.registry import options, summary
 
     try:
         return {"summary": summary(kind, flavor), "options": [asdict(one) for one in options(kind, flavor)]}
@@ -256,7 +256,7 @@ def _nothing_to_change(kind: Kind, name: str) -> Exception:
 
 
 def _flag(kind: Kind) -> str:
-    from labelloop.components import FLAGS
+    from labelloop.workspace.components import FLAGS
 
     return FLAGS[kind]
 

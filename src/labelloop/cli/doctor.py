@@ -11,8 +11,8 @@ from labelloop.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labelloop.doctor import Fault
-    from labelloop.loop import Loop
+    from labelloop.commands.doctor import Fault
+    from labelloop.loop.loop import Loop
 
 
 _PASSES = 3
@@ -28,10 +28,10 @@ def doctor(app: App, repair: bool, yes: bool) -> int:
     Changes nothing without --repair. Exits with 0 when nothing is wrong, or nothing is left; else with 2. What a failed
     check puts out of reach is left out, and named.
     """
-    from labelloop.checks import checks
     from labelloop.cli.output import confirm, show
     from labelloop.cli.render import show_json
-    from labelloop.doctor import examine, mended
+    from labelloop.commands.check import checks
+    from labelloop.commands.doctor import examine, mended
 
     lost = _rescue(app, repair=repair, yes=yes)
     if lost:
@@ -96,7 +96,7 @@ def _rescue(app: App, *, repair: bool, yes: bool) -> int:
 
 def _within_reach(app: App, failed: Sequence[str]) -> tuple[Loop | None, list[str]]:
     """The loop, if it can be made, and what cannot be looked at."""
-    from labelloop.doctor import ANNOTATOR, STORE
+    from labelloop.commands.doctor import ANNOTATOR, STORE
     from labelloop.errors import LabelLoopError
 
     try:

@@ -55,7 +55,7 @@ def pull(app: App, name: str, force: bool, into: Path) -> None:
     from labelloop.cli.output import show
     from labelloop.errors import BackendError
     from labelloop.examples import pull as pull_example
-    from labelloop.trust import trust
+    from labelloop.machine.trust import trust
 
     where = pull_example(name, into, force=force)
     with suppress(BackendError):  # asked when it is first used

@@ -22,7 +22,7 @@ def forecast(app: App, target: float | None, picture: Path | None) -> None:
     Example:  labelloop forecast --target 0.9 --plot forecast.svg
     """
     from labelloop.cli.output import show
-    from labelloop.outlook import outlook, plot
+    from labelloop.commands.forecast import outlook, plot
     from labelloop.report.files import replace_file
 
     found = outlook(app.loop(), target)

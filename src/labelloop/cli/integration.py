@@ -9,7 +9,7 @@ from labelloop.cli.app import App, pass_app
 
 
 def _names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from labelloop.integrations import PURPOSES
+    from labelloop.workspace.integrations import PURPOSES
 
     return [CompletionItem(name, help=what) for name, what in PURPOSES.items() if name.startswith(incomplete)]
 
@@ -24,7 +24,7 @@ def integration() -> None:
 def list_(app: App) -> None:
     """List the integrations: what is installed, what each is for, how to install it."""
     from labelloop.cli.render import show_json, table
-    from labelloop.integrations import install_line, integrations
+    from labelloop.workspace.integrations import install_line, integrations
 
     found = integrations()
     if app.as_json:
@@ -53,8 +53,8 @@ def install(app: App, names: tuple[str, ...], dry_run: bool) -> None:
 
     Example:  labelloop integration install label_studio s3
     """
-    from labelloop import integrations
     from labelloop.cli.output import show, working
+    from labelloop.workspace import integrations
 
     wanted = integrations.chosen(names)
     if dry_run:

@@ -10,7 +10,7 @@ import click
 from labelloop.cli.app import App, pass_app
 
 if TYPE_CHECKING:
-    from labelloop.relabelling import Making
+    from labelloop.commands.change_labels import Making
 
 
 @click.group()
@@ -34,7 +34,7 @@ _again = click.option(
 def list_(app: App) -> None:
     """List the labels with their answers, and every earlier label that was said and what it means now."""
     from labelloop.cli.render import show_json, table
-    from labelloop.relabelling import inventory
+    from labelloop.commands.change_labels import inventory
 
     found = inventory(app.loop())
     if app.as_json:
@@ -53,7 +53,7 @@ def rename(app: App, old: str, new: str, dry_run: bool, yes: bool) -> None:
 
     Example:  labelloop labels rename cat feline
     """
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     _change(app, lambda schema, history: label_changes.rename(schema, history, old, new), dry_run, yes)
 
@@ -64,7 +64,7 @@ def rename(app: App, old: str, new: str, dry_run: bool, yes: bool) -> None:
 @pass_app
 def add(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
     """Add labels after the others. One that was removed comes back with its answers."""
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     _change(app, lambda schema, history: label_changes.add(schema, history, names), dry_run, yes)
 
@@ -76,7 +76,7 @@ def add(app: App, names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
 @pass_app
 def remove(app: App, names: tuple[str, ...], again: bool | None, dry_run: bool, yes: bool) -> None:
     """Remove labels; answers that say one of them are kept in the ledger, and do not count."""
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     _change(app, lambda schema, history: label_changes.remove(schema, history, names), dry_run, yes, again)
 
@@ -91,7 +91,7 @@ def merge(app: App, names: tuple[str, ...], into: str, dry_run: bool, yes: bool)
 
     Example:  labelloop labels merge cat lion --into feline
     """
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     _change(app, lambda schema, history: label_changes.merge(schema, history, names, into), dry_run, yes)
 
@@ -107,7 +107,7 @@ def split(app: App, name: str, into: str, again: bool | None, dry_run: bool, yes
 
     Example:  labelloop labels split feline --into lion,tiger
     """
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     parts = [part.strip() for part in into.split(",") if part.strip()]
     _change(app, lambda schema, history: label_changes.split(schema, history, name, parts), dry_run, yes, again)
@@ -119,7 +119,7 @@ def split(app: App, name: str, into: str, again: bool | None, dry_run: bool, yes
 @pass_app
 def undo(app: App, again: bool | None, dry_run: bool, yes: bool) -> None:
     """Take the newest change back: earlier answers say again what they said."""
-    from labelloop import label_changes
+    from labelloop.kinds import label_changes
 
     _change(app, label_changes.undo, dry_run, yes, again)
 
@@ -129,7 +129,7 @@ def undo(app: App, again: bool | None, dry_run: bool, yes: bool) -> None:
 def resume(app: App) -> None:
     """Complete a change that was interrupted. Safe to repeat."""
     from labelloop.cli.output import show
-    from labelloop.relabelling import resume as complete
+    from labelloop.commands.change_labels import resume as complete
 
     done = complete(app.loop())
     words = f"completed: {done.in_words()}" if done else "no change was interrupted"
@@ -141,7 +141,7 @@ def resume(app: App) -> None:
 def history(app: App) -> None:
     """List every change: when, by whom, and whether it was carried out or undone."""
     from labelloop.cli.render import show_json, table
-    from labelloop.label_changes import active
+    from labelloop.kinds.label_changes import active
 
     changes = app.loop().ledger.labels.changes()
     if app.as_json:
@@ -158,7 +158,7 @@ def history(app: App) -> None:
 def _change(app: App, make: Making, dry_run: bool, yes: bool, again: bool | None = None) -> None:
     """Show the plan, ask, carry it out."""
     from labelloop.cli.output import confirm, show
-    from labelloop.relabelling import plan, relabel
+    from labelloop.commands.change_labels import plan, relabel
 
     loop = app.loop()
     planned = plan(loop, make, again=again)

@@ -19,8 +19,8 @@ import click
 
 import labelloop
 from labelloop.errors import BackendError, LabelLoopError
-from labelloop.masking import MASK, masked
-from labelloop.root import STATE, find_root
+from labelloop.errors.masking import MASK, masked
+from labelloop.workspace.root import STATE, find_root
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
-from labelloop.masking import masked, masked_tree
+from labelloop.errors.masking import masked, masked_tree
 from labelloop.report.clean import clean
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import RoundView

@@ -16,9 +16,9 @@ from labelloop.protocols import Annotator, ModelAsking, TaskReading
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from labelloop.config import MLBackendConfig, WatchConfig
     from labelloop.web.batching import Batcher
     from labelloop.web.server import Certificate
+    from labelloop.workspace.config import MLBackendConfig, WatchConfig
 
 SECRET = "labelloop-ml-backend"  # noqa: S105 - the name of a secret, not one
 
@@ -105,7 +105,7 @@ def known_by(app: App, server: WatchConfig | MLBackendConfig) -> Certificate | N
 
 def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
     """What answers, with the model loaded."""
-    from labelloop.answering import Answering
+    from labelloop.commands.ml_backend import Answering
     from labelloop.web.batching import Batcher
 
     try:
@@ -127,13 +127,13 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
 
 
 def _address(app: App) -> str:
-    from labelloop.hints import reached
+    from labelloop.commands.hints import reached
 
     return reached("ml_backend", app.workspace.config.ml_backend)
 
 
 def _user(app: App) -> tuple[str, str]:
-    from labelloop.hints import kept
+    from labelloop.commands.hints import kept
 
     made = {"user": "labelloop", "password": randomness.token_urlsafe(24)}
     found = kept(app.stack.secrets_manager, SECRET, made)

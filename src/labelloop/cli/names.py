@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from labelloop.registry import BUILT_IN, Kind, flavors
+from labelloop.machine.registry import BUILT_IN, Kind, flavors
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -62,7 +62,7 @@ class FlavorCommand(click.Command):
 
     def _options(self, flavor: str, *, lenient: bool) -> list[click.Parameter]:
         from labelloop.errors import LabelLoopError
-        from labelloop.registry import options
+        from labelloop.machine.registry import options
 
         try:
             found = options(self.kind, flavor)
@@ -84,7 +84,7 @@ class FlavorCommand(click.Command):
 
     def _explain(self, error: click.NoSuchOption, flavor: str, ctx: click.Context, name: str) -> None:
         """Name the flavor and what it knows; without one, say that it, or the component, must be named."""
-        from labelloop.registry import unknown
+        from labelloop.machine.registry import unknown
 
         if flavor:
             known = [one.name or "" for one in ctx.meta["labelloop.options"]]
@@ -190,7 +190,7 @@ def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:
 
 def _raw(ctx: click.Context) -> tuple[Path, dict[str, Any]]:
     """The folder of the workspace, and what labelloop.toml says, or nothing: completion never complains."""
-    from labelloop.modules import look_in
+    from labelloop.machine.modules import look_in
 
     folder = Path(ctx.find_root().params.get("workspace") or Path.cwd())
     for place in (folder, *([] if ctx.find_root().params.get("workspace") else folder.parents)):

@@ -13,7 +13,7 @@ from labelloop.protocols import Progress, silent
 def show(value: Any, words: str, *, as_json: bool) -> None:
     """Print the result of a command: for people, or as JSON for scripts. Credentials in addresses are masked."""
     from labelloop.cli.render import show_json
-    from labelloop.masking import masked_tree
+    from labelloop.errors.masking import masked_tree
     from labelloop.report.clean import clean
 
     if as_json:

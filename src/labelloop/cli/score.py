@@ -18,7 +18,7 @@ def score(app: App) -> None:
     """
     from labelloop.cli.output import show, working
     from labelloop.cli.render import table
-    from labelloop.scorecard import bin_rows, in_words, label_rows, scorecard
+    from labelloop.commands.score import bin_rows, in_words, label_rows, scorecard
 
     with working(as_json=app.as_json) as progress:
         card = scorecard(app.loop(progress))
@@ -42,7 +42,7 @@ def rollback(app: App, to: str, dry_run: bool) -> None:
     Example:  labelloop rollback --dry-run, labelloop rollback --to 3
     """
     from labelloop.cli.output import show, working
-    from labelloop.rollback import in_words, plan, roll_back
+    from labelloop.commands.rollback import in_words, plan, roll_back
 
     if dry_run:
         history = app.loop().ledger.rounds.all()

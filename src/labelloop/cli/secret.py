@@ -12,7 +12,7 @@ from labelloop.cli.app import App, pass_app
 from labelloop.cli.names import secret_name
 
 if TYPE_CHECKING:
-    from labelloop.secrets import SecretSummary
+    from labelloop.workspace.secrets import SecretSummary
 
 _FREE = {"ignore_unknown_options": True}
 """Every other option of these commands is a key of the secret."""
@@ -49,8 +49,8 @@ def register(app: App, words: tuple[str, ...], schema: str, interactive: bool) -
 
     Examples:  labelloop secret register s3 --schema=aws   labelloop secret register gcs --schema=gcp --token=@key.json
     """
-    from labelloop import secrets
     from labelloop.cli.secret_values import parsed, read
+    from labelloop.workspace import secrets
 
     typed = parsed(words)
     values = _completed(read(typed.words), schema, interactive)
@@ -61,8 +61,8 @@ def register(app: App, words: tuple[str, ...], schema: str, interactive: bool) -
 @pass_app
 def list_(app: App) -> None:
     """List the secrets with their keys and the schema these fit; no values."""
-    from labelloop import secrets
     from labelloop.cli.render import show_json, table
+    from labelloop.workspace import secrets
 
     found = secrets.summaries(app.stack.secrets_manager)
     if app.as_json:
@@ -83,7 +83,7 @@ def get(app: App, name: str, key: str, shown: bool) -> None:
     """
     from labelloop.cli.output import show
     from labelloop.cli.render import show_json
-    from labelloop.secrets import MASK, values_of
+    from labelloop.workspace.secrets import MASK, values_of
 
     values = values_of(app.stack.secrets_manager, name, key)
     if shown:  # as it is, were it an address with a password in it
@@ -105,8 +105,8 @@ def update(app: App, words: tuple[str, ...], removed: tuple[str, ...], schema: s
 
     Examples:  labelloop secret update ls --api_key   labelloop secret update s3 --remove=aws_session_token
     """
-    from labelloop import secrets
     from labelloop.cli.secret_values import asked, parsed, read
+    from labelloop.workspace import secrets
 
     typed = parsed(words)
     manager = app.stack.secrets_manager
@@ -145,7 +145,7 @@ def schema() -> None:
 def list_schemas(app: App) -> None:
     """List the schemas with their keys; those in [] may be left out."""
     from labelloop.cli.render import show_json, table
-    from labelloop.secret_schemas import SCHEMAS
+    from labelloop.workspace.secret_schemas import SCHEMAS
 
     if app.as_json:
         show_json(
@@ -170,7 +170,7 @@ secret.add_command(create)
 def _completed(values: Mapping[str, str], schema: str, interactive: bool) -> Mapping[str, str]:
     """The values with those that a person at the terminal adds to them."""
     from labelloop.cli.secret_values import asked, asked_freely, on_terminal
-    from labelloop.secret_schemas import schema_named
+    from labelloop.workspace.secret_schemas import schema_named
 
     if not interactive and not (schema and on_terminal()):
         return values

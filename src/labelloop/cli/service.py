@@ -11,7 +11,7 @@ from labelloop.errors import ConfigError, OtherLabelsError
 
 if TYPE_CHECKING:
     from labelloop.cli.render import LiveRounds
-    from labelloop.watch import Bell, Vitals
+    from labelloop.commands.watch import Bell, Vitals
 
 
 def keep_watching(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:
@@ -30,10 +30,10 @@ def keep_watching(app: App, view: LiveRounds, *, every: float, until_done: bool)
 
 
 def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> None:
-    from labelloop import hints
-    from labelloop.checks import start
     from labelloop.cli.signals import end_if_told
-    from labelloop.watch import Bell, Care, Vitals, watch
+    from labelloop.commands import hints
+    from labelloop.commands.check import start
+    from labelloop.commands.watch import Bell, Care, Vitals, watch
 
     bell, vitals = Bell(), Vitals()
 
@@ -66,7 +66,7 @@ def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> Non
 @contextmanager
 def _served(app: App, view: LiveRounds, bell: Bell, vitals: Vitals) -> Iterator[None]:
     """Answer Label Studio and Prometheus inside the block, if there is a port for it."""
-    from labelloop import hints
+    from labelloop.commands import hints
 
     watch = app.workspace.config.watch
     if not watch.port:

@@ -31,9 +31,9 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
     """
     from labelloop.cli.output import show
-    from labelloop.config import load
-    from labelloop.root import FILE
-    from labelloop.workspace import create
+    from labelloop.workspace.config import load
+    from labelloop.workspace.create import create
+    from labelloop.workspace.root import FILE
 
     root = app.folder.resolve() if app.folder else Path.cwd()
     chosen = {"name": spoken(name), "modality": modality, "task": task, "labels": _split(spoken(labels))}
@@ -85,10 +85,10 @@ def add(
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column data.body
     """
     from labelloop.cli.output import show, working
-    from labelloop.intake import take_in
-    from labelloop.learning import look_ahead, noticed
+    from labelloop.commands.add import take_in
+    from labelloop.data.sources import Columns
     from labelloop.ledger import open_ledger
-    from labelloop.sources import Columns
+    from labelloop.loop.training import look_ahead, noticed
 
     dataset = app.workspace.config.dataset
     with (
@@ -119,8 +119,8 @@ def add(
 @pass_app
 def check(app: App) -> int:
     """Prove that every component answers: configuration, ledger, stack, learner, annotator."""
-    from labelloop.checks import checks
     from labelloop.cli.render import show_json, table
+    from labelloop.commands.check import checks
 
     found = list(checks(app.workspace, app.stack))
     if app.as_json:
@@ -136,8 +136,8 @@ def check(app: App) -> int:
 def config(app: App) -> None:
     """Show every setting and where its value comes from: default, file, environment or flag."""
     from labelloop.cli.render import show_json, table
-    from labelloop.config import values
-    from labelloop.masking import setting
+    from labelloop.errors.masking import setting
+    from labelloop.workspace.config import values
 
     rows: list[list[Any]] = [[name, setting(name, value), origin] for name, value, origin in values(app.workspace)]
     if app.as_json:

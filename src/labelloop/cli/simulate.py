@@ -46,12 +46,12 @@ def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, *
     """
     from labelloop.cli.output import show, working
     from labelloop.cli.render import table
+    from labelloop.data.sources import Columns
     from labelloop.simulate.engine import simulate as play
     from labelloop.simulate.files import write
     from labelloop.simulate.places import Wanted, of_place, of_workspace
     from labelloop.simulate.replay import Plan
     from labelloop.simulate.verdict import COLUMNS, judge, rows
-    from labelloop.sources import Columns
 
     columns = Columns(given.pop("text_column"), given.pop("uri_column"))
     wanted = Wanted(place, given.pop("modality"), given.pop("label_column"), columns, fewest)

@@ -12,7 +12,7 @@ from labelloop.cli.app import App, pass_app
 from labelloop.cli.names import component_name, equals_apart, stack_name
 
 if TYPE_CHECKING:
-    from labelloop.stacks import Parts
+    from labelloop.workspace.stacks import Parts
 
 
 class _ShortOptions(click.Command):
@@ -51,7 +51,7 @@ def stack() -> None:
 def list_(app: App) -> None:
     """List the stacks and their components; * is the active one."""
     from labelloop.cli.render import show_json, table
-    from labelloop.root import plain_stacks
+    from labelloop.workspace.root import plain_stacks
 
     active, stacks = plain_stacks(app.root, app.settings) or _checked_stacks(app)
     if app.as_json:
@@ -72,7 +72,7 @@ def _checked_stacks(app: App) -> tuple[str, Mapping[str, Mapping[str, str]]]:
 def describe(app: App, name: str) -> None:
     """Show the components of a stack, each with its flavor and what is set; the active stack without a NAME."""
     from labelloop.cli.output import show
-    from labelloop.stacks import described, described_in_words
+    from labelloop.workspace.stacks import described, described_in_words
 
     found = described(app.workspace.config, name)
     show(found, described_in_words(found), as_json=app.as_json)
@@ -99,7 +99,7 @@ def register(app: App, /, name: str, activate: bool, **parts: str | None) -> Non
     Example:  labelloop stack register cloud -a bucket -x vault -an team --set
     """
     from labelloop.cli.output import show
-    from labelloop.stacks import register as add
+    from labelloop.workspace.stacks import register as add
 
     add(app.root, name, _named(parts), activate=activate)
     told = "" if activate else f"\nnext: labelloop stack set {name}"
@@ -116,7 +116,7 @@ def copy(app: App, source: str, name: str) -> None:
     Example:  labelloop stack copy default mine && labelloop stack set mine
     """
     from labelloop.cli.output import show
-    from labelloop.stacks import copy as add
+    from labelloop.workspace.stacks import copy as add
 
     add(app.root, source, name)
     show(
@@ -132,7 +132,7 @@ def copy(app: App, source: str, name: str) -> None:
 def set_(app: App, name: str) -> None:
     """Make a stack the active one, that every command uses."""
     from labelloop.cli.output import show
-    from labelloop.stacks import activate
+    from labelloop.workspace.stacks import activate
 
     activate(app.root, name)
     show({"active": name}, f"the active stack is {name!r}", as_json=app.as_json)
@@ -148,7 +148,7 @@ def update(app: App, /, name: str, **parts: str | None) -> None:
     Example:  labelloop stack update mine -x vault -a bucket -an team
     """
     from labelloop.cli.output import show
-    from labelloop.stacks import update as change
+    from labelloop.workspace.stacks import update as change
 
     chosen = _named(parts)
     updated = change(app.root, name, chosen)
@@ -163,7 +163,7 @@ def update(app: App, /, name: str, **parts: str | None) -> None:
 def rename(app: App, old: str, new: str) -> None:
     """Rename a stack; the active one stays active."""
     from labelloop.cli.output import show
-    from labelloop.stacks import rename as change
+    from labelloop.workspace.stacks import rename as change
 
     change(app.root, old, new)
     show({"renamed": old, "to": new}, f"the stack {old!r} is now {new!r}", as_json=app.as_json)
@@ -176,8 +176,8 @@ def rename(app: App, old: str, new: str) -> None:
 def delete(app: App, name: str, yes: bool) -> None:
     """Remove a stack that is not the active one. Its components stay."""
     from labelloop.cli.output import confirm, show
-    from labelloop.stacks import delete as remove
-    from labelloop.stacks import refuse_to_delete
+    from labelloop.workspace.stacks import delete as remove
+    from labelloop.workspace.stacks import refuse_to_delete
 
     refuse_to_delete(app.workspace.config, name)
     confirm(f"Remove the stack {name!r} from labelloop.toml?", yes=yes)
@@ -194,8 +194,8 @@ def export(app: App, name: str, output: str) -> None:
 
     Example:  labelloop stack export team -o team.toml
     """
-    from labelloop.masking import masked
-    from labelloop.stacks import exported, write_file
+    from labelloop.errors.masking import masked
+    from labelloop.workspace.stacks import exported, write_file
 
     text = exported(app.workspace.config, name)
     if output == "-":
@@ -220,7 +220,7 @@ def import_(app: App, file: Path, name: str, force: bool, beside: bool, trusted:
     Example:  labelloop stack import team.toml --name staging
     """
     from labelloop.cli.output import show
-    from labelloop.stacks import import_file, imported_in_words
+    from labelloop.workspace.stacks import import_file, imported_in_words
 
     brought = import_file(app.root, file, name, force=force, beside=beside, trusted=trusted)
     show(brought.as_dict(), imported_in_words(brought), as_json=app.as_json)
@@ -230,9 +230,9 @@ def import_(app: App, file: Path, name: str, force: bool, beside: bool, trusted:
 @pass_app
 def up(app: App) -> int:
     """Start what labelloop manages, check what it does not. Safe to repeat."""
-    from labelloop.checks import bring_up
     from labelloop.cli.output import working
     from labelloop.cli.render import show_json, table
+    from labelloop.commands.check import bring_up
 
     with working(as_json=app.as_json) as progress:
         found = list(bring_up(app.stack, progress, app.workspace.config.dataset.name))
@@ -250,8 +250,8 @@ def up(app: App) -> int:
 @pass_app
 def down(app: App) -> None:
     """Stop what labelloop started. Safe to repeat; nothing is deleted."""
-    from labelloop.checks import bring_down
     from labelloop.cli.output import show
+    from labelloop.commands.check import bring_down
 
     stopped = bring_down(app.stack)
     show(
@@ -260,6 +260,6 @@ def down(app: App) -> None:
 
 
 def _named(parts: dict[str, str | None]) -> Parts:
-    from labelloop.registry import KINDS
+    from labelloop.machine.registry import KINDS
 
     return {kind: name for kind in KINDS if (name := parts[kind.replace("-", "_")])}

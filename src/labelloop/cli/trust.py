@@ -29,8 +29,8 @@ def trust(app: App, listed: bool, revoke: bool) -> None:
     if revoke:
         _revoke(app)
         return
-    from labelloop.trust import trust as allow
-    from labelloop.workspace import code_named
+    from labelloop.machine.trust import trust as allow
+    from labelloop.workspace.create import code_named
 
     code = code_named(app.root, app.workspace.config)
     allow(app.root, "trust")
@@ -45,7 +45,7 @@ def trust(app: App, listed: bool, revoke: bool) -> None:
 
 def _list(app: App) -> None:
     from labelloop.cli.render import show_json, table
-    from labelloop.trust import trusted
+    from labelloop.machine.trust import trusted
 
     found = trusted()
     if app.as_json:
@@ -59,7 +59,7 @@ def _list(app: App) -> None:
 
 def _revoke(app: App) -> None:
     from labelloop.cli.output import show
-    from labelloop.trust import revoke
+    from labelloop.machine.trust import revoke
 
     folder = app.folder.resolve() if app.folder else _nearest()
     was = revoke(folder)
@@ -70,7 +70,7 @@ def _revoke(app: App) -> None:
 def _nearest() -> Path:
     """The workspace we are in, or this folder, which may have been one."""
     from labelloop.errors import NotFoundError
-    from labelloop.root import find_root
+    from labelloop.workspace.root import find_root
 
     try:
         return find_root(Path.cwd())

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from labelloop import components, stacks
 from labelloop.cloud.plan import check_origins
-from labelloop.config import Config, Workspace
 from labelloop.errors import ConfigError, LabelLoopError
-from labelloop.registry import options_of, resolve
-from labelloop.stack import Stack
+from labelloop.machine.registry import options_of, resolve
+from labelloop.workspace import components, stacks
+from labelloop.workspace.config import Config, Workspace
+from labelloop.workspace.stack import Stack
 
 _MEDIA = "media_secret"
 _LOOPBACK = ("localhost", "127.0.0.1")

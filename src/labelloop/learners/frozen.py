@@ -15,9 +15,9 @@ from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.backbones import refuse_unknown
 from labelloop.learners.head import Fitting, Head, fit
 from labelloop.learners.options import fingerprint_of
-from labelloop.names import named
 from labelloop.protocols import Backbone
 from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types.names import named
 
 VERSION = 1
 """Raise it when another model comes out for the same examples."""

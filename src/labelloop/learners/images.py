@@ -14,8 +14,8 @@ from labelloop.errors import ConfigError
 from labelloop.learners.network import UINT8, Network, Port
 from labelloop.learners.options import fingerprint_of, normalised
 from labelloop.learners.pixels import VERSION, Resize, square
-from labelloop.names import named
 from labelloop.types import Modality
+from labelloop.types.names import named
 
 BATCH = 16
 SIZE = 224

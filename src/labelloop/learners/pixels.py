@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from labelloop.decoding import BROKEN, DECODED, decoded_size, eight_bits, need_pillow, opened_picture
+from labelloop.data.decoding import BROKEN, DECODED, decoded_size, eight_bits, need_pillow, opened_picture
 from labelloop.errors import BadItemError
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import numpy as np
 from labelloop.errors import BadItemError, ConfigError
 from labelloop.learners.network import Network, digest_of
 from labelloop.learners.options import fingerprint_of, normalised, read_json
-from labelloop.names import named
 from labelloop.types import Modality
+from labelloop.types.names import named
 
 BATCH = 32
 VERSION = 1

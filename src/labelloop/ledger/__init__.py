@@ -14,7 +14,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from labelloop.errors import BackendError, ConfigError
-from labelloop.label_changes import retold
+from labelloop.errors.masking import masked
+from labelloop.kinds.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
@@ -29,7 +30,6 @@ from labelloop.ledger.reading import may_only_read, reading_engine, refuse_older
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.ledger.tables import migrate
-from labelloop.masking import masked
 from labelloop.types import Annotation, LabelSchema
 
 BUSY_SECONDS = 30.0

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, case, func, or_, select, update
 
-from labelloop.budget import LONGEST, Spent
+from labelloop.evaluation.budget import LONGEST, Spent
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import annotated, facts, guesses, history, opinions, questions
 from labelloop.types import Annotation, Answers, Heard, Prediction, Region, Turn, Unheard, version_behind

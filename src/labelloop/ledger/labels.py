@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, null, or_, select, update
 
 from labelloop.errors import BusyError
-from labelloop.label_changes import Change
+from labelloop.kinds.label_changes import Change
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import facts, questions
 

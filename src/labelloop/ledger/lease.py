@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select, update
 
-from labelloop.clocks import SKEW
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import leases
+from labelloop.machine.clocks import SKEW
 
 TTL_SECONDS = 60.0
 BEAT_SECONDS = 15.0

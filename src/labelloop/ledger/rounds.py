@@ -34,16 +34,17 @@ class Round:
         model: Reference of the model in use after this round; empty before the first one.
         promoted: Whether this round's own model is the one in use.
         gate: Why it is, or is not.
-        metrics: The honest score on the holdout (`labelloop.metrics.Metrics` as plain data).
+        metrics: The honest score on the holdout (`labelloop.evaluation.metrics.Metrics` as plain data).
         seconds: Seconds by stage.
         stopped: Why there is nothing more to ask, if so.
         labels: The labels that the model in use speaks; empty where that was not written down.
-        advice: Whether to stop asking, and why (`labelloop.stopping.Advice` as plain data); empty before a model.
+        advice: Whether to stop asking, and why (`labelloop.evaluation.stopping.Advice` as plain data); empty before a
+            model.
         barred: References of models that were rolled back, and do not come back by themselves.
         rolled_back: Whether this round did nothing but bring an earlier model back.
-        learner: `labelloop.learning.Learning.recipe`.
-        trust, trust_looked, saved: `labelloop.savings.Trust`: how far `auto` chose, when that was last looked at, and
-            what choosing had saved by then.
+        learner: `labelloop.loop.training.Learning.recipe`.
+        trust, trust_looked, saved: `labelloop.evaluation.savings.Trust`: how far `auto` chose, when that was last
+            looked at, and what choosing had saved by then.
     """
 
     number: int

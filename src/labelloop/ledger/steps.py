@@ -9,7 +9,7 @@ from labelloop.ledger.tables import steps
 
 
 class StepBook:
-    """The memory of `labelloop.runs.Run`, shared by every dataset of the database."""
+    """The memory of `labelloop.storage.runs.Run`, shared by every dataset of the database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

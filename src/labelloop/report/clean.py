@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labelloop.masking import masked
+from labelloop.errors.masking import masked
 
 
 def clean(words: str, keep: str = "") -> str:

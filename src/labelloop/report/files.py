@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from labelloop.errors import BackendError, ConfigError
-from labelloop.figures import own_settings
+from labelloop.report.figures import own_settings
 from labelloop.report.page import render
 from labelloop.report.plots import label_range, score_range
 from labelloop.report.views import ReportView, RoundView

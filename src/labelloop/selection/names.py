@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelloop.errors import ConfigError
+from labelloop.machine.registry import flavors, resolve, unknown
 from labelloop.protocols import Selector
-from labelloop.registry import flavors, resolve, unknown
 from labelloop.selection.auto import auto
 from labelloop.selection.chance import random
 from labelloop.selection.clusters import centroids, typiclust

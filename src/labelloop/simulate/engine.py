@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.modules import Carried
+from labelloop.machine.modules import Carried
 from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate.replay import Curve, Labelled, Plan, Player, full_score, replay, world
 from labelloop.types import Item

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.figures import own_settings
+from labelloop.report.figures import own_settings
 from labelloop.report.files import replace_file
 from labelloop.simulate.replay import Curve
 from labelloop.simulate.verdict import BASELINE, Verdict

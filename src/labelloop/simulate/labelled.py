@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import rounds
-from labelloop.duplicates import Leaders
-from labelloop.embedding import digests_of
+from labelloop.data.duplicates import Leaders
+from labelloop.data.sources import Columns, Unreadable, read_content, read_items
+from labelloop.data.tables import READERS
 from labelloop.errors import ConfigError, UnreadableError
-from labelloop.loop import Loop
+from labelloop.loop import round_steps
+from labelloop.loop.embedding import digests_of
+from labelloop.loop.loop import Loop
 from labelloop.protocols import Backbone, Progress, silent
-from labelloop.runs import Run
 from labelloop.simulate.replay import Labelled
-from labelloop.sources import Columns, Unreadable, read_content, read_items
-from labelloop.tabular import READERS
+from labelloop.storage.runs import Run
 from labelloop.types import Item, Modality, NewItem
 
 LABEL_COLUMNS = ("label", "class", "category", "target", "labels", "intent", "topic")
@@ -94,14 +94,14 @@ def embedded(
         keep_items: Whether the learner reads the items itself.
     """
     parts = []
-    for start in range(0, len(found.items), rounds.CHUNK):
-        chunk = found.items[start : start + rounds.CHUNK]
+    for start in range(0, len(found.items), round_steps.CHUNK):
+        chunk = found.items[start : start + round_steps.CHUNK]
         digests = digests_of(backbone, chunk)
 
         def told(what: str, done: int, _: int | None, start: int = start) -> None:
             progress(what, start + done, len(found.items))
 
-        parts.append(run(rounds.embed, backbone, digests, chunk, read_content, told).value)
+        parts.append(run(round_steps.embed, backbone, digests, chunk, read_content, told).value)
     matrix = np.concatenate(parts)
     readable = np.isfinite(matrix).all(axis=1)
     if not readable.any():

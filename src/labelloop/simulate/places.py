@@ -6,16 +6,16 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelloop.config import Config, DatasetConfig, Workspace
+from labelloop.data.sources import Columns
+from labelloop.data.wheels import cache_dir
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.loop import Loop
+from labelloop.loop.loop import Loop
 from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate import labelled
 from labelloop.simulate.replay import Labelled
-from labelloop.sources import Columns
-from labelloop.stack import Stack
 from labelloop.types import Modality
-from labelloop.wheels import cache_dir
+from labelloop.workspace.config import Config, DatasetConfig, Workspace
+from labelloop.workspace.stack import Stack
 
 NAME = "simulation"
 

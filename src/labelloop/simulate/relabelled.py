@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelloop.label_errors import FEWEST, out_of_sample, suspects
+from labelloop.evaluation.label_errors import FEWEST, out_of_sample, suspects
+from labelloop.kinds.reliability import Vote, probable
 from labelloop.protocols import Learner
-from labelloop.reliability import Vote, probable
 from labelloop.selection.relabel import Answered, again
 from labelloop.simulate.replay import (
     Choose,

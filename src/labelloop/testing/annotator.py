@@ -15,8 +15,8 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.label_changes import said_names
-from labelloop.labels import names_of, regions_of
+from labelloop.kinds.label_changes import said_names
+from labelloop.kinds.labels import names_of, regions_of
 from labelloop.protocols import Annotator, Dataset, Marked, Progress, Renewing, silent
 from labelloop.types import (
     Annotation,

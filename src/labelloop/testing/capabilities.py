@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.protocols import (
     Annotator,
     ChangingLabels,

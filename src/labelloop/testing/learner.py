@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from labelloop.data.sources import content_id
 from labelloop.errors import BadItemError, LabelLoopError
 from labelloop.protocols import Backbone, Learner, Predictor, WarmLearner
-from labelloop.sources import content_id
 from labelloop.types import Examples, Inputs, Item, Modality, rows_of
 
 UNREADABLE = "unreadable"

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from labelloop.errors import BusyError, LabelLoopError
-from labelloop.labels import prediction_of
+from labelloop.kinds.labels import prediction_of
 from labelloop.types import Item, Question
 from labelloop.web.batching import Batcher
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
-from labelloop.hints import HEADER
-from labelloop.watch import Bell, Vitals
+from labelloop.commands.hints import HEADER
+from labelloop.commands.watch import Bell, Vitals
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

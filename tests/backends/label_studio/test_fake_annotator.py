@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labelloop.errors import BackendError
-from labelloop.labels import regions_of
+from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import AnnotatorContract, FakeAnnotator, FakeDataset
 from labelloop.types import Item, LabelSchema, Prediction, Question
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.backends.label_studio.upgrade import upgrade
-from labelloop.sources import content_id
+from labelloop.data.sources import content_id
 
 
 def database(folder: Path, people: int) -> Path:

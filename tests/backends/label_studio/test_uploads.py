@@ -14,7 +14,7 @@ from PIL import Image
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.served import Root
-from labelloop.places import Access
+from labelloop.data.locations import Access
 from labelloop.types import Bucket, Item, Missing
 
 from http_double import Double, Request, Response, serving

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator, is_older
-from labelloop.checks import bring_up
+from labelloop.commands.check import bring_up
 from labelloop.errors import ConfigError
 from labelloop.protocols import silent
 from labelloop.testing.secrets import MemorySecrets
@@ -141,7 +141,7 @@ def test_bringing_up_says_what_is_outdated(serve: Serve, tmp_path: Path) -> None
 
     from labelloop.backends.local_orchestrator import LocalOrchestrator
     from labelloop.backends.local_store import LocalArtifactStore
-    from labelloop.stack import Stack
+    from labelloop.workspace.stack import Stack
 
     class Parts:
         annotator: Any = annotator(serve(label_studio("1.12.1")), tmp_path)

@@ -33,10 +33,10 @@ from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
 from labelloop.backends.label_studio.tasks import IN_ORDER, UID
 from labelloop.backends.label_studio.way import pairs, road_of
+from labelloop.data.locations import access_of
 from labelloop.errors import BackendError, ConfigError, LabelLoopError, NoSecretError, NotFoundError
-from labelloop.places import access_of
+from labelloop.machine.road import Road
 from labelloop.protocols import ArtifactStore, BucketStore, Progress, SecretsManager, silent
-from labelloop.road import Road
 from labelloop.types import AnnotatorState, Bucket, DatasetStats, DatasetSummary, Item, LabelSchema
 
 _FLAVOR = "label_studio"

@@ -21,8 +21,8 @@ from labelloop.backends.label_studio.bounds import Deadline, EndlessError, under
 from labelloop.backends.label_studio.refusals import ForeignError, OversizeError, clean
 from labelloop.backends.label_studio.repeats import AwayError, CutError, FailedError, Repeats, SpoiledError
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError, NotFoundError
-from labelloop.masking import has_any_credentials
-from labelloop.road import LOOPBACK, Road, advice, bare
+from labelloop.errors.masking import has_any_credentials
+from labelloop.machine.road import LOOPBACK, Road, advice, bare
 
 READ_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0

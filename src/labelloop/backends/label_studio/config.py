@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import ConfigError
-from labelloop.labels import problems
+from labelloop.kinds.labels import problems
 from labelloop.types import LabelSchema, Prediction, Question
 
 _HOTKEYS = "1234567890"

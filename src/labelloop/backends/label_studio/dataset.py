@@ -23,9 +23,9 @@ from labelloop.backends.label_studio.refusals import ForeignError
 from labelloop.backends.label_studio.repeats import FailedError
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, UNREAD, Row, is_unread, where
+from labelloop.data.locations import ALONE, Access
 from labelloop.errors import BackendError, LabelLoopError, NotFoundError
-from labelloop.labels import brief, prediction_of
-from labelloop.places import ALONE, Access
+from labelloop.kinds.labels import brief, prediction_of
 from labelloop.types import (
     Annotation,
     Answers,

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from labelloop.clocks import elapsed_seconds
 from labelloop.errors import BackendError
+from labelloop.machine.clocks import elapsed_seconds
 
 _SETTLED_AFTER = 900.0
 

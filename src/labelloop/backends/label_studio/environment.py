@@ -14,7 +14,7 @@ from time import monotonic
 
 from labelloop.backends.label_studio.locks import locked
 from labelloop.errors import BackendError, ConfigError
-from labelloop.privacy import cache_folder
+from labelloop.machine.privacy import cache_folder
 from labelloop.protocols import Progress, silent
 
 DEFAULT_VERSION = "1.23.2"

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from labelloop.errors import BackendError
-from labelloop.privacy import alone
+from labelloop.machine.privacy import alone
 from labelloop.protocols import Progress
 
 

@@ -13,9 +13,9 @@ from labelloop.backends.label_studio import loads
 from labelloop.backends.label_studio.buckets import address, have_storage
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.served import Root, link, top
-from labelloop.decoding import HEAD, for_people, shown_as_it_is, shown_from
+from labelloop.data.decoding import HEAD, for_people, shown_as_it_is, shown_from
+from labelloop.data.locations import ALONE, REFUSALS, Access, first_bytes, from_web, local, read_bytes
 from labelloop.errors import BackendError, BadItemError, ConfigError
-from labelloop.places import ALONE, REFUSALS, Access, first_bytes, from_web, local, read_bytes
 from labelloop.types import Bucket, Item, Missing
 
 _UPLOADED_AT_ONCE = 50

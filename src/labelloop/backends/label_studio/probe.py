@@ -15,11 +15,11 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.buckets import LIFETIME_MINUTES, is_signed, name_of, root, storages
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.refusals import clean
-from labelloop.decoding import HEAD, is_shown
+from labelloop.data.decoding import HEAD, is_shown
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
-from labelloop.labels import brief
+from labelloop.kinds.labels import brief
+from labelloop.machine.road import LOOPBACK, Road
 from labelloop.protocols import PROBE
-from labelloop.road import LOOPBACK, Road
 from labelloop.types import Bucket
 
 SHORTEST_MINUTES = 5

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.tasks import IN_ORDER
 from labelloop.errors import BackendError, ConfigError, NotFoundError
-from labelloop.label_changes import said_names
-from labelloop.labels import UNKEPT
+from labelloop.kinds.label_changes import said_names
+from labelloop.kinds.labels import UNKEPT
 from labelloop.types import Annotation, LabelSchema
 
 

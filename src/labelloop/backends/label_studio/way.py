@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit
 
 from labelloop.errors import ConfigError
-from labelloop.road import Road, bare
+from labelloop.machine.road import Road, bare
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")

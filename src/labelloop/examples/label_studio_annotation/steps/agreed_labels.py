@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labelloop.labels import names_of
+from labelloop.kinds.labels import names_of
 from labelloop.steps import step
 from labelloop.types import Annotation, LabelSchema
 

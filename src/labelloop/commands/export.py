@@ -1,0 +1,98 @@
+"""Taking results out: the labels that are believed, and what the model says about every item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from labelloop.errors import ConfigError
+from labelloop.kinds import labels
+from labelloop.loop.loop import Loop
+from labelloop.loop.unusable import extra
+from labelloop.report.rows import ExportRow, PredictionRow, export
+
+BATCH = 2000
+
+
+def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
+    """Write the believed label of every answered item, then the labels that were taken from a model; returns how many.
+
+    Args:
+        only_human: Leave those of a model out.
+
+    Raises:
+        ConfigError: The ending of `output` names no format.
+    """
+    return export(_labelled(loop, only_human), output)
+
+
+def write_predictions(loop: Loop, output: str) -> int:
+    """Write what the model in use says about every readable item; returns how many.
+
+    Raises:
+        ConfigError: There is no model yet.
+    """
+    last = loop.ledger.rounds.last()
+    if last is None or not last.model:
+        raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
+    if not last.speaks(loop.schema.labels):
+        raise ConfigError(
+            f"the model in use speaks other labels: {', '.join(last.labels)}", "labelloop tick learns the new ones"
+        )
+    return export(_predicted(loop, last.model, last.version), output)
+
+
+def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
+    said = loop.ledger.said(loop.schema)
+    beliefs = labels.believe_all(loop.schema, said, policy=loop.belief)
+    purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
+    ids = list(beliefs.names)
+    for start in range(0, len(ids), BATCH):
+        items = loop.ledger.items.get(ids[start : start + BATCH])
+        for item_id in ids[start : start + BATCH]:
+            newest = max((one for one in said[item_id] if not one.skipped), key=lambda one: one.updated_at)
+            yield ExportRow(
+                item=items[item_id],
+                labels=beliefs.names[item_id],
+                annotator=newest.annotator,
+                source="human",
+                held_out=purposes[item_id] == "holdout",
+                updated_at=newest.updated_at,
+                extra=extra(loop.schema, said[item_id]),
+                annotations=said[item_id],
+            )
+
+    if not only_human:
+        yield from _taken(loop, set(ids))
+
+
+def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
+    """The labels that were taken from a model and count, of items that nobody has answered."""
+    certificate = loop.taken.counting()
+    if certificate is None:
+        return
+    taken = loop.ledger.auto.taken()
+    ids = [item_id for item_id in taken if item_id not in answered]
+    for start in range(0, len(ids), BATCH):
+        items = loop.ledger.items.get(ids[start : start + BATCH])
+        for item_id in ids[start : start + BATCH]:
+            yield ExportRow(
+                item=items[item_id],
+                labels=(taken[item_id].label,),
+                annotator=certificate.version,
+                source="model",
+                held_out=False,
+                updated_at=datetime.fromisoformat(certificate.at),
+            )
+
+
+def _predicted(loop: Loop, model: str, version: str) -> Iterator[PredictionRow]:
+    columns, features = loop.learning.embedded()
+    probabilities = loop.learning.probabilities(model, features)
+    for start in range(0, len(columns.ids), BATCH):
+        items = loop.ledger.items.between(start, start + BATCH)
+        guesses = labels.guesses(loop.schema, probabilities[start : start + BATCH])
+        for row, (item, (names, score)) in enumerate(zip(items, guesses, strict=True), start=start):
+            if columns.readable[row]:
+                shares = dict(zip(loop.schema.labels, map(float, probabilities[row]), strict=True))
+                yield PredictionRow(item, names, score, shares, version)

@@ -1,0 +1,1 @@
+"""Where items come from: places, the files and tables there, pictures, near duplicates."""

@@ -1,0 +1,290 @@
+"""What to ask next: the batch of a round, and new guesses and turns of what is open. Records nothing, asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labelloop.evaluation.label_errors import FEWEST, suspects
+from labelloop.evaluation.savings import Trust
+from labelloop.ledger import Ledger
+from labelloop.ledger.answers import Asking
+from labelloop.ledger.opinions import Opinion
+from labelloop.loop import queue, round_steps
+from labelloop.loop.pool import refuse_blind
+from labelloop.loop.round_steps import Known, Taste
+from labelloop.loop.training import Features, Learned, Learning, version_of
+from labelloop.selection import RANDOM
+from labelloop.selection.names import AUTO
+from labelloop.selection.relabel import Answered, Relabelling, again
+from labelloop.storage.artifacts import Ref
+from labelloop.types import Prediction, Turn
+from labelloop.workspace.config import Config
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every item, with what a model says about it.
+
+    Attributes:
+        probabilities: (n, k) float32; None while there is no model.
+        version: Of that model; empty while there is none.
+    """
+
+    known: Known
+    features: Features
+    probabilities: np.ndarray | None
+    version: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to ask next, anew and again, and the questions that are still open, where they get new guesses and turns.
+
+    Attributes:
+        version: Of the model behind guesses and turns; empty before there is one.
+    """
+
+    batch: Sequence[Asking]
+    refreshed: Sequence[Asking]
+    opinions: Sequence[Opinion] = ()
+    version: str = ""
+
+    def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
+        """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
+        blind = {one.item_id for one in audits}
+        useful = [one for one in self.batch if one.item_id not in blind]
+        return replace(self, batch=round_steps.mixed(useful, audits, np.random.default_rng(list(seed))))
+
+
+class Choosing:
+    """The choosing part of a loop, over its ledger and what it learned.
+
+    Raises:
+        ConfigError: A selector of the configuration, that is not code of the workspace, cannot choose for this dataset.
+        NotFoundError: It has an unknown name.
+    """
+
+    def __init__(self, config: Config, ledger: Ledger, learning: Learning) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._learning = learning
+        self._schema = config.dataset.schema_of()
+        self._prove(code=False)
+
+    def prove(self) -> None:
+        """Load the selectors of the configuration, also those that are code of the workspace.
+
+        Raises:
+            ConfigError: One cannot be loaded, or cannot choose for this dataset.
+            NotFoundError: It has an unknown name.
+        """
+        self._prove(code=True)
+
+    def _prove(self, *, code: bool) -> None:
+        for name in (self._config.loop.cold_start, self._config.loop.selector):
+            if code or ":" not in name:
+                round_steps.selector_for(self._schema, name, self._config.loop.belief)
+            if code:
+                refuse_blind(self._learning.backbone, name)
+
+    def trust(self, learned: Learned, number: int) -> Trust:
+        """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.
+
+        A model that was not promoted this time tells nothing of what the newest answers were worth: no look.
+        """
+        last = self._ledger.rounds.last()
+        trust = Trust(last.trust, last.trust_looked, last.saved) if last else Trust()
+        if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
+            return trust
+        now = self._learning.standing(learned.judged.model)
+        return trust.after(number, self._learning.savings(now, learned.learned_from))
+
+    def propose(self, learned: Learned, number: int, room: int | None, trust: float = 1.0) -> Proposal:
+        """Choose the batch of round `number`, at most `room` questions; pure but for what is cached.
+
+        Args:
+            trust: The share that `auto` chooses where it is the selector.
+        """
+        with learned.watch.stage("score"):
+            model = learned.judged.model
+            probabilities = self._learning.probabilities(model, learned.features) if model else None
+        with learned.watch.stage("select"):
+            known = learned.known if probabilities is None else round_steps.judgeable(learned.known, probabilities)
+            scored = Scored(known, learned.features, probabilities, learned.judged.version)
+            doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
+            return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
+
+    def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
+        """Choose the batch of round `number`, the new guesses for what is open, and when people get which.
+
+        Args:
+            room: The most questions to ask; None is as many as a round asks.
+            selector: Instead of the configured one.
+        """
+        rng = np.random.default_rng([self._config.loop.seed, number])
+        loop, sizes = self._config.loop, self._grown(scored.known, self._sizes(room), rng)
+        wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
+        opinions = self._again(scored, sizes[0], wanted)
+        taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
+        proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
+        due = self.turns_by_chance([one.question for one in opinions], scored.version)
+        return replace(proposal, opinions=[replace(one, turn=due.get(one.question)) for one in opinions])
+
+    def refreshed(self, model: str, number: int) -> Sequence[Asking]:
+        """The open questions with what a model says about them, and with their turns from round `number` on."""
+        columns, features = self._learning.embedded()
+        said = self._learning.probabilities(model, features)
+        known = round_steps.judgeable(self._learning.know(columns), said)
+        scored = Scored(known, features, said, version_of(Ref.parse(model)))
+        return self._queued(scored, number, []).refreshed
+
+    def by_chance(self, asked: Sequence[Asking], version: str) -> list[Asking]:
+        """Blind questions with turns that the selector has no say in; without any where people get none."""
+        found = self.turns_by_chance([one.item_id for one in asked], version)
+        return [replace(one, turn=found.get(one.item_id)) for one in asked]
+
+    def turns_by_chance(self, questions: Sequence[str], version: str, waited: int = 0) -> dict[str, Turn]:
+        """A turn for each question that the selector has no say in; none where people get none.
+
+        Args:
+            version: Of the model in use; empty while there is none.
+            waited: Rounds that they count as having waited.
+        """
+        if not version or self._config.loop.queue == "asked":
+            return {}
+        at = queue.by_chance(dict.fromkeys(questions, waited), self._learning.salt)
+        return {question: Turn(place, version) for question, place in at.items()}
+
+    def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:
+        """A batch beside the open questions: new guesses for these, and a turn for each where people go by turns."""
+        waiting = self._ledger.answers.questions(["asked"])
+        refreshed = self._refreshed(scored, [one for one in waiting if one.version != scored.version])
+        if scored.probabilities is None or self._config.loop.queue == "asked":
+            return Proposal(batch, [one for one in refreshed if one.prediction or one.hidden], version=scored.version)
+        staying = [one for one in waiting if one.version == scored.version]
+        at = self._turns(scored, [*refreshed, *batch], staying, number, selector)
+        batch, refreshed = (
+            [replace(one, turn=Turn(at[one.item_id], scored.version)) for one in some] for some in (batch, refreshed)
+        )
+        return Proposal(batch, refreshed, version=scored.version)
+
+    def _batch(self, scored: Scored, taste: Taste, protected: int, rng: np.random.Generator) -> list[Asking]:
+        known, probabilities = scored.known, scored.probabilities
+        held = round_steps.choose_held_out(known, protected, self._learning.salt)
+        rows, why = round_steps.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
+        guesses: Sequence[Prediction | None] = [None] * len(rows)
+        if probabilities is not None:
+            guesses = round_steps.predictions_of(known, rows, probabilities, self._schema, scored.version)
+        mixed = round_steps.mixed(
+            round_steps.asking(known, rows, why, guesses), round_steps.asking_blind(known, held), rng
+        )
+        return round_steps.partly_blind(mixed, self._config.loop.blind_share, rng)
+
+    def _again(self, scored: Scored, n: int, selector: str) -> list[Opinion]:
+        """Second opinions that are worth more than new items, of a batch of n; none unless `relabel` is the selector.
+
+        Raises:
+            ConfigError: A second answer could not help: it would replace the first one, or there may be several labels.
+        """
+        form = round_steps.selector_for(self._schema, selector, self._config.loop.belief)
+        if not isinstance(form, Relabelling) or scored.probabilities is None or n < 1:
+            return []
+        if np.count_nonzero(scored.known.believed & ~scored.known.held_out) < FEWEST:
+            return []
+        doubted = self._learning.doubt_of(scored.known, scored.features)
+        known, columns = scored.known, scored.known.columns
+        said, asked = self._ledger.said(self._schema), self._ledger.opinions.all()
+        waiting = {one.item_id for one in asked if one.state in ("planned", "asked")}
+        votes, givers = round_steps.votes_of(self._schema, doubted.examples.inputs.ids, said)
+        usable = ~np.isnan(doubted.probabilities).any(axis=1) & ~np.isin(doubted.examples.inputs.ids, list(waiting))
+        rows = np.flatnonzero(usable)
+        pool = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
+        new = scored.probabilities[pool]
+        if not len(rows):
+            return []
+        found = suspects(doubted.examples.targets, doubted.probabilities).rows
+        answered = Answered(votes[rows], doubted.probabilities[rows], np.isin(rows, found))
+        chosen = rows[again(answered, new, n, form.share)]
+        about = self._ledger.opinions.about()
+        return [round_steps.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
+
+    def _grown(self, known: Known, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+        """The sizes, with a share of the random questions for the holdout once it has the size that was wished."""
+        useful, protected = sizes
+        left = int(np.count_nonzero(known.held_out & ~known.asked & known.columns.readable))
+        if protected or not self._config.holdout.size:
+            return sizes
+        wanted = useful * self._config.loop.random_share * self._config.holdout.growth
+        grown = min(left, useful, int(wanted + rng.random()))
+        return useful - grown, grown
+
+    def _sizes(self, room: int | None) -> tuple[int, int]:
+        """How many to ask to learn from, and how many for the holdout."""
+        config = self._config
+        counts = self._ledger.answers.counts()
+        drawn = sum(n for (_, purpose, state), n in counts.items() if purpose == "holdout" and state != "gone")
+        protected = min(config.holdout.per_round, max(0, config.holdout.size - drawn))
+        if room is None:
+            return config.loop.batch, protected
+        useful = config.loop.batch
+        if useful + protected > room:
+            protected = min(round(room * protected / (useful + protected)), max(0, room - 1))
+            useful = min(useful, room - protected)
+        return useful, protected
+
+    def _refreshed(self, scored: Scored, old: Sequence[Asking]) -> list[Asking]:
+        """Open questions with a new guess, shown or hidden; with none where one must not be, or they cannot be read."""
+        if scored.probabilities is None:
+            return []
+        columns, seen = scored.known.columns, [one.item_id for one in old if one.purpose in ("train", "blind")]
+        rows = np.flatnonzero(np.isin(columns.ids, seen) & columns.readable)
+        made = round_steps.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
+        guesses = {guess.item_id: guess for guess in made}
+        shown = [replace(one, prediction=guesses.get(one.item_id)) for one in old]
+        return [
+            replace(one, prediction=None, hidden=one.prediction) if one.purpose == "blind" else one for one in shown
+        ]
+
+    def _turns(
+        self, scored: Scored, moved: Sequence[Asking], staying: Sequence[Asking], number: int, selector: str
+    ) -> dict[str, float]:
+        """Item id -> when people get the question, of `moved` ones: by the selector among all that are open.
+
+        Those for the honest score, those asked at random, and those nobody has a guess about, come by chance.
+
+        Args:
+            staying: Open questions whose turns hold, as they were found with the same model.
+        """
+        useful = [one for one in moved if (one.prediction or one.hidden) and not _is_by_chance(one)]
+        order = [one.item_id for one in useful]
+        fixed = {one.item_id: one.turn.at for one in staying if one.turn and not _is_by_chance(one)}
+        if fixed or any(one.state == "asked" for one in useful):  # else the batch alone, which is in order
+            rng = np.random.default_rng([self._config.loop.seed, number, 1])
+            order = self._ranked(scored, [*sorted(fixed, key=lambda item: fixed[item]), *order], selector, rng)
+        places = queue.placed(order, fixed)
+        waited = {one.item_id: _waited(one, number) for one in moved if one.item_id not in places}
+        return {**places, **queue.by_chance(waited, self._learning.salt)}
+
+    def _ranked(self, scored: Scored, items: Sequence[str], selector: str, rng: np.random.Generator) -> list[str]:
+        """The items that can be read, in the order in which the selector would ask them now."""
+        assert scored.probabilities is not None
+        known = scored.known
+        row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
+        rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
+        seen = (scored.features.matrix, scored.probabilities)
+        taste = Taste(selector or self._config.loop.selector, min(len(rows), round_steps.RANKED), 0.0)
+        order = round_steps.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, multiple=self._schema.multiple)
+        return [str(item) for item in known.columns.ids[order]]
+
+
+def _waited(one: Asking, number: int) -> int:
+    """Rounds that a question has been open when round `number` begins; all of them for one that belongs to none."""
+    return 0 if one.state == "planned" else number - one.round
+
+
+def _is_by_chance(one: Asking) -> bool:
+    """Whether nothing but chance may decide when people get a question."""
+    return one.purpose not in ("train", "blind") or one.why == RANDOM

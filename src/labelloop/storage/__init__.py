@@ -1,0 +1,1 @@
+"""Values by their content, and the steps whose results are remembered."""

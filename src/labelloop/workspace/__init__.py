@@ -1,0 +1,17 @@
+"""A workspace: labelloop.toml and everything that it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labelloop.workspace.create import enter as enter
+
+
+def __getattr__(name: str) -> Any:
+    """What is documented as `labelloop.workspace.enter`, read when it is asked for."""
+    if name == "enter":
+        from labelloop.workspace import create
+
+        return getattr(create, name)
+    raise AttributeError(name)
