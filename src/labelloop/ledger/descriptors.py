@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 
 @dataclass
@@ -47,15 +47,29 @@ def looking(path: Path) -> Iterator[int]:
 
 
 def keep_open(path: Path, engine: Engine) -> None:
-    """Close no descriptor of this file as long as the engine lives."""
+    """Close no descriptor of this file until the engine is disposed of, or collected."""
     file, _ = _take(path)
-    weakref.finalize(engine, _left.append, file)
+    leave = weakref.finalize(engine, _leave, file)
+    event.listen(engine, "engine_disposed", lambda _: leave())
+
+
+def _leave(file: tuple[int, int]) -> None:
+    _left.append(file)
+    if _lock.acquire(blocking=False):  # else whoever has it is at it, be it this very thread
+        try:
+            _give_what_was_left()
+        finally:
+            _lock.release()
+
+
+def _give_what_was_left() -> None:
+    while _left:
+        _give(_left.popleft())
 
 
 def _take(path: Path) -> tuple[tuple[int, int], int]:
     with _lock:
-        while _left:
-            _give(_left.popleft())
+        _give_what_was_left()
         file = _identity(path.stat())
         if file not in _held:
             descriptor = os.open(path, os.O_RDONLY)
