@@ -13,8 +13,8 @@ import fragile_learner
 from labelloop.data.sources import content_id
 from labelloop.errors import StepError
 from labelloop.evaluation import holdout
+from labelloop.evaluation.halving import PATIENCE, spoilers
 from labelloop.loop.decide import Start
-from labelloop.loop.halving import PATIENCE, spoilers
 
 from small_world import LABELS, World
 
@@ -168,3 +168,20 @@ def test_a_learner_that_can_do_nothing_is_an_error_and_no_item_is_blamed(poisone
 
     assert poisoned.aside() == []
     assert len(fragile_learner.trained) < 40
+
+
+@pytest.mark.parametrize("able", [{"learner__judges": True}, {"learner__learns": True}])
+def test_label_errors_are_found_among_the_others_though_one_spoils_what_is_learned(
+    poisoned: Poisoned, able: dict[str, bool]
+) -> None:
+    poisoned.tick(learner__judges=True, learner__learns=True)
+    poisoned.world.answer_all()
+    poisoned.tick(learner__judges=True, learner__learns=True)
+
+    doubted = poisoned.world.loop(**FRAGILE, **able).learning.doubt()
+
+    said = {str(one): likely for one, likely in zip(doubted.examples.inputs.ids, doubted.probabilities, strict=True)}
+    assert np.isnan(said.pop(poisoned.ids[4], np.array([np.nan]))).all()
+    assert len(said) == 23
+    assert np.isfinite(np.stack(list(said.values()))).all()
+    assert [item for item, _ in poisoned.aside()] == [poisoned.ids[4]][: "learner__judges" in able]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
+from labelloop.evaluation.halving import predicted
 from labelloop.protocols import Learner
 from labelloop.types import Examples, Inputs, only, rows_of
 
@@ -43,7 +44,7 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
     """(n, k) float32: what a model says about each example that learned from none of its group.
 
     The groups are dealt into `FOLDS` parts, the labels spread evenly over them. A row of NaN, where its own label was
-    in no other part: nothing can be said about it.
+    in no other part, or the model fails on it: nothing can be said about it.
 
     Args:
         groups: (n,) numbers; near-duplicates share one.
@@ -147,4 +148,4 @@ def _parts(examples: Examples, groups: np.ndarray) -> np.ndarray:
 def _predicted(learner: Learner, examples: Examples, inputs: Inputs) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         learner.train(examples, Path(folder))
-        return learner.load(Path(folder)).predict(inputs)
+        return predicted(learner.load(Path(folder)), inputs)

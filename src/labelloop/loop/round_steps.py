@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError, LabelLoopError
-from labelloop.evaluation import holdout, label_errors, metrics, savings
+from labelloop.evaluation import halving, holdout, label_errors, metrics, savings
 from labelloop.evaluation.metrics import Metrics
 from labelloop.kinds import labels
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
-from labelloop.loop import halving
 from labelloop.loop.embedding import embed_items, embed_what_can_be
-from labelloop.protocols import Backbone, Learner, Predictor, Progress, Selector, WarmLearner
+from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearner
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
 from labelloop.storage.runs import step
@@ -33,7 +32,6 @@ from labelloop.types import (
     Pool,
     Prediction,
     only,
-    rows_of,
 )
 
 RANKED = 1024
@@ -104,7 +102,7 @@ def train_from(learner: WarmLearner, examples: Examples, model: Path, out: Path)
 
 @step(name="labelloop.spoiling", cache=False)
 def spoiling(learner: Learner, examples: Examples) -> list[int]:
-    """The rows of examples without which a learner that fails on all of them learns: see `labelloop.loop.halving`."""
+    """The rows of examples without which a learner that fails on all learns: see `labelloop.evaluation.halving`."""
 
     def works(rows: np.ndarray) -> bool:
         with TemporaryDirectory(prefix="labelloop-") as folder:
@@ -162,34 +160,13 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
 @step(name="labelloop.predict", ignore=("ids",))
 def predict(learner: Learner, model: Path, features: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) float32 of embedded items; rows of NaN stay NaN, and come where the model fails on one."""
-    return _said_of_each(learner.load(model), Inputs(ids, features))
+    return halving.predicted(learner.load(model), Inputs(ids, features))
 
 
 @step(name="labelloop.predict_items")
 def predict_items(learner: Learner, model: Path, inputs: Inputs) -> np.ndarray:
     """Probabilities (n, k) float32 of items that the learner reads itself; rows of NaN where the model fails on one."""
-    return _said_of_each(learner.load(model), inputs)
-
-
-def _said_of_each(predictor: Predictor, inputs: Inputs) -> np.ndarray:
-    try:
-        return predictor.predict(inputs)
-    except Exception:
-        said = np.full((len(inputs), len(predictor.labels)), np.nan, np.float32)
-
-        def works(rows: np.ndarray) -> bool:
-            try:
-                said[rows] = predictor.predict(rows_of(inputs, rows))
-            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
-                return False
-            return True
-
-        lost = halving.spoilers(len(inputs), works)
-        kept = np.setdiff1d(np.arange(len(inputs)), lost)
-        if not len(lost) or not works(kept):
-            raise
-        said[lost] = np.nan
-        return said
+    return halving.predicted(learner.load(model), inputs)
 
 
 def judgeable(known: Known, probabilities: np.ndarray) -> Known:

@@ -313,9 +313,13 @@ class Learning:
 
     def doubt_of(self, known: Known, features: Features) -> Doubted:
         examples = self.examples(known, features, held_out=False)
+        return Doubted(*self.sparing(examples, partial(self._out_of_sample, known)))
+
+    def _out_of_sample(self, known: Known, examples: Examples) -> np.ndarray:
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
-        return Doubted(examples, self._run(round_steps.out_of_sample, self._learner, examples, groups).value)
+        said: np.ndarray = self._run(round_steps.out_of_sample, self._learner, examples, groups).value
+        return said
 
     def champion(self) -> str:
         """Reference of the model in use; empty while there is none, or when it is gone from the store."""

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from labelloop.protocols import Predictor
+from labelloop.types import Inputs, rows_of
+
 PATIENCE = 600.0
 """Seconds after which looking is given up."""
 
@@ -32,6 +35,32 @@ def spoilers(n: int, works: Works, clock: Callable[[], float] = time.monotonic) 
     except _EnoughError:
         return np.empty(0, np.intp)
     return np.sort(found) if len(found) < n else np.empty(0, np.intp)
+
+
+def predicted(predictor: Predictor, inputs: Inputs) -> np.ndarray:
+    """(n, k) float32: what a model says about each item; a row of NaN for each of the few that it fails on.
+
+    Raises:
+        Exception: As the model puts it, where it fails on most.
+    """
+    try:
+        return predictor.predict(inputs)
+    except Exception:
+        said = np.full((len(inputs), len(predictor.labels)), np.nan, np.float32)
+
+        def works(rows: np.ndarray) -> bool:
+            try:
+                said[rows] = predictor.predict(rows_of(inputs, rows))
+            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
+                return False
+            return True
+
+        lost = spoilers(len(inputs), works)
+        kept = np.setdiff1d(np.arange(len(inputs)), lost)
+        if not len(lost) or not works(kept):
+            raise
+        said[lost] = np.nan
+        return said
 
 
 class _Search:
