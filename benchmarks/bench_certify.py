@@ -32,7 +32,7 @@ from labelloop.evaluation.certify import Column, bound, per_label
 from labelloop.evaluation.gate import Judging
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Fitted, Plan, Player, Standing, World, ours, replay, world
+from labelloop.simulate.replay import Fitted, Player, ReplayPlan, ReplayState, World, ours, replay, world
 from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
@@ -106,7 +106,7 @@ def play(task: Task, seed: int) -> Played:
     """One loop."""
     data = labelled(task.embeddings, task.answers, task.groups, fewest=2)
     selector = SELECTORS[seed % len(SELECTORS)]
-    plan = Plan(selectors=(selector,), batch=BATCH, budget=ASKED + BATCH, noise=task.noise)
+    plan = ReplayPlan(selectors=(selector,), batch=BATCH, budget=ASKED + BATCH, noise=task.noise)
     made, held = _parted(world(data, plan, seed), seed)
     learner = Frozen(schema=LabelSchema("image", data.labels), strengths=(STRENGTH,), folds=3)
     everything = ours(plan, selector)
@@ -114,7 +114,7 @@ def play(task: Task, seed: int) -> Played:
     kept = 0
     asked = np.zeros(len(data), np.bool_)
 
-    def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+    def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         nonlocal kept
         if now.predict is not None:
             answered = made.test[made.answerable[made.test]]

@@ -27,7 +27,7 @@ from labelloop.evaluation.forecast import FEWEST, Forecast, Point, fit
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Fitted, Plan, Player, Standing, World, ours, replay, world
+from labelloop.simulate.replay import Fitted, Player, ReplayPlan, ReplayState, World, ours, replay, world
 from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
@@ -105,7 +105,7 @@ def played(given: argparse.Namespace) -> Iterator[Row]:
 def rounds_of(task: Task, selector: str, seed: int) -> list[Row]:
     """One replay; the round after the last is not played to its end."""
     data = labelled(task.embeddings, task.answers, task.groups, fewest=2)
-    plan = Plan(selectors=(selector,), batch=BATCH, budget=BUDGET + BATCH, noise=task.noise)
+    plan = ReplayPlan(selectors=(selector,), batch=BATCH, budget=BUDGET + BATCH, noise=task.noise)
     made = world(data, plan, seed)
     drawn = np.random.default_rng([seed, 3]).permutation(made.test)
     watched = stopping.stop_set(made.pool.astype(np.str_), "")
@@ -115,7 +115,7 @@ def rounds_of(task: Task, selector: str, seed: int) -> list[Row]:
     kappas: list[float] = []
     play = ours(plan, selector)
 
-    def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+    def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         if now.predict is not None:
             said.append((decided(now.predict, made, made.pool[watched]), decided(now.predict, made, drawn)))
             held = min(HOLDOUT, PER_ROUND * len(said))

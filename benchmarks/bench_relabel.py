@@ -21,7 +21,7 @@ import numpy as np
 
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Curve, Plan, Player, full_score, replay, world
+from labelloop.simulate.replay import Curve, Player, ReplayPlan, full_score, replay, world
 from labelloop.types import LabelSchema
 
 from tasks import tasks
@@ -66,7 +66,7 @@ def played(given: argparse.Namespace) -> Iterator[Curve]:
     rows = np.random.default_rng(0).permutation(len(task.answers))[: given.items or None]
     data = labelled(task.embeddings[rows], task.answers[rows], task.groups[rows], fewest=2)
     selectors = tuple(name for one in PLAIN for name in (one, f"relabel({one}, {given.share:g})"))
-    plan = Plan(selectors, batch=given.batch, budget=given.budget, noise=given.noise, random_share=0.0)
+    plan = ReplayPlan(selectors, batch=given.batch, budget=given.budget, noise=given.noise, random_share=0.0)
     learner = Frozen(schema=LabelSchema("image", data.labels), strengths=(STRENGTH,), folds=2, calibrate=False)
     for seed in range(given.seeds):
         made = world(data, plan, seed)

@@ -35,7 +35,7 @@ from labelloop.evaluation.savings import random_curve, savings
 from labelloop.learners.frozen import Frozen
 from labelloop.selection import RANDOM, select
 from labelloop.simulate.labelled import labelled
-from labelloop.simulate.replay import Fitted, Labelled, Standing, World, learned
+from labelloop.simulate.replay import Fitted, Labelled, ReplayState, World, learned
 from labelloop.types import Examples, Gate, Inputs, LabelSchema, Metric
 
 from tasks import CACHE, Task, tasks
@@ -145,7 +145,7 @@ def course(data: Labelled, seed: int, pool: np.ndarray, said: np.ndarray, learn:
     asked, drawn = np.empty(0, np.intp), np.empty(0, np.bool_)
     models: list[Fitted] = []
     for _ in range(ROUNDS):
-        now = Standing(made, asked, np.setdiff1d(pool, asked), models[-1] if models else None)
+        now = ReplayState(made, asked, np.setdiff1d(pool, asked), models[-1] if models else None)
         chosen = select(now.pool(), BATCH, "uherding" if models else "centroids", rng)
         asked = np.concatenate([asked, now.left[chosen.positions]])
         drawn = np.concatenate([drawn, np.array([why == RANDOM for why in chosen.why])])

@@ -40,9 +40,9 @@ from labelloop.simulate.replay import (
     Curve,
     Fitted,
     Labelled,
-    Plan,
     Player,
-    Standing,
+    ReplayPlan,
+    ReplayState,
     World,
     full_score,
     ours,
@@ -135,11 +135,11 @@ def replayed(task: str, strategy: str, seed: int) -> tuple[str, Curve, float]:
 
 
 @cache
-def _world(name: str, seed: int) -> tuple[World, Plan, Learner, float]:
+def _world(name: str, seed: int) -> tuple[World, ReplayPlan, Learner, float]:
     task = next(one for one in tasks() if one.name == name)
     data = labelled(task.embeddings, task.answers, task.groups, fewest=2)
     measure = "macro-f1" if name in TAILED else "accuracy"
-    plan = Plan(
+    plan = ReplayPlan(
         selectors=("random",), batch=task.batch, budget=len(data), noise=task.noise, random_share=0.0, measure=measure
     )
     learner = Frozen(schema=LabelSchema("image", data.labels), strengths=(STRENGTH,), folds=2, calibrate=False)
@@ -183,10 +183,10 @@ def scale(items: int, strategies: Mapping[str, Choose | None]) -> None:
             shares: np.ndarray = likely / likely.sum(axis=1, keepdims=True)
             return shares
 
-    now = Standing(made, np.arange(500), np.arange(500, len(points)), Fitted(Given(), data))
+    now = ReplayState(made, np.arange(500), np.arange(500, len(points)), Fitted(Given(), data))
     print(f"100 of {items:,} x 384; peak memory is of this process so far, the data included")
     for name, choose in strategies.items():
-        plays = choose or ours(Plan(selectors=(name,), random_share=0.0), name)
+        plays = choose or ours(ReplayPlan(selectors=(name,), random_share=0.0), name)
         taken = []
         for seed in range(3):
             began = time.perf_counter()
@@ -311,7 +311,7 @@ def _skactiveml() -> dict[str, Choose]:
             return self.predict_proba(features).argmax(axis=1)
 
     def strategy(make: Callable[..., Any], *, model: bool) -> Choose:
-        def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+        def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
             if now.predict is None and model:
                 return rng.choice(len(now.left), n, replace=False)
             answered = now.asked[now.made.answerable[now.asked]]
@@ -341,7 +341,7 @@ def _small_text() -> dict[str, Choose]:
     class Given:
         """The model of the replay, on rows of the data."""
 
-        def __init__(self, now: Standing) -> None:
+        def __init__(self, now: ReplayState) -> None:
             self._now = now
 
         def predict_proba(self, dataset: Any) -> Any:
@@ -363,7 +363,7 @@ def _small_text() -> dict[str, Choose]:
             return Rows(self.x[rows])
 
     def strategy(make: Callable[[], Any], **more: Any) -> Choose:
-        def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+        def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
             if now.predict is None:
                 return rng.choice(len(now.left), n, replace=False)
             np.random.seed(int(rng.integers(2**31)))
@@ -391,7 +391,7 @@ def _modal() -> dict[str, Choose]:
     class Given:
         """The model of the replay, as an estimator that is fitted."""
 
-        def __init__(self, now: Standing) -> None:
+        def __init__(self, now: ReplayState) -> None:
             self.X_training = now.made.labelled.embeddings[now.asked]
             self.predict_proba = now.predict
             self.estimator = self
@@ -401,7 +401,7 @@ def _modal() -> dict[str, Choose]:
             return features
 
     def strategy(query: Callable[..., Any]) -> Choose:
-        def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+        def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
             if now.predict is None:
                 return rng.choice(len(now.left), n, replace=False)
             features = now.made.labelled.embeddings[now.left]

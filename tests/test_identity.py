@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from labelloop.commands import add as intake
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.data.sources import Columns, content_id, unsigned
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger.changed import REPLACED
@@ -50,7 +50,7 @@ class Texts:
         self.root = root
         self.world = World(root / "world", schema=LabelSchema(self.modality, LABELS))  # type: ignore[arg-type]
 
-    def add(self, *places: Path, columns: Columns = BY_ID, **options: Any) -> Taken:
+    def add(self, *places: Path, columns: Columns = BY_ID, **options: Any) -> Added:
         ledger = self.world.ledger()
         try:
             return take_in(ledger, [str(one) for one in places], self.modality, columns, **options)  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def photos(tmp_path: Path) -> Photos:
     return Photos(tmp_path)
 
 
-def counts(taken: Taken) -> tuple[int, int, int, int, int]:
+def counts(taken: Added) -> tuple[int, int, int, int, int]:
     return taken.new, taken.known, taken.elsewhere, len(taken.changed), len(taken.vanished)
 
 

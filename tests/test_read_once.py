@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from labelloop.backends.buckets import BucketArtifacts
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.data.locations import held
 from labelloop.data.sources import Columns, content_id
 from labelloop.ledger import Ledger, open_ledger
@@ -79,11 +79,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def add(ledger: Ledger, *places: object, modality: Modality = "image", **options: Any) -> Taken:
+def add(ledger: Ledger, *places: object, modality: Modality = "image", **options: Any) -> Added:
     return take_in(ledger, [str(place) for place in places], modality, Columns(), **options)
 
 
-def counts(taken: Taken) -> tuple[int, int, int]:
+def counts(taken: Added) -> tuple[int, int, int]:
     return taken.new, taken.known, len(taken.unreadable)
 
 

@@ -18,8 +18,8 @@ from labelloop.loop import pool, round_steps
 from labelloop.loop.embedding import Blind
 from labelloop.protocols import Learner
 from labelloop.simulate.engine import simulate
-from labelloop.simulate.places import Wanted, of_place, of_workspace
-from labelloop.simulate.replay import Plan
+from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
+from labelloop.simulate.replay import ReplayPlan
 from labelloop.testing.learner import ReadingLearnerContract, texts
 from labelloop.types import Examples, Inputs, Item, LabelSchema, only
 
@@ -146,7 +146,7 @@ def test_what_people_answered_is_replayed_with_it(animals: World, given: list[In
     ready = of_workspace(animals.loop(**WORDS))
     given.clear()
 
-    curves = simulate(ready.labelled, Plan(("random", "margin"), 1, 5, 15), ready.learner, workers=1)
+    curves = simulate(ready.labelled, ReplayPlan(("random", "margin"), 1, 5, 15), ready.learner, workers=1)
 
     assert max(curves[0].scores) > 0.5
     assert all(inputs.items and inputs.features is None for inputs in given)
@@ -156,8 +156,8 @@ def test_a_table_is_replayed_with_it_in_processes_of_their_own(animals: World, t
     rows = [f"{LABELS[i % 3]} number {i},{LABELS[i % 3]}" for i in range(60)]
     (tmp_path / "animals.csv").write_text("text,label\n" + "\n".join(rows), "utf-8")
 
-    ready = of_place(Wanted(str(tmp_path / "animals.csv")), animals.workspace(**WORDS).config)
-    curves = simulate(ready.labelled, Plan(("random",), 2, 10, 20), ready.learner, workers=2)
+    ready = of_place(NamedPlaces(str(tmp_path / "animals.csv")), animals.workspace(**WORDS).config)
+    curves = simulate(ready.labelled, ReplayPlan(("random",), 2, 10, 20), ready.learner, workers=2)
 
     assert {item.text for item in ready.labelled.items} == {row.split(",")[0] for row in rows}
     assert all(curve.full > 0.9 for curve in curves)
@@ -167,7 +167,7 @@ def test_embeddings_alone_cannot_be_replayed_with_it(animals: World, tmp_path: P
     np.savez(tmp_path / "some.npz", X=np.eye(8), y=np.array(["cat", "dog"] * 4))
 
     with pytest.raises(ConfigError, match="reads the items themselves"):
-        of_place(Wanted(str(tmp_path / "some.npz")), animals.workspace(**WORDS).config)
+        of_place(NamedPlaces(str(tmp_path / "some.npz")), animals.workspace(**WORDS).config)
 
 
 @pytest.mark.usefixtures("no_backbone")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.commands.doctor import examine, mended
 from labelloop.commands.status import status_in_words
 from labelloop.data.sources import Columns, content_id
@@ -264,7 +264,7 @@ class Files:
             (self.folder / f"{number}.png").write_bytes(png(number))
         self.add(self.folder)
 
-    def add(self, place: Path) -> Taken:
+    def add(self, place: Path) -> Added:
         ledger = self.world.ledger()
         try:
             return take_in(ledger, [str(place)], "image", Columns(), clock=lambda: self.now)

@@ -15,7 +15,7 @@ from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
 from labelloop.commands.rollback import roll_back
 from labelloop.kinds import label_changes
-from labelloop.kinds.label_changes import Change
+from labelloop.kinds.label_changes import LabelChange
 from labelloop.kinds.labels import regions_of
 from labelloop.types import LabelSchema
 
@@ -77,7 +77,7 @@ def story(world: World) -> dict[str, Any]:
     return {**told, **world.dump()}
 
 
-def _hound(schema: LabelSchema, history: Sequence[Change]) -> Change:
+def _hound(schema: LabelSchema, history: Sequence[LabelChange]) -> LabelChange:
     return label_changes.rename(schema, history, "dog", "hound")
 
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.commands.check import start
 from labelloop.data.sources import Columns, endings
 from labelloop.errors import BusyError, ConfigError, NotFoundError
@@ -41,7 +41,7 @@ from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
 from labelloop.loop.batch import Proposal, Scored
 from labelloop.loop.loop import Loop, judgement
-from labelloop.loop.round_steps import Believed
+from labelloop.loop.round_steps import ConsensusLabels
 from labelloop.loop.training import Features, Judged, version_of
 from labelloop.protocols import ArtifactStore, Dataset
 from labelloop.storage.artifacts import Ref
@@ -50,6 +50,7 @@ from labelloop.types import Annotation, Examples
 from labelloop.types.names import named
 
 __all__ = [
+    "Added",
     "Artifact",
     "Converted",
     "Features",
@@ -60,7 +61,6 @@ __all__ = [
     "Metrics",
     "Proposal",
     "Scores",
-    "Taken",
     "convert_annotations",
     "deploy",
     "deployed_model",
@@ -266,7 +266,7 @@ def upload(loop: Loop, folder: Path, under: str) -> str:
         return place
 
 
-def load_new_data(loop: Loop, place: str) -> Taken:
+def load_new_data(loop: Loop, place: str) -> Added:
     """Take in what is new in a place: a folder, a glob, a table, a URL, or what `upload` and `place_in_store` gave.
 
     What cannot be read is reported, and does not end the run.
@@ -351,10 +351,10 @@ def in_words(score: Metrics) -> str:
     return f"{score.score_name} {score.score:.3f} ({score.low:.3f} to {score.high:.3f}) on {score.n} held-out items"
 
 
-def _beliefs(loop: Loop, labeled: Labeled, names: Mapping[str, Sequence[str]] | None) -> Believed:
+def _beliefs(loop: Loop, labeled: Labeled, names: Mapping[str, Sequence[str]] | None) -> ConsensusLabels:
     if names is None:
         return round_steps.believed(loop.schema, labeled.answers, loop.belief)
-    return Believed(list(names), labels.targets(loop.schema, list(names.values())), {})
+    return ConsensusLabels(list(names), labels.targets(loop.schema, list(names.values())), {})
 
 
 def _columns(loop: Loop, features: Features) -> ItemColumns:

@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from labelloop.cloud import aws
-from labelloop.cloud.aws import Wanted
+from labelloop.cloud.aws import AwsRequest
 from labelloop.cloud.aws_account import AWS
 from labelloop.cloud.plan import Plan
 from labelloop.errors import BackendError, ConfigError
@@ -65,11 +65,11 @@ def account(aws_server: Emulator, bucket: str, secrets: MemorySecrets) -> AWS:
     return account_of(aws_server, wanted(bucket), secrets)
 
 
-def wanted(bucket: str, **changed: Any) -> Wanted:
-    return replace(Wanted(bucket=bucket, region="eu-west-1", origins=(ORIGIN,)), **changed)
+def wanted(bucket: str, **changed: Any) -> AwsRequest:
+    return replace(AwsRequest(bucket=bucket, region="eu-west-1", origins=(ORIGIN,)), **changed)
 
 
-def account_of(server: Emulator, what: Wanted, secrets: SecretsManager, **options: Any) -> AWS:
+def account_of(server: Emulator, what: AwsRequest, secrets: SecretsManager, **options: Any) -> AWS:
     return AWS(what, secrets, endpoint=server.url, iam_endpoint=server.url, **options)
 
 

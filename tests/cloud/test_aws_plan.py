@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from labelloop.cloud import aws
-from labelloop.cloud.aws import Found, User, Wanted
+from labelloop.cloud.aws import AwsRequest, AwsResources, User
 from labelloop.cloud.plan import Kept, Plan
 from labelloop.errors import ConfigError
 
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 LATER = "2026-02-03T12:00:00+00:00"
-WANTED = Wanted(bucket="owls", origins=("http://localhost:8093",), region="eu-west-1")
-READY = Found(
+WANTED = AwsRequest(bucket="owls", origins=("http://localhost:8093",), region="eu-west-1")
+READY = AwsResources(
     account="1",
     bucket="ours",
     public_blocked=True,
@@ -32,11 +32,11 @@ def steps(plan: Plan) -> list[str]:
     return [change.step for change in plan.changes]
 
 
-def setup(found: Found, wanted: Wanted = WANTED) -> list[str]:
+def setup(found: AwsResources, wanted: AwsRequest = WANTED) -> list[str]:
     return steps(aws.decide_setup(wanted, found, NOW))
 
 
-def changed(**parts: Any) -> Found:
+def changed(**parts: Any) -> AwsResources:
     return replace(READY, **parts)
 
 
@@ -45,7 +45,17 @@ def actions(policy: Any) -> set[str]:
 
 
 def test_an_empty_account_gets_everything_in_an_order_that_works() -> None:
-    assert setup(Found(account="1")) == ["bucket", "block", "cors", "user", "policy", "key", "user", "policy", "key"]
+    assert setup(AwsResources(account="1")) == [
+        "bucket",
+        "block",
+        "cors",
+        "user",
+        "policy",
+        "key",
+        "user",
+        "policy",
+        "key",
+    ]
 
 
 def test_what_is_ready_is_left_alone() -> None:
@@ -128,7 +138,7 @@ def test_labelloops_own_key_does_not_do_for_label_studio() -> None:
 
 
 def test_a_server_without_iam_gets_a_bucket_and_a_rule_only() -> None:
-    plan = aws.decide_setup(replace(WANTED, identities=False), Found(public_blocked=None), NOW)
+    plan = aws.decide_setup(replace(WANTED, identities=False), AwsResources(public_blocked=None), NOW)
 
     assert steps(plan) == ["bucket", "cors"]
     assert "no IAM" in plan.notes[0]
@@ -149,7 +159,15 @@ class TestTemporaryCredentials:
     )
 
     def test_they_are_kept_instead_of_a_second_user(self) -> None:
-        assert setup(Found(account="1"), self.WANTED) == ["bucket", "block", "cors", "user", "policy", "key", "session"]
+        assert setup(AwsResources(account="1"), self.WANTED) == [
+            "bucket",
+            "block",
+            "cors",
+            "user",
+            "policy",
+            "key",
+            "session",
+        ]
 
     def test_they_are_left_while_they_live_long_enough(self) -> None:
         assert setup(self.READY, self.WANTED) == []
@@ -170,7 +188,7 @@ class TestTemporaryCredentials:
 
 
 class TestTearingDown:
-    def down(self, found: Found, *, delete_data: bool = False) -> Plan:
+    def down(self, found: AwsResources, *, delete_data: bool = False) -> Plan:
         return aws.decide_teardown(WANTED, found, delete_data=delete_data)
 
     def test_everything_labelloop_made_goes_and_the_data_stay(self) -> None:
@@ -193,7 +211,7 @@ class TestTearingDown:
         stranger = User(owner="foreign", keys=("AKIA5",))
 
         plan = self.down(
-            Found(
+            AwsResources(
                 bucket="foreign",
                 rules=(foreign,),
                 store=stranger,
@@ -215,7 +233,7 @@ class TestTearingDown:
         assert steps(self.down(TestTemporaryCredentials.READY))[:3] == ["cors", "delete-secret", "delete-secret"]
 
     def test_nothing_is_left_to_do_the_second_time(self) -> None:
-        assert self.down(Found()).changes == ()
+        assert self.down(AwsResources()).changes == ()
 
 
 class TestThePolicy:

@@ -14,7 +14,7 @@ from azure.storage.blob import BlobServiceClient, CorsRule
 
 from labelloop.cli import run
 from labelloop.cloud import azure
-from labelloop.cloud.azure import KEPT_AS, USED, Found, Wanted
+from labelloop.cloud.azure import KEPT_AS, USED, AzureRequest, AzureResources
 from labelloop.cloud.azure_account import Azure
 from labelloop.cloud.plan import Kept, Plan
 from labelloop.errors import BackendError, ConfigError
@@ -28,9 +28,9 @@ from http_double import Double, Response, serving
 from killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
-WANTED = Wanted(bucket="owls", account="owlaccount", group="loops", region="westeurope", origins=(ORIGIN,))
+WANTED = AzureRequest(bucket="owls", account="owlaccount", group="loops", region="westeurope", origins=(ORIGIN,))
 MARKS = {"labelloop": "managed", USED: "shown", KEPT_AS: "azure"}
-READY = Found(
+READY = AzureResources(
     group="ours",
     account="ours",
     container="ours",
@@ -52,13 +52,13 @@ def steps(plan: Plan) -> list[str]:
     return [change.step for change in plan.changes]
 
 
-def changed(**parts: Any) -> Found:
+def changed(**parts: Any) -> AzureResources:
     return replace(READY, **parts)
 
 
 class TestThePlan:
     def test_an_empty_subscription_gets_everything_in_an_order_that_works(self) -> None:
-        found = Found(group="missing", account="missing")
+        found = AzureResources(group="missing", account="missing")
 
         assert steps(azure.decide_setup(WANTED, found)) == ["group", "account", "container", "cors", "secret"]
 
@@ -99,7 +99,7 @@ class TestThePlan:
 
     def test_what_is_to_be_made_needs_a_region(self) -> None:
         with pytest.raises(ConfigError, match="no region was said") as refused:
-            azure.decide_setup(replace(WANTED, region=""), Found(group="missing", account="missing"))
+            azure.decide_setup(replace(WANTED, region=""), AzureResources(group="missing", account="missing"))
         assert "--region" in refused.value.hint
 
     def test_teardown_takes_what_is_ours_and_leaves_the_data(self) -> None:
@@ -370,7 +370,7 @@ class TestTheBlobServiceOnAzurite:
 
 
 def by_key(server: Emulator, bucket: str, secrets: SecretsManager) -> Azure:
-    wanted = Wanted(bucket=bucket, account=AZURE_ACCOUNT, origins=(ORIGIN,))
+    wanted = AzureRequest(bucket=bucket, account=AZURE_ACCOUNT, origins=(ORIGIN,))
     return Azure(wanted, secrets, endpoint=server.url)
 
 
@@ -538,9 +538,9 @@ def sign_in(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
 
 
-def wanted(bucket: str) -> Wanted:
+def wanted(bucket: str) -> AzureRequest:
     return replace(WANTED, bucket=bucket, account=AZURE_ACCOUNT)
 
 
-def managed(double: Double, server: Emulator, what: Wanted, secrets: SecretsManager) -> Azure:
+def managed(double: Double, server: Emulator, what: AzureRequest, secrets: SecretsManager) -> Azure:
     return Azure(what, secrets, endpoint=server.url, management=double.url, pause=0.0)

@@ -15,7 +15,7 @@ import pytest
 
 from labelloop.cli import run
 from labelloop.cloud import gcp
-from labelloop.cloud.gcp import Account, Found, Wanted
+from labelloop.cloud.gcp import Account, GcpRequest, GcpResources
 from labelloop.cloud.gcp_account import GCP
 from labelloop.cloud.plan import Change, Kept, Plan
 from labelloop.errors import BackendError, ConfigError
@@ -30,9 +30,9 @@ from killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
 THEIR_RULE = {"origin": ["https://theirs.example.com"], "method": ["PUT"], "maxAgeSeconds": 5}
-WANTED = Wanted(bucket="owls", project=PROJECT, origins=(ORIGIN,), region="EU")
+WANTED = GcpRequest(bucket="owls", project=PROJECT, origins=(ORIGIN,), region="EU")
 KEY = "0123456789abcdef"
-READY = Found(
+READY = GcpResources(
     bucket="ours",
     rules=tuple(gcp.cors([ORIGIN])),
     policy={"etag": "1", "version": 1, "bindings": gcp.bindings("owls", WANTED.member)},
@@ -45,13 +45,13 @@ def steps(plan: Plan) -> list[str]:
     return [change.step for change in plan.changes]
 
 
-def changed(**parts: Any) -> Found:
+def changed(**parts: Any) -> GcpResources:
     return replace(READY, **parts)
 
 
 class TestThePlan:
     def test_an_empty_project_gets_everything_in_an_order_that_works(self) -> None:
-        assert steps(gcp.decide_setup(WANTED, Found())) == ["bucket", "cors", "account", "bind", "key"]
+        assert steps(gcp.decide_setup(WANTED, GcpResources())) == ["bucket", "cors", "account", "bind", "key"]
 
     def test_what_is_ready_is_left_alone(self) -> None:
         assert steps(gcp.decide_setup(WANTED, READY)) == []
@@ -113,7 +113,7 @@ class TestThePlan:
 
     def test_a_binding_of_the_deleted_account_goes_too(self) -> None:
         ghost = {"role": "r", "members": [f"deleted:serviceAccount:{WANTED.email}?uid=1"]}
-        found = Found(bucket="foreign", policy={"etag": "1", "bindings": [ghost]})
+        found = GcpResources(bucket="foreign", policy={"etag": "1", "bindings": [ghost]})
 
         assert steps(gcp.decide_teardown(WANTED, found, delete_data=False)) == ["bind"]
 
@@ -121,7 +121,8 @@ class TestThePlan:
         stranger = Account(owner="foreign", keys=(KEY,))
 
         assert (
-            steps(gcp.decide_teardown(WANTED, Found(account=stranger, secret=Kept(True, KEY)), delete_data=True)) == []
+            steps(gcp.decide_teardown(WANTED, GcpResources(account=stranger, secret=Kept(True, KEY)), delete_data=True))
+            == []
         )
 
 
@@ -185,7 +186,7 @@ def account(double: Double, secrets: MemorySecrets) -> GCP:
     return account_of(double.url, secrets)
 
 
-def account_of(url: str, secrets: SecretsManager, wanted: Wanted = WANTED) -> GCP:
+def account_of(url: str, secrets: SecretsManager, wanted: GcpRequest = WANTED) -> GCP:
     return GCP(wanted, secrets, endpoint=url, iam_endpoint=url, pause=0.0)
 
 

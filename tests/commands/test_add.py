@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.commands import add
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.data.sources import Columns, Unreadable
 from labelloop.errors import BusyError, ConfigError
 from labelloop.ledger import Ledger, open_ledger
@@ -84,7 +84,7 @@ def test_adding_waits_for_nobody(ledger: Ledger, tmp_path: Path) -> None:
 
 
 def test_many_unreadable_files_are_not_all_listed() -> None:
-    taken = Taken(1, 0, 0, 1, tuple(Unreadable(f"{i}.png", "broken") for i in range(9)))
+    taken = Added(1, 0, 0, 1, tuple(Unreadable(f"{i}.png", "broken") for i in range(9)))
 
     lines = taken.in_words(dry_run=False).splitlines()
 
@@ -94,7 +94,7 @@ def test_many_unreadable_files_are_not_all_listed() -> None:
 
 
 def test_what_is_wrong_with_all_items_is_said_when_they_are_added() -> None:
-    taken = Taken(30, 0, 29, 30, (), warnings=("no item can be held out: share = 0",))
+    taken = Added(30, 0, 29, 30, (), warnings=("no item can be held out: share = 0",))
 
     assert "warning: no item can be held out: share = 0" in taken.in_words(dry_run=False)
     assert taken.as_dict()["warnings"] == ["no item can be held out: share = 0"]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from labelloop.commands import change_labels
-from labelloop.commands.change_labels import Plan
+from labelloop.commands.change_labels import LabelChangePlan
 from labelloop.commands.export import write_labels
 from labelloop.errors import ConfigError, OtherLabelsError
 from labelloop.kinds import label_changes
-from labelloop.kinds.label_changes import Change
+from labelloop.kinds.label_changes import LabelChange
 from labelloop.kinds.labels import believe_all, regions_of
 from labelloop.ledger.labels import LabelBook
 from labelloop.loop.decide import Start, Wait
@@ -38,11 +38,11 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def change(world: World, verb: str, *arguments: object, again: bool | None = None, **settings: Any) -> Plan:
+def change(world: World, verb: str, *arguments: object, again: bool | None = None, **settings: Any) -> LabelChangePlan:
     loop = world.loop(**settings)
 
-    def make(schema: LabelSchema, history: Sequence[Change]) -> Change:
-        made: Change = getattr(label_changes, verb)(schema, history, *arguments)
+    def make(schema: LabelSchema, history: Sequence[LabelChange]) -> LabelChange:
+        made: LabelChange = getattr(label_changes, verb)(schema, history, *arguments)
         return made
 
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.data.locations import ALONE, access_of
 from labelloop.data.sources import Columns, content_id, read_content
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
@@ -62,7 +62,7 @@ def put(store: BucketStore, files: Mapping[str, bytes]) -> None:
         store.write(key, io.BytesIO(body))
 
 
-def add(ledger: Ledger, store: Any, *places: object, **options: Any) -> Taken:
+def add(ledger: Ledger, store: Any, *places: object, **options: Any) -> Added:
     return take_in(ledger, [str(place) for place in places], "image", Columns(), store=store, **options)
 
 

@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from labelloop.cli import main
-from labelloop.commands.add import Taken, take_in
+from labelloop.commands.add import Added, take_in
 from labelloop.data import decoding
 from labelloop.data.sources import Columns
 from labelloop.errors import ConfigError
@@ -46,7 +46,7 @@ def phone(folder: Path) -> Path:
     return folder
 
 
-def added(tmp_path: Path, place: Path | str, modality: Modality = "image") -> Taken:
+def added(tmp_path: Path, place: Path | str, modality: Modality = "image") -> Added:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "phone")
     return take_in(ledger, [str(place)], modality, Columns())
 

@@ -10,7 +10,7 @@ from labelloop.backends.label_studio import environment
 from labelloop.data import wheels
 from labelloop.protocols import silent
 from labelloop.simulate.engine import simulate
-from labelloop.simulate.replay import Plan
+from labelloop.simulate.replay import ReplayPlan
 from labelloop.workspace import integrations
 
 WHERE = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.getcwd())"
@@ -22,7 +22,9 @@ def main(into: Path) -> None:
 
     from quick_learner import QuickLearner
 
-    assert simulate(three_groups(each=20), Plan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2)
+    assert simulate(
+        three_groups(each=20), ReplayPlan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2
+    )
     wheels._run([*wheels.installer(os.environ), "--version"], "nothing")
     integrations._run([*list(integrations.installer())[:4], "--version"], "nothing", silent)
     for command in environment._installation(Path("nowhere"), "0.0.0"):

@@ -8,7 +8,7 @@ import pytest
 
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.kinds import label_changes
-from labelloop.kinds.label_changes import Change, active, meaning, said_names, translated
+from labelloop.kinds.label_changes import LabelChange, active, meaning, said_names, translated
 from labelloop.kinds.labels import regions_of
 from labelloop.types import LabelSchema
 
@@ -21,7 +21,7 @@ class History:
     def __init__(self, schema: LabelSchema = SCHEMA) -> None:
         self.first = schema
         self.schema = schema
-        self.changes: list[Change] = []
+        self.changes: list[LabelChange] = []
 
     def then(self, verb: str, *arguments: object) -> History:
         """One more change."""
@@ -157,4 +157,4 @@ def test_a_name_never_comes_back_with_another_meaning() -> None:
 
 def test_a_change_survives_being_written_down() -> None:
     change = History().then("split", "dog", ["wolf", "poodle"]).changes[0]
-    assert Change.of(change.as_dict()) == change
+    assert LabelChange.of(change.as_dict()) == change

@@ -10,7 +10,7 @@ import pytest
 from labelloop.errors import BusyError
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
-from labelloop.ledger.auto import ROWS, Certificate, Taken, Terms
+from labelloop.ledger.auto import ROWS, AutoLabel, Certificate, Terms
 from labelloop.ledger.rounds import Round
 from labelloop.types import Item, NewItem
 
@@ -19,9 +19,9 @@ TERMS = Terms(0.02, 0.05, per_label=False, audit=0.5)
 CERTIFICATE = Certificate(TERMS, "tree:1", "m1", ("cat", "dog"), {"all labels": 0.9}, 2, 4, 100, 1, at="then")
 
 
-def taken(*ids: str, label: str = "cat") -> list[Taken]:
+def taken(*ids: str, label: str = "cat") -> list[AutoLabel]:
     """Labels whose draws grow in the order of the ids."""
-    return [Taken(one, label, 0.95, number / 10) for number, one in enumerate(ids)]
+    return [AutoLabel(one, label, 0.95, number / 10) for number, one in enumerate(ids)]
 
 
 def test_a_certificate_comes_back_as_it_was_noted_with_its_labels(ledger: Ledger) -> None:
@@ -82,9 +82,9 @@ def test_one_that_another_process_has_written_meanwhile_is_refused(
 def test_more_labels_than_one_statement_takes(ledger: Ledger) -> None:
     many = [f"{number:05}" for number in range(ROWS + 3)]
 
-    def reading() -> Iterator[Taken]:
+    def reading() -> Iterator[AutoLabel]:
         for one in many:
-            yield Taken(one, "cat", 0.95, 0.9)
+            yield AutoLabel(one, "cat", 0.95, 0.9)
 
     ledger.auto.note(CERTIFICATE, reading())
 

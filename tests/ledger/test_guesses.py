@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from labelloop.errors import BusyError
-from labelloop.kinds.label_changes import Change, rename
+from labelloop.kinds.label_changes import LabelChange, rename
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.labels import LabelBook
@@ -77,7 +77,7 @@ def test_a_change_that_another_process_has_planned_meanwhile_is_refused(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.labels.plan(rename(SCHEMA, [], "dog", "hound"))
-    nothing: list[Change] = []
+    nothing: list[LabelChange] = []
     monkeypatch.setattr(LabelBook, "changes", lambda _: nothing)
 
     with pytest.raises(BusyError, match="another process"):

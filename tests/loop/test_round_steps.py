@@ -11,7 +11,7 @@ from labelloop.errors import LabelLoopError
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
-from labelloop.loop.round_steps import Believed, Known, Taste
+from labelloop.loop.round_steps import BatchOptions, ConsensusLabels, Snapshot
 from labelloop.types import Examples, Inputs, LabelSchema
 
 from quick_learner import QuickLearner
@@ -19,14 +19,14 @@ from quick_learner import QuickLearner
 SCHEMA = LabelSchema("text", ("cat", "dog"))
 
 
-def known(n: int = 6, **columns: list[int]) -> Known:
+def known(n: int = 6, **columns: list[int]) -> Snapshot:
     """Items a, b, c, ... of which those at the given positions are asked, held out, believed or unreadable."""
     ids = np.array([chr(ord("a") + i) for i in range(n)])
     flags = {name: np.isin(np.arange(n), columns.get(name, [])) for name in ("asked", "held_out", "believed", "bad")}
     targets = np.zeros((n, 2), np.bool_)
     targets[flags["believed"], 0] = True
     items = ItemColumns(ids, ids, ~flags["bad"])
-    return Known(items, flags["believed"], targets, flags["asked"], flags["held_out"], {})
+    return Snapshot(items, flags["believed"], targets, flags["asked"], flags["held_out"], {})
 
 
 def test_a_held_out_example_is_never_trained_on(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_held_out_example_is_never_trained_on(tmp_path: Path) -> None:
 
 def test_beliefs_find_their_items_and_strangers_are_passed_over() -> None:
     columns = ItemColumns(np.array(["a", "b", "c"]), np.array(["a", "b", "c"]), np.ones(3, np.bool_))
-    beliefs = Believed(["c", "nobody", "a"], np.array([[0, 1], [1, 0], [1, 0]], np.bool_), {"b": "odd"})
+    beliefs = ConsensusLabels(["c", "nobody", "a"], np.array([[0, 1], [1, 0], [1, 0]], np.bool_), {"b": "odd"})
 
     found = round_steps.know(columns, np.zeros(3, np.bool_), ["b", "nobody"], beliefs)
 
@@ -72,7 +72,7 @@ def test_what_is_asked_held_out_or_unreadable_is_never_chosen(selector: str) -> 
     features[4] = np.nan
     likely = np.full((10, 2), 0.5, np.float32)
 
-    rows, why = round_steps.choose(now, (features, likely), SCHEMA, Taste(selector, 99, 0.2), rng)
+    rows, why = round_steps.choose(now, (features, likely), SCHEMA, BatchOptions(selector, 99, 0.2), rng)
 
     assert sorted(rows.tolist()) == [5, 6, 7, 8, 9]
     assert len(why) == 5

@@ -16,7 +16,7 @@ from labelloop.cli import run
 from labelloop.data.sources import Columns
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.simulate.labelled import from_npz
-from labelloop.simulate.places import Wanted, of_place, of_workspace
+from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
 from labelloop.workspace.config import Config, LearnerConfig
 
 import quick_learner
@@ -52,7 +52,7 @@ def sentences(path: Path, label: str = "label", each: int = 8) -> Path:
 
 
 def test_the_folder_of_a_picture_is_its_label(tmp_path: Path) -> None:
-    ready = of_place(Wanted(str(pictures(tmp_path / "photos"))), PIXELS)
+    ready = of_place(NamedPlaces(str(pictures(tmp_path / "photos"))), PIXELS)
 
     assert ready.labelled.labels == ("bright", "dark")
     assert ready.labelled.targets.sum(axis=0).tolist() == [6, 6]
@@ -63,14 +63,14 @@ def test_a_broken_picture_is_skipped_and_counted(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "photos")
     (folder / "dark" / "broken.png").write_bytes(b"no picture")
 
-    ready = of_place(Wanted(str(folder)), PIXELS)
+    ready = of_place(NamedPlaces(str(folder)), PIXELS)
 
     assert (len(ready.labelled), ready.unreadable) == (12, 1)
 
 
 @pytest.mark.parametrize("column", ["label", "Category", "mood"])
 def test_a_column_of_a_table_is_the_label(tmp_path: Path, column: str) -> None:
-    wanted = Wanted(str(sentences(tmp_path / "said.csv", column)), label_column="mood" if column == "mood" else "")
+    wanted = NamedPlaces(str(sentences(tmp_path / "said.csv", column)), label_column="mood" if column == "mood" else "")
 
     ready = of_place(wanted, WORDS)
 
@@ -83,17 +83,17 @@ def test_a_row_without_a_label_is_one_that_people_skip(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("owl number 1 sits there,\n")
 
-    ready = of_place(Wanted(str(path)), WORDS)
+    ready = of_place(NamedPlaces(str(path)), WORDS)
 
     assert ready.labelled.targets.any(axis=1).tolist() == [True] * 16 + [False]
 
 
 def test_nothing_is_embedded_twice(tmp_path: Path) -> None:
     path = sentences(tmp_path / "said.csv")
-    first = of_place(Wanted(str(path)), WORDS)
+    first = of_place(NamedPlaces(str(path)), WORDS)
     before = len(quick_learner.embedded)
 
-    again = of_place(Wanted(str(path)), WORDS)
+    again = of_place(NamedPlaces(str(path)), WORDS)
 
     assert len(quick_learner.embedded) == before
     assert (again.labelled.embeddings == first.labelled.embeddings).all()
@@ -129,47 +129,47 @@ def test_a_workspace_where_nobody_answered_has_nothing_to_replay(tmp_path: Path)
         of_workspace(world.loop())
 
 
-def one_class(tmp_path: Path) -> Wanted:
+def one_class(tmp_path: Path) -> NamedPlaces:
     folder = pictures(tmp_path / "photos")
     for picture in (folder / "bright").iterdir():
         picture.unlink()
-    return Wanted(str(folder))
+    return NamedPlaces(str(folder))
 
 
-def lonely_class(tmp_path: Path) -> Wanted:
+def lonely_class(tmp_path: Path) -> NamedPlaces:
     folder = pictures(tmp_path / "photos")
     (folder / "odd").mkdir()
     (folder / "dark" / "0.png").rename(folder / "odd" / "0.png")
-    return Wanted(str(folder))
+    return NamedPlaces(str(folder))
 
 
-def no_folders(tmp_path: Path) -> Wanted:
+def no_folders(tmp_path: Path) -> NamedPlaces:
     folder = pictures(tmp_path / "photos")
-    return Wanted(str(folder / "dark"))
+    return NamedPlaces(str(folder / "dark"))
 
 
-def no_label_column(tmp_path: Path) -> Wanted:
-    return Wanted(str(sentences(tmp_path / "said.csv", "mood")))
+def no_label_column(tmp_path: Path) -> NamedPlaces:
+    return NamedPlaces(str(sentences(tmp_path / "said.csv", "mood")))
 
 
-def wrong_column(tmp_path: Path) -> Wanted:
-    return Wanted(str(sentences(tmp_path / "said.csv")), label_column="mood")
+def wrong_column(tmp_path: Path) -> NamedPlaces:
+    return NamedPlaces(str(sentences(tmp_path / "said.csv")), label_column="mood")
 
 
-def two_label_columns(tmp_path: Path) -> Wanted:
+def two_label_columns(tmp_path: Path) -> NamedPlaces:
     path = tmp_path / "said.jsonl"
     path.write_text(json.dumps({"text": "cat here", "label": "cat", "class": "pet"}) + "\n")
-    return Wanted(str(path))
+    return NamedPlaces(str(path))
 
 
-def nothing_labelled(tmp_path: Path) -> Wanted:
+def nothing_labelled(tmp_path: Path) -> NamedPlaces:
     (tmp_path / "said.csv").write_text("text,label\nhello there,\nbye now,\n")
-    return Wanted(str(tmp_path / "said.csv"))
+    return NamedPlaces(str(tmp_path / "said.csv"))
 
 
-def nothing_there(tmp_path: Path) -> Wanted:
+def nothing_there(tmp_path: Path) -> NamedPlaces:
     (tmp_path / "empty").mkdir()
-    return Wanted(str(tmp_path / "empty"))
+    return NamedPlaces(str(tmp_path / "empty"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,9 @@ def nothing_there(tmp_path: Path) -> Wanted:
         (nothing_there, "there is no image"),
     ],
 )
-def test_a_place_that_cannot_be_replayed_is_refused(tmp_path: Path, made: Callable[[Path], Wanted], fault: str) -> None:
+def test_a_place_that_cannot_be_replayed_is_refused(
+    tmp_path: Path, made: Callable[[Path], NamedPlaces], fault: str
+) -> None:
     wanted = made(tmp_path)
 
     with pytest.raises(ConfigError, match=fault) as refusal:
@@ -197,7 +199,7 @@ def test_a_place_that_cannot_be_replayed_is_refused(tmp_path: Path, made: Callab
 def test_labels_with_few_items_can_be_left_out(tmp_path: Path) -> None:
     wanted = lonely_class(tmp_path)
 
-    ready = of_place(Wanted(wanted.place, fewest=2), PIXELS)
+    ready = of_place(NamedPlaces(wanted.place, fewest=2), PIXELS)
 
     assert ready.labelled.labels == ("bright", "dark")
 
@@ -205,7 +207,7 @@ def test_labels_with_few_items_can_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["nowhere", "nowhere.npz", "nowhere.csv"])
 def test_a_place_that_does_not_exist_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(NotFoundError, match="nowhere"):
-        of_place(Wanted(str(tmp_path / place)), WORDS)
+        of_place(NamedPlaces(str(tmp_path / place)), WORDS)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +281,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_columns_of_a_table_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "said.csv").write_text("said,mood\ncat one,a\ncat two,a\ndog one,b\ndog two,b\n")
 
-    ready = of_place(Wanted(str(tmp_path / "said.csv"), "text", "mood", Columns("said")), WORDS)
+    ready = of_place(NamedPlaces(str(tmp_path / "said.csv"), "text", "mood", Columns("said")), WORDS)
 
     assert ready.labelled.labels == ("a", "b")

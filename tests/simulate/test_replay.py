@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.simulate.engine import simulate
-from labelloop.simulate.replay import Labelled, Plan, Player, Standing, full_score, replay, world
+from labelloop.simulate.replay import Labelled, Player, ReplayPlan, ReplayState, full_score, replay, world
 
 from quick_learner import QuickLearner
 
@@ -36,7 +36,7 @@ def with_junk(labelled: Labelled, junk: int) -> Labelled:
 
 
 def test_the_curve_counts_what_was_asked() -> None:
-    plan = Plan(batch=10, budget=35)
+    plan = ReplayPlan(batch=10, budget=35)
 
     curve = replay(world(three_groups(), plan, 0), plan, Player("uherding", 0, 0.9), QuickLearner())
 
@@ -46,7 +46,7 @@ def test_the_curve_counts_what_was_asked() -> None:
 
 
 def test_a_budget_beyond_the_pool_ends_with_the_pool() -> None:
-    plan = Plan(batch=50, budget=1000)
+    plan = ReplayPlan(batch=50, budget=1000)
     made = world(three_groups(), plan, 0)
 
     curve = replay(made, plan, Player("random", 0), QuickLearner())
@@ -56,11 +56,11 @@ def test_a_budget_beyond_the_pool_ends_with_the_pool() -> None:
 
 
 def test_nothing_is_asked_twice_and_nothing_of_the_test_set() -> None:
-    plan = Plan(batch=10, budget=60)
+    plan = ReplayPlan(batch=10, budget=60)
     made = world(three_groups(), plan, 3)
-    seen: list[Standing] = []
+    seen: list[ReplayState] = []
 
-    def spy(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+    def spy(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         seen.append(now)
         return np.arange(n)
 
@@ -76,13 +76,13 @@ def test_near_duplicates_stay_on_one_side_of_the_test() -> None:
     labelled = three_groups()
     labelled = replace(labelled, groups=np.arange(len(labelled)) // 4)
 
-    made = world(labelled, Plan(), 1)
+    made = world(labelled, ReplayPlan(), 1)
 
     assert not set(labelled.groups[made.pool].tolist()) & set(labelled.groups[made.test].tolist())
 
 
 def test_the_test_set_has_its_share() -> None:
-    made = world(three_groups(), Plan(test_share=0.25), 0)
+    made = world(three_groups(), ReplayPlan(test_share=0.25), 0)
 
     assert len(made.test) == 45
 
@@ -91,7 +91,7 @@ def test_the_test_set_has_its_share() -> None:
 def test_people_err_as_often_as_asked(noise: float) -> None:
     labelled = three_groups(400)
 
-    made = world(labelled, Plan(noise=noise), 0)
+    made = world(labelled, ReplayPlan(noise=noise), 0)
 
     wrong = (made.said != labelled.targets).any(axis=1).mean()
     assert wrong == pytest.approx(noise, abs=0.04)
@@ -99,7 +99,7 @@ def test_people_err_as_often_as_asked(noise: float) -> None:
 
 
 def test_wrong_answers_never_reach_the_test_set() -> None:
-    plan = Plan(noise=1.0, batch=30, budget=90)
+    plan = ReplayPlan(noise=1.0, batch=30, budget=90)
     made = world(three_groups(labels=2), plan, 0)
 
     curve = replay(made, plan, Player("random", 0), QuickLearner())
@@ -108,7 +108,9 @@ def test_wrong_answers_never_reach_the_test_set() -> None:
 
 
 def test_every_selector_meets_the_same_people_and_the_same_test_set() -> None:
-    first, second = (world(three_groups(), Plan(selectors=(name,), noise=0.2), 5) for name in ("margin", "random"))
+    first, second = (
+        world(three_groups(), ReplayPlan(selectors=(name,), noise=0.2), 5) for name in ("margin", "random")
+    )
 
     assert first.test.tolist() == second.test.tolist()
     assert (first.said == second.said).all()
@@ -116,7 +118,7 @@ def test_every_selector_meets_the_same_people_and_the_same_test_set() -> None:
 
 def test_what_people_skip_costs_a_question_and_teaches_nothing() -> None:
     labelled = with_junk(three_groups(30), 60)
-    plan = Plan(batch=10, budget=500)
+    plan = ReplayPlan(batch=10, budget=500)
     made = world(labelled, plan, 0)
 
     curve = replay(made, plan, Player("random", 0), QuickLearner())
@@ -127,10 +129,10 @@ def test_what_people_skip_costs_a_question_and_teaches_nothing() -> None:
 
 def test_nothing_is_learned_while_everything_is_skipped() -> None:
     labelled = with_junk(three_groups(30), 60)
-    plan = Plan(batch=10, budget=10)
+    plan = ReplayPlan(batch=10, budget=10)
     made = world(labelled, plan, 0)
 
-    def junk_first(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+    def junk_first(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         return np.flatnonzero(now.left >= 90)[:n]
 
     curve = replay(made, plan, Player("mine", 0), QuickLearner(), junk_first)
@@ -142,7 +144,7 @@ def test_macro_f1_does_not_hide_a_rare_label() -> None:
     labelled = three_groups()
     rows = np.r_[0:60, 60:120, 120:130]
     labelled = Labelled(labelled.embeddings[rows], labelled.targets[rows], labelled.labels, np.arange(130))
-    made = world(labelled, Plan(), 0)
+    made = world(labelled, ReplayPlan(), 0)
     common = made.pool[~labelled.targets[made.pool, 2]]
     only_common = replace(made, pool=common)
 
@@ -153,7 +155,7 @@ def test_macro_f1_does_not_hide_a_rare_label() -> None:
 
 @pytest.mark.slow
 def test_the_same_plan_gives_the_same_curves_whatever_the_number_of_workers() -> None:
-    plan = Plan(selectors=("random", "uherding"), seeds=2, batch=10, budget=20)
+    plan = ReplayPlan(selectors=("random", "uherding"), seeds=2, batch=10, budget=20)
     told: list[tuple[str, int, int | None]] = []
 
     alone = simulate(three_groups(), plan, QuickLearner(), workers=1, progress=lambda *one: told.append(one))
@@ -183,14 +185,14 @@ def test_the_same_plan_gives_the_same_curves_whatever_the_number_of_workers() ->
 )
 def test_a_plan_that_cannot_be_is_refused(given: dict[str, Any], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault) as refusal:
-        Plan(**given)
+        ReplayPlan(**given)
 
     assert refusal.value.hint
 
 
 def test_an_unknown_selector_is_refused_before_anything_is_embedded() -> None:
     with pytest.raises(NotFoundError, match="'uherdin'"):
-        Plan(selectors=("random", "uherdin"))
+        ReplayPlan(selectors=("random", "uherdin"))
 
 
 def test_one_label_is_refused() -> None:
@@ -213,4 +215,4 @@ def test_items_that_are_all_near_duplicates_cannot_be_parted() -> None:
     labelled = replace(three_groups(), groups=np.zeros(180, np.intp))
 
     with pytest.raises(ConfigError, match="cannot be parted"):
-        world(labelled, Plan(), 0)
+        world(labelled, ReplayPlan(), 0)

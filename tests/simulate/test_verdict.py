@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelloop.simulate.replay import Curve
-from labelloop.simulate.verdict import COLUMNS, Verdict, judge, labels_to, rows
+from labelloop.simulate.verdict import COLUMNS, SimulationResult, judge, labels_to, rows
 
 
 def curve(selector: str, seed: int, reached_at: int, full: float = 0.8, rounds: int = 10) -> Curve:
@@ -16,7 +16,7 @@ def curve(selector: str, seed: int, reached_at: int, full: float = 0.8, rounds: 
     return Curve(selector, seed, labels, scores, full, tuple(0.1 for _ in labels))
 
 
-def compared(ours: list[int], random: list[int]) -> Verdict:
+def compared(ours: list[int], random: list[int]) -> SimulationResult:
     """The verdict on `mine` that reached it so, seed by seed."""
     curves = [curve("random", seed, at) for seed, at in enumerate(random)]
     return judge([*curves, *(curve("mine", seed, at) for seed, at in enumerate(ours))], 500)

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from labelloop.commands.watch import Bell, Vitals
 from labelloop.errors import ConfigError
 from labelloop.web import connections, server
-from labelloop.web.server import Certificate, in_the_clear, serving
+from labelloop.web.server import TlsCertificate, in_the_clear, serving
 from labelloop.web.service import service
 
 from company import authority
@@ -132,13 +132,15 @@ def test_beyond_this_machine_the_missing_tls_is_said(host: str) -> None:
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> tuple[Certificate, ssl.SSLContext]:
+def known(tmp_path: Path) -> tuple[TlsCertificate, ssl.SSLContext]:
     """A certificate, and a context that trusts its authority."""
     trusted, (certificate, key) = authority(tmp_path, "127.0.0.1")
-    return Certificate(certificate, key), ssl.create_default_context(cafile=trusted)
+    return TlsCertificate(certificate, key), ssl.create_default_context(cafile=trusted)
 
 
-def test_with_a_certificate_it_speaks_tls_and_nothing_is_warned_of(known: tuple[Certificate, ssl.SSLContext]) -> None:
+def test_with_a_certificate_it_speaks_tls_and_nothing_is_warned_of(
+    known: tuple[TlsCertificate, ssl.SSLContext],
+) -> None:
     certificate, trusting = known
     with serving(service(Vitals(), Bell(gap=0.0), "/hooks/abc", "Bearer x"), "127.0.0.1", 0, certificate) as address:
         assert address.startswith("https://")
@@ -152,7 +154,7 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_is_warned_of(known: tuple[
 
 
 def test_who_does_not_come_to_terms_about_tls_is_cut_off(
-    known: tuple[Certificate, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+    known: tuple[TlsCertificate, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 1.0)
     certificate, trusting = known
@@ -169,7 +171,7 @@ def test_who_does_not_come_to_terms_about_tls_is_cut_off(
 
 
 def test_a_certificate_that_cannot_be_used_is_said_before_anything_listens(
-    known: tuple[Certificate, ssl.SSLContext], tmp_path: Path
+    known: tuple[TlsCertificate, ssl.SSLContext], tmp_path: Path
 ) -> None:
     certificate, _ = known
     _, (_, other) = authority(tmp_path / "other", "127.0.0.1")
@@ -181,10 +183,10 @@ def test_a_certificate_that_cannot_be_used_is_said_before_anything_listens(
     )
 
     for odd in (
-        Certificate(tmp_path / "none.pem", certificate.key),
-        Certificate(certificate.certificate, other),
-        Certificate(certificate.certificate, tmp_path / "locked.key"),
-        Certificate(tmp_path / "gone.pem", certificate.key),
+        TlsCertificate(tmp_path / "none.pem", certificate.key),
+        TlsCertificate(certificate.certificate, other),
+        TlsCertificate(certificate.certificate, tmp_path / "locked.key"),
+        TlsCertificate(tmp_path / "gone.pem", certificate.key),
     ):
         with pytest.raises(ConfigError, match="cannot be used"), serving(Starlette(), "127.0.0.1", 0, odd):
             pass

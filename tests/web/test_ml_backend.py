@@ -15,7 +15,7 @@ from labelloop.errors import BackendError
 from labelloop.kinds.labels import regions_of
 from labelloop.types import Item, LabelSchema, Prediction, Question
 from labelloop.web.batching import Batcher
-from labelloop.web.ml_backend import Model, ml_backend
+from labelloop.web.ml_backend import ServedModel, ml_backend
 from labelloop.web.server import serving
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
@@ -67,7 +67,7 @@ def served() -> Iterator[Served]:
     oracle = Oracle()
     oracle.may_answer.set()
     batcher = Batcher(oracle, waiting=4)
-    model = Model(lambda: "v1", lambda: ["v1", "v0"], item_of, batcher)
+    model = ServedModel(lambda: "v1", lambda: ["v1", "v0"], item_of, batcher)
     with serving(ml_backend(model, USER, patience=0.5), "127.0.0.1", 0) as address:
         yield Served(address, oracle)
     oracle.may_answer.set()

@@ -97,11 +97,11 @@ def setup_aws(
 
     Example:  labelloop cloud setup aws --bucket my-loop --region eu-central-1 --register
     """
-    from labelloop.cloud.aws import Wanted
+    from labelloop.cloud.aws import AwsRequest
     from labelloop.cloud.aws_account import AWS
     from labelloop.cloud.plan import check_prefix
 
-    wanted = Wanted(
+    wanted = AwsRequest(
         bucket=bucket,
         prefix=check_prefix(prefix),
         region=region,
@@ -136,10 +136,10 @@ def teardown_aws(
 
     The bucket and its objects stay, unless labelloop made it and --delete-data is given.
     """
-    from labelloop.cloud.aws import Wanted
+    from labelloop.cloud.aws import AwsRequest
     from labelloop.cloud.aws_account import AWS
 
-    wanted = Wanted(
+    wanted = AwsRequest(
         bucket=bucket,
         secret=secret,
         reader_secret=label_studio_secret,
@@ -187,11 +187,11 @@ def setup_gcp(
 
     Example:  labelloop cloud setup gcp --project my-project --bucket my-loop --region europe-west3 --register
     """
-    from labelloop.cloud.gcp import Wanted
+    from labelloop.cloud.gcp import GcpRequest
     from labelloop.cloud.gcp_account import GCP
     from labelloop.cloud.plan import check_prefix
 
-    wanted = Wanted(
+    wanted = GcpRequest(
         bucket=bucket,
         project=project,
         prefix=check_prefix(prefix),
@@ -224,10 +224,10 @@ def teardown_gcp(
 
     The bucket and its objects stay, unless labelloop made it and --delete-data is given.
     """
-    from labelloop.cloud.gcp import Wanted
+    from labelloop.cloud.gcp import GcpRequest
     from labelloop.cloud.gcp_account import GCP
 
-    wanted = Wanted(bucket=bucket, project=project, secret=secret, identities=not endpoint or bool(iam_endpoint))
+    wanted = GcpRequest(bucket=bucket, project=project, secret=secret, identities=not endpoint or bool(iam_endpoint))
     account = GCP(wanted, app.stack.secrets_manager, endpoint=endpoint, iam_endpoint=iam_endpoint)
     _take_down(app, "gcp", bucket, account, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)
 
@@ -279,11 +279,11 @@ def setup_azure(
 
     Example:  labelloop cloud setup azure --account myloop --resource-group loops --region westeurope --bucket my-loop
     """
-    from labelloop.cloud.azure import Wanted
+    from labelloop.cloud.azure import AzureRequest
     from labelloop.cloud.azure_account import Azure
     from labelloop.cloud.plan import check_prefix
 
-    wanted = Wanted(
+    wanted = AzureRequest(
         bucket=bucket,
         account=account or _azure_account(app, secret),
         group=resource_group,
@@ -320,10 +320,12 @@ def teardown_azure(
     The container stays, unless labelloop made it and --delete-data is given. Then a storage account and a resource
     group that labelloop made go too, once nothing else is in them.
     """
-    from labelloop.cloud.azure import Wanted
+    from labelloop.cloud.azure import AzureRequest
     from labelloop.cloud.azure_account import Azure
 
-    wanted = Wanted(bucket=bucket, account=account or _azure_account(app, secret), group=resource_group, secret=secret)
+    wanted = AzureRequest(
+        bucket=bucket, account=account or _azure_account(app, secret), group=resource_group, secret=secret
+    )
     secrets = app.stack.secrets_manager
     there = Azure(wanted, secrets, subscription=subscription, endpoint=endpoint, management=management)
     _take_down(app, "azure", bucket, there, dry_run=dry_run, yes=yes, delete_data=delete_data, force=force)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from labelloop.web.batching import Batcher
-    from labelloop.web.server import Certificate
+    from labelloop.web.server import TlsCertificate
     from labelloop.workspace.config import MLBackendConfig, WatchConfig
 
 SECRET = "labelloop-ml-backend"  # noqa: S105 - the name of a secret, not one
@@ -87,20 +87,20 @@ def listening(app: App, section: str, port: int | None, certificate: str, key: s
     return app
 
 
-def known_by(app: App, server: WatchConfig | MLBackendConfig) -> Certificate | None:
+def known_by(app: App, server: WatchConfig | MLBackendConfig) -> TlsCertificate | None:
     """What a server of ours is known by; a path of the settings counts from the workspace.
 
     Raises:
         ConfigError: There is a key and no certificate.
     """
-    from labelloop.web.server import Certificate
+    from labelloop.web.server import TlsCertificate
 
     if not server.certificate:
         if server.key:
             raise ConfigError(f"there is a key, {server.key}, and no certificate", "name the certificate as well")
         return None
     files = server.certificate, server.key or server.certificate
-    return Certificate(*(app.workspace.root / Path(one).expanduser() for one in files))
+    return TlsCertificate(*(app.workspace.root / Path(one).expanduser() for one in files))
 
 
 def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
@@ -112,7 +112,7 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
 
-        from labelloop.web.ml_backend import Model
+        from labelloop.web.ml_backend import ServedModel
         from labelloop.web.ml_backend import ml_backend as make
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -122,7 +122,9 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
     answering = Answering(lambda: app.again().loop(), tasks.fetch)
     answering.warm()
     batcher = Batcher(answering.answer)
-    model = Model(answering.version, answering.versions, lambda task: tasks.item_of(task, answering.schema), batcher)
+    model = ServedModel(
+        answering.version, answering.versions, lambda task: tasks.item_of(task, answering.schema), batcher
+    )
     return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
 
 

@@ -49,13 +49,13 @@ def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, *
     from labelloop.data.sources import Columns
     from labelloop.simulate.engine import simulate as play
     from labelloop.simulate.files import write
-    from labelloop.simulate.places import Wanted, of_place, of_workspace
-    from labelloop.simulate.replay import Plan
+    from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
+    from labelloop.simulate.replay import ReplayPlan
     from labelloop.simulate.verdict import COLUMNS, judge, rows
 
     columns = Columns(given.pop("text_column"), given.pop("uri_column"))
-    wanted = Wanted(place, given.pop("modality"), given.pop("label_column"), columns, fewest)
-    plan = Plan(**{**given, "selectors": given["selectors"] or Plan.selectors})
+    wanted = NamedPlaces(place, given.pop("modality"), given.pop("label_column"), columns, fewest)
+    plan = ReplayPlan(**{**given, "selectors": given["selectors"] or ReplayPlan.selectors})
     with working(as_json=app.as_json) as progress:
         ready = of_place(wanted, app.config(), progress) if place else of_workspace(app.loop(progress), fewest)
         curves = play(ready.labelled, plan, ready.learner, workers=workers, progress=progress)

@@ -88,7 +88,7 @@ def user_name(bucket: str, suffix: str = "") -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class AwsRequest:
     """What somebody asked for.
 
     Attributes:
@@ -148,7 +148,7 @@ class User:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class AwsResources:
     """What is there.
 
     Attributes:
@@ -174,7 +174,7 @@ class Found:
     reader_secret: Kept = field(default_factory=Kept)
 
 
-def decide_setup(wanted: Wanted, found: Found, now: datetime) -> Plan:
+def decide_setup(wanted: AwsRequest, found: AwsResources, now: datetime) -> Plan:
     """Which changes lead from what is there to what is wanted.
 
     Raises:
@@ -196,7 +196,7 @@ def decide_setup(wanted: Wanted, found: Found, now: datetime) -> Plan:
     return Plan(tuple(changes), tuple(notes))
 
 
-def decide_teardown(wanted: Wanted, found: Found, *, delete_data: bool) -> Plan:
+def decide_teardown(wanted: AwsRequest, found: AwsResources, *, delete_data: bool) -> Plan:
     """Which changes take away what labelloop made, and only that."""
     changes: list[Change] = []
     notes: list[str] = []
@@ -228,7 +228,7 @@ def decide_teardown(wanted: Wanted, found: Found, *, delete_data: bool) -> Plan:
     return Plan(tuple(changes), tuple(notes))
 
 
-def _bucket(wanted: Wanted, found: Found) -> list[Change]:
+def _bucket(wanted: AwsRequest, found: AwsResources) -> list[Change]:
     changes = []
     if found.bucket == "missing":
         where = f" in {wanted.region}" if wanted.region else ""
@@ -238,7 +238,7 @@ def _bucket(wanted: Wanted, found: Found) -> list[Change]:
     return changes
 
 
-def _cors(wanted: Wanted, found: Found) -> list[Change]:
+def _cors(wanted: AwsRequest, found: AwsResources) -> list[Change]:
     ours = [rule for rule in found.rules if rule.get("ID") == RULE]
     others = [rule for rule in found.rules if rule.get("ID") != RULE]
     allowed = [origin for rule in ours for origin in rule["AllowedOrigins"]]
@@ -263,7 +263,7 @@ def _rule(origins: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _user(wanted: Wanted, name: str, user: User, limits: Json, may: str) -> list[Change]:
+def _user(wanted: AwsRequest, name: str, user: User, limits: Json, may: str) -> list[Change]:
     if user.owner == "foreign":
         raise ConfigError(
             f"the IAM user {name!r} exists and does not bear labelloop's tag",
@@ -301,7 +301,7 @@ def _key(name: str, user: User, kept: tuple[str, Kept], ours: Collection[str], o
     return [*changes, Change("key", words, {"user": name, "secret": secret_name})]
 
 
-def _reader(wanted: Wanted, found: Found) -> list[Change]:
+def _reader(wanted: AwsRequest, found: AwsResources) -> list[Change]:
     name = user_name(wanted.bucket, "-reader")
     limits = policy(wanted.bucket, wanted.prefix, write=False, partition=found.partition)
     ours = (found.reader.ids | found.store.ids) - set(found.store.keys)
@@ -312,7 +312,7 @@ def _reader(wanted: Wanted, found: Found) -> list[Change]:
     ]
 
 
-def _session(wanted: Wanted, found: Found, now: datetime) -> list[Change]:
+def _session(wanted: AwsRequest, found: AwsResources, now: datetime) -> list[Change]:
     name, secret, noted = wanted.reader_secret, found.reader_secret, found.store.noted
     ours = (found.reader.ids | found.store.ids) - set(found.store.keys)
     check_secret(name, secret, ours, "--label-studio-secret NAME")

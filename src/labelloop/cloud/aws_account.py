@@ -62,7 +62,7 @@ class AWS:
 
     def __init__(
         self,
-        wanted: aws.Wanted,
+        wanted: aws.AwsRequest,
         secrets: SecretsManager,
         *,
         endpoint: str = "",
@@ -119,12 +119,12 @@ class AWS:
         with _explained(self._wanted.bucket, self._endpoint):
             steps[change.step](**change.arguments)
 
-    def _look(self) -> aws.Found:
+    def _look(self) -> aws.AwsResources:
         with _explained(self._wanted.bucket, self._endpoint):
             account, partition = self._whoami() if self._wanted.identities else ("", "aws")
             bucket = self._find_bucket(account)
             there = bucket != "missing"
-            return aws.Found(
+            return aws.AwsResources(
                 account=account,
                 partition=partition,
                 bucket=bucket,

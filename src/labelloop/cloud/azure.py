@@ -78,7 +78,7 @@ def cors(origins: Sequence[str]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class AzureRequest:
     """What somebody asked for.
 
     Attributes:
@@ -111,7 +111,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class AzureResources:
     """What is there.
 
     Attributes:
@@ -137,7 +137,7 @@ class Found:
     is_current: bool = False
 
 
-def decide_setup(wanted: Wanted, found: Found) -> Plan:
+def decide_setup(wanted: AzureRequest, found: AzureResources) -> Plan:
     """Which changes lead from what is there to what is wanted.
 
     Raises:
@@ -167,7 +167,7 @@ def decide_setup(wanted: Wanted, found: Found) -> Plan:
     return Plan(tuple(changes), tuple(notes))
 
 
-def decide_teardown(wanted: Wanted, found: Found, *, delete_data: bool) -> Plan:
+def decide_teardown(wanted: AzureRequest, found: AzureResources, *, delete_data: bool) -> Plan:
     """Which changes take away what labelloop made, and only that."""
     changes: list[Change] = []
     notes: list[str] = []
@@ -194,7 +194,7 @@ def decide_teardown(wanted: Wanted, found: Found, *, delete_data: bool) -> Plan:
     return Plan(tuple(changes), tuple(notes))
 
 
-def _places(wanted: Wanted, found: Found) -> list[Change]:
+def _places(wanted: AzureRequest, found: AzureResources) -> list[Change]:
     changes = []
     if "missing" in (found.group, found.account) and not wanted.region:
         raise ConfigError(
@@ -209,7 +209,7 @@ def _places(wanted: Wanted, found: Found) -> list[Change]:
     return changes
 
 
-def _cors(wanted: Wanted, found: Found) -> list[Change]:
+def _cors(wanted: AzureRequest, found: AzureResources) -> list[Change]:
     ours = [rule for rule in found.rules if _is_ours(rule)]
     others = [rule for rule in found.rules if not _is_ours(rule)]
     allowed = [origin for rule in ours for origin in rule["allowedOrigins"]]
@@ -231,7 +231,7 @@ def _is_ours(rule: Json) -> bool:
     return SIGNATURE in rule["exposedHeaders"]
 
 
-def _leave(wanted: Wanted, found: Found, *, empty: bool) -> list[Change]:
+def _leave(wanted: AzureRequest, found: AzureResources, *, empty: bool) -> list[Change]:
     """Account and group go with the last of our containers, if they are ours and nobody else uses them."""
     if found.account != "ours" or found.siblings or not empty:
         alone = found.account == "missing" and found.group == "ours" and not found.neighbours

@@ -43,7 +43,7 @@ class Azure:
 
     def __init__(
         self,
-        wanted: azure.Wanted,
+        wanted: azure.AzureRequest,
         secrets: SecretsManager,
         *,
         subscription: str = "",
@@ -96,15 +96,15 @@ class Azure:
         with self._explained():
             steps[change.step](**change.arguments)
 
-    def _look(self) -> azure.Found:
+    def _look(self) -> azure.AzureResources:
         with self._explained():
             group, account = self._find_places()
             secret = kept(self._secrets, self._wanted.secret, lambda values: values.get("account_name", ""))
             if account == "missing":
                 neighbours = self._neighbours() if group == "ours" else ()
-                return azure.Found(group=group, account=account, secret=secret, neighbours=neighbours)
+                return azure.AzureResources(group=group, account=account, secret=secret, neighbours=neighbours)
             container, metadata = self._find_container()
-            return azure.Found(
+            return azure.AzureResources(
                 group=group,
                 account=account,
                 container=container,

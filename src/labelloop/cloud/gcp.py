@@ -85,7 +85,7 @@ def account_id(bucket: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class GcpRequest:
     """What somebody asked for.
 
     Attributes:
@@ -141,7 +141,7 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class GcpResources:
     """What is there.
 
     Attributes:
@@ -161,7 +161,7 @@ class Found:
     secret: Kept = field(default_factory=Kept)
 
 
-def decide_setup(wanted: Wanted, found: Found) -> Plan:
+def decide_setup(wanted: GcpRequest, found: GcpResources) -> Plan:
     """Which changes lead from what is there to what is wanted.
 
     Raises:
@@ -182,7 +182,7 @@ def decide_setup(wanted: Wanted, found: Found) -> Plan:
     return Plan(tuple(changes), tuple(notes))
 
 
-def decide_teardown(wanted: Wanted, found: Found, *, delete_data: bool) -> Plan:
+def decide_teardown(wanted: GcpRequest, found: GcpResources, *, delete_data: bool) -> Plan:
     """Which changes take away what labelloop made, and only that."""
     changes: list[Change] = []
     notes: list[str] = []
@@ -217,7 +217,7 @@ def noting(description: str, keys: Sequence[str], new: str) -> str:
     return " ".join(dict.fromkeys([DESCRIPTION, *kept, new[:_ABBREVIATED]]))
 
 
-def _cors(wanted: Wanted, found: Found) -> list[Change]:
+def _cors(wanted: GcpRequest, found: GcpResources) -> list[Change]:
     ours = [rule for rule in found.rules if _is_ours(rule)]
     others = [rule for rule in found.rules if not _is_ours(rule)]
     allowed = [origin for rule in ours for origin in rule.get("origin", [])]
@@ -235,7 +235,7 @@ def _is_ours(rule: Json) -> bool:
     return SIGNATURE in rule.get("responseHeader", [])
 
 
-def _account(wanted: Wanted, found: Found) -> list[Change]:
+def _account(wanted: GcpRequest, found: GcpResources) -> list[Change]:
     if found.account.owner == "foreign":
         raise ConfigError(
             f"the service account {wanted.email} exists and was not made by labelloop",
@@ -246,7 +246,7 @@ def _account(wanted: Wanted, found: Found) -> list[Change]:
     return []
 
 
-def _binding(wanted: Wanted, found: Found) -> list[Change]:
+def _binding(wanted: GcpRequest, found: GcpResources) -> list[Change]:
     if wanted.prefix and not found.uniform:
         raise ConfigError(
             f"{wanted.url} decides about access object by object, so that nobody can be limited to {wanted.prefix}",
@@ -287,7 +287,7 @@ def _policy(policy: Json, bound: Sequence[Json]) -> dict[str, Any]:
     return {**{key: policy[key] for key in ("etag",) if key in policy}, "version": version, "bindings": list(bound)}
 
 
-def _key(wanted: Wanted, found: Found) -> list[Change]:
+def _key(wanted: GcpRequest, found: GcpResources) -> list[Change]:
     account, secret = found.account, found.secret
     check_secret(wanted.secret, secret, account.keys, "--secret NAME")
     changes = [

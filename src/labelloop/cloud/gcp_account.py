@@ -44,7 +44,7 @@ class GCP:
 
     def __init__(
         self,
-        wanted: gcp.Wanted,
+        wanted: gcp.GcpRequest,
         secrets: SecretsManager,
         *,
         endpoint: str = "",
@@ -98,7 +98,7 @@ class GCP:
         steps[change.step](**change.arguments)
 
     @cached_property
-    def _wanted(self) -> gcp.Wanted:
+    def _wanted(self) -> gcp.GcpRequest:
         project = self._asked.project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
         if not project and not self._endpoint:
             project = self._default[1] or ""
@@ -106,12 +106,12 @@ class GCP:
             raise ConfigError("no project was named, and the credentials have none", "--project ID")
         return replace(self._asked, project=gcp.check_project(project or "none"))
 
-    def _look(self) -> gcp.Found:
+    def _look(self) -> gcp.GcpResources:
         bucket = self._get_bucket()
         there = bucket is not None
         configuration = (bucket or {}).get("iamConfiguration", {})
         account = self._account() if self._wanted.identities else gcp.Account()
-        return gcp.Found(
+        return gcp.GcpResources(
             bucket=_owner(bucket),
             uniform=not there or bool(configuration.get("uniformBucketLevelAccess", {}).get("enabled")),
             rules=tuple((bucket or {}).get("cors", [])),

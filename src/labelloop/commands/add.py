@@ -16,7 +16,7 @@ from labelloop.data.duplicates import LONGEST, Leaders, Rule
 from labelloop.data.locations import Access, access_of, source_of
 from labelloop.data.media import copy_into_bucket
 from labelloop.data.noticed import Noticed
-from labelloop.data.sources import Columns, Found, Known, Unreadable, held_content, read_changed
+from labelloop.data.sources import Columns, Found, UnchangedFile, Unreadable, held_content, read_changed
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.ledger import Ledger
 from labelloop.ledger.changed import News
@@ -35,7 +35,7 @@ _READERS = 16
 
 
 @dataclass(frozen=True)
-class Taken:
+class Added:
     """What one `add` did.
 
     Attributes:
@@ -118,7 +118,7 @@ def take_in(
     dry_run: bool = False,
     progress: Progress = silent,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Taken:
+) -> Added:
     """Read places, add what is new, and note what is different about what is known.
 
     An item's id, address and content are three facts. What is known by its id, or by its content, takes the address
@@ -198,12 +198,12 @@ class _Taking:
             unread = [*map(_hash, self.ledger.items.at([one.uri for one in lost]).values())]
             self._miss(source_of(place), np.sort(np.concatenate([there, np.array(unread, np.int64)])))
 
-    def taken(self) -> Taken:
+    def taken(self) -> Added:
         """What was done."""
         total = self.ledger.items.count() - self.ledger.changed.count() + (self.new if self.dry_run else 0)
         met = np.sort(np.frombuffer(self._met, np.int64))
         vanished = [name for item_id, name in self.vanished.items() if not _is_in(met, _hash(item_id))]
-        return Taken(
+        return Added(
             self.new,
             self.found - self.new,
             self.near,
@@ -217,14 +217,14 @@ class _Taking:
             tuple(vanished),
         )
 
-    def _take(self, batch: Sequence[Found | Known], source: str) -> None:
+    def _take(self, batch: Sequence[Found | UnchangedFile], source: str) -> None:
         items = [one for one in batch if isinstance(one, NewItem)]
         self.unreadable += [one for one in batch if isinstance(one, Unreadable)]
         items, old, by_content = self._resolved(items)
-        self.found += len(items) + sum(isinstance(one, Known) for one in batch)
+        self.found += len(items) + sum(isinstance(one, UnchangedFile) for one in batch)
         items, news = self._news(items, old, by_content)
         items, news = self._in_bucket(items, news, old)
-        ids = [one.item_id for one in batch if isinstance(one, Known)] + [one.item.id for one in items]
+        ids = [one.item_id for one in batch if isinstance(one, UnchangedFile)] + [one.item.id for one in items]
         self._met.extend(map(_hash, ids))
         fresh = {one.item.id for one in items} - old.keys()
         groups = self._groups([one for one in items if one.item.id in fresh])
@@ -381,7 +381,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _batches(found: Iterator[Found | Known]) -> Iterator[list[Found | Known]]:
+def _batches(found: Iterator[Found | UnchangedFile]) -> Iterator[list[Found | UnchangedFile]]:
     """Some at a time: at most `BATCH`, and fewer where they are large."""
     batch, size = [], 0
     for one in found:

@@ -17,7 +17,7 @@ from labelloop.loop.loop import Loop
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AutoLabelStatus:
     """Where automatic labelling stands.
 
     Attributes:
@@ -164,17 +164,17 @@ def granted(loop: Loop) -> Certificate | None:
     return newest
 
 
-def standing(loop: Loop) -> Standing:
+def standing(loop: Loop) -> AutoLabelStatus:
     """Where automatic labelling stands, from the ledger alone."""
     history = loop.ledger.auto.all()
     newest = granted(loop)
     if newest is None:
-        return Standing(None, "", 0, None, 0)
+        return AutoLabelStatus(None, "", 0, None, 0)
     refused = history[-1].why if history[-1].state == "refused" and newest.state == "active" else ""
     asked = loop.ledger.auto.audited(newest.order)
     said = loop.ledger.said(loop.schema)
     answered = {item_id for item_id, annotations in said.items() if annotations}
-    return Standing(
+    return AutoLabelStatus(
         certificate=newest,
         refused=f"the labels of a newer model were not taken: {refused}" if refused else "",
         counting=len(loop.ledger.auto.taken().keys() - answered) if newest.state == "active" else 0,

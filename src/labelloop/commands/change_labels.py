@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.label_changes import Change, active, meaning, said_names
+from labelloop.kinds.label_changes import LabelChange, active, meaning, said_names
 from labelloop.loop.loop import Loop
 from labelloop.protocols import ChangingLabels, Dataset, Restoring, Retracting
 from labelloop.types import Annotation, LabelSchema
@@ -18,12 +18,12 @@ from labelloop.workspace.config import Workspace, rewrite
 from labelloop.workspace.root import FILE
 from labelloop.workspace.toml_edits import put
 
-Making = Callable[[LabelSchema, Sequence[Change]], Change]
+Making = Callable[[LabelSchema, Sequence[LabelChange]], LabelChange]
 """Makes the change from the labels of now and the changes so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LabelChangePlan:
     """What a change would touch.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
         model: The version of the model in use, which learns the new labels in the next round; empty without one.
     """
 
-    change: Change
+    change: LabelChange
     translated: int
     set_aside: int
     counted_again: int
@@ -68,7 +68,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LabelCount:
     """One label that is asked for, or that somebody said.
 
     Attributes:
@@ -85,17 +85,19 @@ class Said:
         return {"label": self.label, "answers": self.answers, "means": self.meaning}
 
 
-def inventory(loop: Loop) -> list[Said]:
+def inventory(loop: Loop) -> list[LabelCount]:
     """The labels that are asked for, then those that only earlier answers say."""
     counts: Counter[str] = Counter()
     for said in loop.ledger.answers.current().values():
         counts.update(name for one in said for name in said_names(loop.schema, one.regions))
     counting = active(loop.ledger.labels.changes())
     earlier = sorted(counts.keys() - set(loop.schema.labels))
-    return [Said(name, counts[name], _means(loop.schema, name, counting)) for name in (*loop.schema.labels, *earlier)]
+    return [
+        LabelCount(name, counts[name], _means(loop.schema, name, counting)) for name in (*loop.schema.labels, *earlier)
+    ]
 
 
-def _means(schema: LabelSchema, name: str, counting: Sequence[Change]) -> str:
+def _means(schema: LabelSchema, name: str, counting: Sequence[LabelChange]) -> str:
     if name in schema.labels:
         return "itself"
     meant = meaning(name, counting)
@@ -104,7 +106,7 @@ def _means(schema: LabelSchema, name: str, counting: Sequence[Change]) -> str:
     return f"one of {', '.join(meant)}: set aside" if meant else "removed: set aside"
 
 
-def plan(loop: Loop, make: Making, *, again: bool | None = None) -> Plan:
+def plan(loop: Loop, make: Making, *, again: bool | None = None) -> LabelChangePlan:
     """What a change would touch, from the ledger alone; changes nothing.
 
     Args:
@@ -129,7 +131,7 @@ def plan(loop: Loop, make: Making, *, again: bool | None = None) -> Plan:
     held_out = {one.item_id for one in questions if one.purpose == "holdout"}
     waiting = [one for one in questions if one.state in ("planned", "asked")]
     last = loop.ledger.rounds.last()
-    return Plan(
+    return LabelChangePlan(
         replace(change, again=taken),
         translated=len(moved),
         set_aside=len(lost),
@@ -142,7 +144,7 @@ def plan(loop: Loop, make: Making, *, again: bool | None = None) -> Plan:
     )
 
 
-def relabel(loop: Loop, make: Making, *, again: bool | None = None) -> Plan:
+def relabel(loop: Loop, make: Making, *, again: bool | None = None) -> LabelChangePlan:
     """Change the labels everywhere. Killed anywhere, `resume` completes it.
 
     Raises:
@@ -167,7 +169,7 @@ def relabel(loop: Loop, make: Making, *, again: bool | None = None) -> Plan:
         return replace(planned, change=written)
 
 
-def resume(loop: Loop) -> Change | None:
+def resume(loop: Loop) -> LabelChange | None:
     """Complete a change that was interrupted; None if there is none.
 
     Raises:
@@ -181,7 +183,7 @@ def resume(loop: Loop) -> Change | None:
         return interrupted
 
 
-def carry_out(loop: Loop, change: Change) -> None:
+def carry_out(loop: Loop, change: LabelChange) -> None:
     """Bring a planned change to every place; each step is harmless when repeated. Under the lease."""
     after = replace(loop.schema, labels=change.after)
     if loop.ledger.rounds.last() is not None:
@@ -204,7 +206,7 @@ def _with_labels(text: str, labels: Sequence[str]) -> str:
     return put(text, ("dataset", "labels"), list(labels))
 
 
-def _counting(loop: Loop, counting: Sequence[Change], labels: Sequence[str]) -> dict[str, list[list[str]]]:
+def _counting(loop: Loop, counting: Sequence[LabelChange], labels: Sequence[str]) -> dict[str, list[list[str]]]:
     """Item id -> what each of its answers says in these labels; one that does not count is left out."""
     found: dict[str, list[list[str]]] = {}
     for item_id, said in loop.ledger.answers.current().items():
@@ -213,7 +215,9 @@ def _counting(loop: Loop, counting: Sequence[Change], labels: Sequence[str]) -> 
     return found
 
 
-def _says(schema: LabelSchema, counting: Sequence[Change], labels: Sequence[str], said: Annotation) -> list[str] | None:
+def _says(
+    schema: LabelSchema, counting: Sequence[LabelChange], labels: Sequence[str], said: Annotation
+) -> list[str] | None:
     """The labels an answer says; None if it does not count."""
     names: list[str] = []
     for name in said_names(schema, said.regions):
@@ -232,7 +236,7 @@ def _of(loop: Loop, items: set[str]) -> dict[str, str]:
     return {one.id: item_id for item_id in sorted(items) for one in said[item_id] if not one.skipped}
 
 
-def _unsure(loop: Loop, change: Change) -> set[str]:
+def _unsure(loop: Loop, change: LabelChange) -> set[str]:
     """Every label that does not mean exactly one label after the change, whatever it is called by now."""
     counting = active(loop.ledger.labels.changes())
     earlier = {name for one in counting for name in (*one.before, *one.mapping)}

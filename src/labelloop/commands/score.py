@@ -15,7 +15,7 @@ from labelloop.evaluation.intervals import exact, fisher
 from labelloop.evaluation.metrics import Bin, Metrics
 from labelloop.evaluation.savings import Savings
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import Standing, without_holdout
+from labelloop.loop.training import JudgedModel, without_holdout
 
 DRIFTED = 0.05
 """The p-value below which older and newer held-out answers are said to differ."""
@@ -147,7 +147,7 @@ def _naive(loop: Loop) -> Naive:
     return Naive(found.score, len(examples), chosen)
 
 
-def _drift(loop: Loop, now: Standing) -> Drift | None:
+def _drift(loop: Loop, now: JudgedModel) -> Drift | None:
     asked = {one.item_id: one.round for one in loop.ledger.answers.questions()}
     when = np.array([asked.get(str(item_id), 0) for item_id in now.judging.inputs.ids])
     newer = when > np.median(when)

@@ -40,7 +40,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedAgain:
     """What asking for second opinions did.
 
     Attributes:
@@ -57,7 +57,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OpinionOutcome:
     """What a second opinion said.
 
     Attributes:
@@ -90,7 +90,7 @@ class Report:
     """
 
     states: Mapping[str, int]
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[OpinionOutcome]
     unreadable: int = 0
 
     @property
@@ -170,7 +170,7 @@ def find(loop: Loop) -> list[Suspect]:
     return made
 
 
-def ask(loop: Loop, n: int) -> Asked:
+def ask(loop: Loop, n: int) -> AskedAgain:
     """Ask blind about the likeliest suspects again, so that at most `n` such questions are open. Safe to repeat.
 
     Questions of an earlier call that was killed are sent first. Nobody is asked twice about one suspicion.
@@ -194,7 +194,7 @@ def ask(loop: Loop, n: int) -> Asked:
         loop.ledger.opinions.plan([replace(one, turn=turns.get(one.question)) for one in new], loop.now())
         sent += loop.ask_opinions()
         everybody = {one.annotator for said in loop.ledger.answers.current().values() for one in said}
-        return Asked(sent, _open(loop), max(0, len(fresh) - room), tuple(sorted(everybody)))
+        return AskedAgain(sent, _open(loop), max(0, len(fresh) - room), tuple(sorted(everybody)))
 
 
 def report(loop: Loop) -> Report:
@@ -208,14 +208,14 @@ def report(loop: Loop) -> Report:
     return Report(states, [one for one in verdicts if one is not None], sum(one is None for one in verdicts))
 
 
-def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> Verdict | None:
+def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> OpinionOutcome | None:
     """The first answer of somebody else, or the first answer."""
     answers = [one for one in said if not one.skipped]
     answer = next((one for one in answers if one.annotator not in asked.givers), answers[0])
     given, suggested, verdict = (loop.names_in(one) for one in (asked.given, asked.suggested, answer.regions))
     if given is None or verdict is None:
         return None
-    return Verdict(
+    return OpinionOutcome(
         asked.item_id,
         given,
         suggested or (),

@@ -17,7 +17,7 @@ from labelloop.evaluation.metrics import hardly_found
 from labelloop.kinds import labels
 from labelloop.kinds.labels import brief
 from labelloop.ledger import aside
-from labelloop.ledger.answers import Asking, Said
+from labelloop.ledger.answers import Asking, HistoryEntry
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Finish, Start, decide
 from labelloop.loop.loop import Loop, Outcome, Repair
@@ -283,7 +283,7 @@ def history_as_dict(loop: Loop, item_id: str) -> list[Mapping[str, Any]]:
     return lines
 
 
-def _said(one: Said) -> str:
+def _said(one: HistoryEntry) -> str:
     """What an annotation says, in the labels that there were at the time."""
     if one.skipped:
         return "skipped"

@@ -137,7 +137,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class UnchangedFile:
     """A file that has not changed since it became an item; it was not opened."""
 
     item_id: str
@@ -182,7 +182,7 @@ def read_items(
         BackendError: The filesystem behind the URL failed.
     """
     found = read_changed(where, modality, _nothing_known, columns, access=access, progress=progress)
-    return (one for one in found if not isinstance(one, Known))
+    return (one for one in found if not isinstance(one, UnchangedFile))
 
 
 def read_changed(
@@ -194,7 +194,7 @@ def read_changed(
     access: Access = ALONE,
     progress: Progress = silent,
     noticed: Noticed | None = None,
-) -> Iterator[Found | Known]:
+) -> Iterator[Found | UnchangedFile]:
     """As `read_items`, but files that have not changed since they became items are not opened.
 
     Args:
@@ -218,7 +218,7 @@ class _Reading:
     noticed: Noticed
 
 
-def _watched(reading: _Reading, progress: Progress) -> Iterator[Found | Known]:
+def _watched(reading: _Reading, progress: Progress) -> Iterator[Found | UnchangedFile]:
     done = 0
     where, modality = reading.place.where, reading.modality
     for done, one in enumerate(_read(reading), start=1):
@@ -233,7 +233,7 @@ def _watched(reading: _Reading, progress: Progress) -> Iterator[Found | Known]:
         )
 
 
-def _read(reading: _Reading) -> Iterator[Found | Known]:
+def _read(reading: _Reading) -> Iterator[Found | UnchangedFile]:
     place = reading.place
     if place.is_glob:
         yield from _read_listed(reading, place.matches())
@@ -250,7 +250,7 @@ def _read(reading: _Reading) -> Iterator[Found | Known]:
         yield from _read_listed(reading, [place.itself()])
 
 
-def _read_listed(reading: _Reading, listed: Sequence[Listed]) -> Iterator[Found | Known]:
+def _read_listed(reading: _Reading, listed: Sequence[Listed]) -> Iterator[Found | UnchangedFile]:
     shown = [one for one in listed if not posixpath.basename(one.path).startswith(".")]
     tables = {one.path: kind for one in shown if (kind := _table_kind(reading, one.path))}
     yield from _read_files(reading, (one for one in shown if one.path not in tables))
@@ -280,14 +280,14 @@ def _is_wanted(reading: _Reading, one: Listed) -> bool:
     return False
 
 
-def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found | Known]:
+def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found | UnchangedFile]:
     """The files of the kind, some at a time: those that are known, then those that must be read."""
     place, recall = reading.place, reading.recall
     read = _image_file if reading.modality == "image" else partial(_text_file, reading)
     wanted = (one for one in listed if _is_wanted(reading, one))
     while some := {place.uri(one.path): one for one in islice(wanted, _RECALLED)}:
         known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
-        yield from (Known(known[uri]) for uri in some if uri in known)
+        yield from (UnchangedFile(known[uri]) for uri in some if uri in known)
         unread = [(one.path, Seen(uri, one.stamp)) for uri, one in some.items() if uri not in known]
         for found in _parallel(lambda file: read(place, *file), unread):
             if isinstance(found, NewItem) and reading.modality == "image" and not shown_from(found.item.uri):

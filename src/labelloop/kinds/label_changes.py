@@ -13,7 +13,7 @@ Verb = Literal["rename", "add", "remove", "merge", "split", "undo"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LabelChange:
     """One change of the labels.
 
     Attributes:
@@ -57,7 +57,7 @@ class Change:
         return asdict(self)
 
     @classmethod
-    def of(cls, written: Mapping[str, Any]) -> Change:
+    def of(cls, written: Mapping[str, Any]) -> LabelChange:
         """The change that `as_dict` wrote."""
         mapping = {old: tuple(new) for old, new in written["mapping"].items()}
         return cls(
@@ -65,7 +65,7 @@ class Change:
         )
 
 
-def rename(schema: LabelSchema, history: Sequence[Change], old: str, new: str) -> Change:
+def rename(schema: LabelSchema, history: Sequence[LabelChange], old: str, new: str) -> LabelChange:
     """One label under another name; every answer that says the old one says the new one.
 
     Raises:
@@ -74,10 +74,10 @@ def rename(schema: LabelSchema, history: Sequence[Change], old: str, new: str) -
     _there(schema, [old])
     _new(schema, [new])
     after = tuple(new if label == old else label for label in schema.labels)
-    return _fitting(schema, history, Change("rename", schema.labels, after, {old: (new,)}))
+    return _fitting(schema, history, LabelChange("rename", schema.labels, after, {old: (new,)}))
 
 
-def add(schema: LabelSchema, history: Sequence[Change], names: Sequence[str]) -> Change:
+def add(schema: LabelSchema, history: Sequence[LabelChange], names: Sequence[str]) -> LabelChange:
     """More labels, after the others. Answers that say one that was removed earlier count again.
 
     Raises:
@@ -85,11 +85,11 @@ def add(schema: LabelSchema, history: Sequence[Change], names: Sequence[str]) ->
     """
     _new(schema, names)
     removals = [one.number for one in active(history) if one.verb == "remove" and set(one.mapping) == set(names)]
-    change = Change("add", schema.labels, (*schema.labels, *names), undoes=removals[-1] if removals else 0)
+    change = LabelChange("add", schema.labels, (*schema.labels, *names), undoes=removals[-1] if removals else 0)
     return _fitting(schema, history, change)
 
 
-def remove(schema: LabelSchema, history: Sequence[Change], names: Sequence[str]) -> Change:
+def remove(schema: LabelSchema, history: Sequence[LabelChange], names: Sequence[str]) -> LabelChange:
     """Fewer labels; answers that say one of them are kept, and do not count.
 
     Raises:
@@ -97,10 +97,10 @@ def remove(schema: LabelSchema, history: Sequence[Change], names: Sequence[str])
     """
     _there(schema, names)
     after = tuple(label for label in schema.labels if label not in names)
-    return _fitting(schema, history, Change("remove", schema.labels, after, dict.fromkeys(names, ())))
+    return _fitting(schema, history, LabelChange("remove", schema.labels, after, dict.fromkeys(names, ())))
 
 
-def merge(schema: LabelSchema, history: Sequence[Change], names: Sequence[str], into: str) -> Change:
+def merge(schema: LabelSchema, history: Sequence[LabelChange], names: Sequence[str], into: str) -> LabelChange:
     """Several labels as one, at the place of the first; answers that say any of them say that one.
 
     Raises:
@@ -114,10 +114,12 @@ def merge(schema: LabelSchema, history: Sequence[Change], names: Sequence[str], 
     first = min(schema.labels.index(name) for name in names)
     labels = [into if i == first else label for i, label in enumerate(schema.labels)]
     after = tuple(label for i, label in enumerate(labels) if i == first or label not in {*names, into})
-    return _fitting(schema, history, Change("merge", schema.labels, after, {n: (into,) for n in names if n != into}))
+    return _fitting(
+        schema, history, LabelChange("merge", schema.labels, after, {n: (into,) for n in names if n != into})
+    )
 
 
-def split(schema: LabelSchema, history: Sequence[Change], name: str, into: Sequence[str]) -> Change:
+def split(schema: LabelSchema, history: Sequence[LabelChange], name: str, into: Sequence[str]) -> LabelChange:
     """One label as several, at its place; nobody can know which of them an answer that says it means.
 
     Raises:
@@ -133,10 +135,10 @@ def split(schema: LabelSchema, history: Sequence[Change], name: str, into: Seque
         )
     new = [one for one in into if one not in schema.labels]
     after = tuple(one for label in schema.labels for one in (new if label == name else [label]))
-    return _fitting(schema, history, Change("split", schema.labels, after, {name: tuple(into)}))
+    return _fitting(schema, history, LabelChange("split", schema.labels, after, {name: tuple(into)}))
 
 
-def undo(schema: LabelSchema, history: Sequence[Change]) -> Change:
+def undo(schema: LabelSchema, history: Sequence[LabelChange]) -> LabelChange:
     """The newest change, taken back: earlier answers say again what they said, later ones the nearest thing.
 
     Answers given since that say a label which is new go back to the one label it came from; where there is none, or
@@ -156,10 +158,10 @@ def undo(schema: LabelSchema, history: Sequence[Change]) -> Change:
         )
     lost, new = _without(last.before, last.after), _without(last.after, last.before)
     mapping: dict[str, tuple[str, ...]] = {name: lost if len(lost) == 1 else () for name in new}
-    return _fitting(schema, history, Change("undo", schema.labels, last.before, mapping, undoes=last.number))
+    return _fitting(schema, history, LabelChange("undo", schema.labels, last.before, mapping, undoes=last.number))
 
 
-def active(history: Sequence[Change]) -> list[Change]:
+def active(history: Sequence[LabelChange]) -> list[LabelChange]:
     """The changes that count, oldest first: those that no later one has undone."""
     undone: set[int] = set()
     counting = []
@@ -170,7 +172,7 @@ def active(history: Sequence[Change]) -> list[Change]:
     return counting[::-1]
 
 
-def meaning(name: str, counting: Sequence[Change]) -> tuple[str, ...]:
+def meaning(name: str, counting: Sequence[LabelChange]) -> tuple[str, ...]:
     """What a label that somebody has said means now: one label; none where it was removed; several where it was split.
 
     Args:
@@ -184,7 +186,7 @@ def meaning(name: str, counting: Sequence[Change]) -> tuple[str, ...]:
     return meant
 
 
-def translated(schema: LabelSchema, history: Sequence[Change], regions: Sequence[Region]) -> tuple[Region, ...]:
+def translated(schema: LabelSchema, history: Sequence[LabelChange], regions: Sequence[Region]) -> tuple[Region, ...]:
     """The regions in the labels of now.
 
     A label that was removed is left out of a multiple choice. Any other label that does not mean exactly one label of
@@ -196,7 +198,7 @@ def translated(schema: LabelSchema, history: Sequence[Change], regions: Sequence
 
 
 def retold(
-    schema: LabelSchema, history: Sequence[Change], said: Mapping[str, Sequence[Annotation]]
+    schema: LabelSchema, history: Sequence[LabelChange], said: Mapping[str, Sequence[Annotation]]
 ) -> dict[str, list[Annotation]]:
     """What people said about each item, in the labels of now."""
     if not history:
@@ -212,7 +214,7 @@ def said_names(schema: LabelSchema, regions: Iterable[Region]) -> list[str]:
     return [str(name) for region in regions for name in _choices(schema, region) or ()]
 
 
-def _region(schema: LabelSchema, counting: Sequence[Change], region: Region) -> Region | None:
+def _region(schema: LabelSchema, counting: Sequence[LabelChange], region: Region) -> Region | None:
     said = _choices(schema, region)
     if said is None:
         return region
@@ -237,7 +239,7 @@ def _choices(schema: LabelSchema, region: Region) -> Sequence[Any] | None:
     return choices if ours and isinstance(choices, list | tuple) else None
 
 
-def _fitting(schema: LabelSchema, history: Sequence[Change], change: Change) -> Change:
+def _fitting(schema: LabelSchema, history: Sequence[LabelChange], change: LabelChange) -> LabelChange:
     """The change, if the labels after it can be asked, and each of them means itself."""
     replace(schema, labels=change.after)
     number = max((one.number for one in history), default=0) + 1

@@ -15,14 +15,14 @@ from labelloop.types import Annotation, LabelSchema, Prediction, Region, Turn, v
 if TYPE_CHECKING:
     import numpy as np
 
-Policy = Literal["newest", "majority", "unanimous", "weighted"]
+ConsensusMethod = Literal["newest", "majority", "unanimous", "weighted"]
 UNKEPT = "labelloop-unkept"
 _REGION_FIELDS = {"id", "from_name", "to_name", "type", "value", "score", "origin"}
 Reading = tuple[Annotation, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class Consensus:
     """What we believe about one item.
 
     Attributes:
@@ -36,7 +36,7 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True)
-class Beliefs:
+class ConsensusOfMany:
     """What we believe about many items.
 
     Attributes:
@@ -132,7 +132,7 @@ def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> li
     return found + _score_problems(score)
 
 
-def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: Policy = "newest") -> Belief:
+def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: ConsensusMethod = "newest") -> Consensus:
     """Decide what one item's labels are, from everything people say about it now.
 
     Skips are passed over. Annotations that do not fit the schema are set aside, with the reason. Where there is
@@ -148,17 +148,19 @@ def believe(schema: LabelSchema, annotations: Sequence[Annotation], policy: Poli
     Raises:
         ConfigError: The policy is unknown.
     """
-    if policy not in get_args(Policy):
-        raise ConfigError(f"belief policy {policy!r} does not exist", f"choose one of: {', '.join(get_args(Policy))}")
+    if policy not in get_args(ConsensusMethod):
+        raise ConfigError(
+            f"belief policy {policy!r} does not exist", f"choose one of: {', '.join(get_args(ConsensusMethod))}"
+        )
     readings, set_aside = _readings(schema, annotations)
     if not readings:
-        return Belief(None, set_aside)
+        return Consensus(None, set_aside)
     if policy == "newest":
-        return Belief(readings[-1][1], set_aside)
+        return Consensus(readings[-1][1], set_aside)
     if policy == "unanimous":
         said = set(_votes(readings).values())
-        return Belief(readings[-1][1] if len(said) == 1 else None, set_aside)
-    return Belief(_majority(schema, readings), set_aside)
+        return Consensus(readings[-1][1] if len(said) == 1 else None, set_aside)
+    return Consensus(_majority(schema, readings), set_aside)
 
 
 def _readings(schema: LabelSchema, annotations: Sequence[Annotation]) -> tuple[list[Reading], dict[str, str]]:
@@ -178,7 +180,9 @@ def _votes(readings: Sequence[Reading]) -> dict[str, tuple[str, ...]]:
     return {annotation.annotator: names for annotation, names in readings}
 
 
-def believe_all(schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: Policy = "newest") -> Beliefs:
+def believe_all(
+    schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: ConsensusMethod = "newest"
+) -> ConsensusOfMany:
     """`believe`, for many items: item id -> everything people say about it now.
 
     `weighted` gives the vote of an annotator the weight that her agreement with the others has earned her, by Dawid and
@@ -190,7 +194,7 @@ def believe_all(schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]]
     """
     beliefs = {item_id: believe(schema, annotations, policy) for item_id, annotations in by_item.items()}
     names = {item_id: belief.names for item_id, belief in beliefs.items() if belief.names is not None}
-    return Beliefs(
+    return ConsensusOfMany(
         names=_weighted(schema, by_item, names) if policy == "weighted" else names,
         strange={
             item_id: "; ".join(belief.set_aside.values()) for item_id, belief in beliefs.items() if belief.set_aside
@@ -199,7 +203,7 @@ def believe_all(schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]]
 
 
 def disagreements(
-    schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: Policy = "newest"
+    schema: LabelSchema, by_item: Mapping[str, Sequence[Annotation]], policy: ConsensusMethod = "newest"
 ) -> list[Disagreement]:
     """The items about which people do not say the same, in the order they come; ground truth settles an item."""
     believed = believe_all(schema, by_item, policy).names

@@ -95,7 +95,7 @@ class Frozen:
         features = _checked(examples)
         order = np.argsort(examples.inputs.ids, kind="stable")
         head = fit(features[order], examples.targets[order], examples.multiple, self._how)
-        model = model_folder.Model(head, tuple(examples.labels), self.backbone.fingerprint, len(examples))
+        model = model_folder.StoredHead(head, tuple(examples.labels), self.backbone.fingerprint, len(examples))
         model_folder.write(model, out)
 
     def load(self, model: Path) -> FrozenPredictor:

@@ -19,7 +19,7 @@ DESCRIPTION, ARRAYS = "model.json", ("weights", "bias")
 
 
 @dataclass(frozen=True)
-class Model:
+class StoredHead:
     """A head, and what it belongs to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Model:
     examples: int
 
 
-def write(model: Model, folder: Path) -> None:
+def write(model: StoredHead, folder: Path) -> None:
     """Write a model into an existing empty folder."""
     head = model.head
     for name, array in (("weights", head.weights), ("bias", head.bias)):
@@ -55,7 +55,7 @@ def write(model: Model, folder: Path) -> None:
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
 
 
-def read(folder: Path) -> Model:
+def read(folder: Path) -> StoredHead:
     """Read a model.
 
     Raises:
@@ -67,7 +67,7 @@ def read(folder: Path) -> Model:
         temperature = np.asarray(said["temperature"], np.float32)
         seen = np.asarray(said["seen"], np.bool_)
         head = Head(weights, bias, seen, said["floor"], said["multiple"], said["c"], temperature)
-        model = Model(head, tuple(said["labels"]), said["backbone"], said["examples"])
+        model = StoredHead(head, tuple(said["labels"]), said["backbone"], said["examples"])
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise _damaged(folder, str(error)) from error
     if not len(model.labels) == len(seen) == len(bias) == weights.shape[1]:

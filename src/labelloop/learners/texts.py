@@ -127,14 +127,14 @@ class TextBackbone:
         ids = self._tokens(text)
         return ids if self._unknown_share(ids) <= UNKNOWN else by_letters(text, self.dimension)
 
-    def sight(self, content: bytes | str) -> Sight:
+    def sight(self, content: bytes | str) -> TextCoverage:
         """How much of one text is seen."""
         text = _text(content)
         ids = self._tokens(text)
         unknown = self._unknown_share(ids)
         windows = 1 if unknown > UNKNOWN else self._count(ids)
         cut = len(text) > (MOST_LETTERS if unknown > UNKNOWN else self.most_characters) or windows > MOST_WINDOWS
-        return Sight(unknown, windows, by_letters=unknown > UNKNOWN, cut=cut)
+        return TextCoverage(unknown, windows, by_letters=unknown > UNKNOWN, cut=cut)
 
     def way_of_reading(self, content: bytes | str) -> str:
         """How a text is read where it is not read as a whole and by its words; else empty."""
@@ -274,7 +274,7 @@ class TextBackbone:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class TextCoverage:
     """How much of a text a backbone sees.
 
     Attributes:

@@ -97,7 +97,7 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HistoryEntry:
     """One line of an item's history.
 
     Attributes:
@@ -256,7 +256,7 @@ class AnswerBook:
                 self._set_state(connection, item_id, now[item_id], None)
         return len(different)
 
-    def past(self, item_id: str) -> list[Said]:
+    def past(self, item_id: str) -> list[HistoryEntry]:
         """Everything people ever said about an item, second opinions included, as it was heard, oldest first."""
         again = select(opinions.c.question).where(opinions.c.dataset == self._dataset, opinions.c.item_id == item_id)
         about = or_(history.c.item_id == item_id, history.c.item_id.in_(again))
@@ -593,9 +593,9 @@ def _annotation(row: Row[Any]) -> Annotation:
     )
 
 
-def _past(row: Row[Any]) -> Said:
+def _past(row: Row[Any]) -> HistoryEntry:
     said = row.said
-    return Said(
+    return HistoryEntry(
         row.annotation_id,
         row.change,
         _sql.moment(row.heard_at),

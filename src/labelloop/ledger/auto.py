@@ -72,7 +72,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AutoLabel:
     """A label taken from a model.
 
     Attributes:
@@ -112,7 +112,7 @@ class AutoBook:
         """The certificate whose labels count."""
         return next((one for one in reversed(self.all()) if one.state == "active"), None)
 
-    def note(self, certificate: Certificate, taken: Iterable[Taken] = ()) -> Certificate:
+    def note(self, certificate: Certificate, taken: Iterable[AutoLabel] = ()) -> Certificate:
         """Write a certificate down with its labels, in one transaction; an active one replaces the one before.
 
         Raises:
@@ -141,7 +141,7 @@ class AutoBook:
             _sql.upsert(connection, certificates, [self._row(revoked)], update=["state", "record"])
         return revoked
 
-    def taken(self) -> dict[str, Taken]:
+    def taken(self) -> dict[str, AutoLabel]:
         """The labels that count, by item."""
         now = self.active()
         if now is None:
@@ -149,9 +149,9 @@ class AutoBook:
         mine = (auto_labels.c.dataset == self._dataset, auto_labels.c.certificate == now.number)
         with _sql.reading(self._engine) as connection:
             rows = connection.execute(select(auto_labels).where(*mine).order_by(auto_labels.c.item_id))
-            return {row.item_id: Taken(row.item_id, row.label, row.confidence, row.draw) for row in rows}
+            return {row.item_id: AutoLabel(row.item_id, row.label, row.confidence, row.draw) for row in rows}
 
-    def due(self, certificate: Certificate, most: int) -> list[Taken]:
+    def due(self, certificate: Certificate, most: int) -> list[AutoLabel]:
         """The next labels to audit: of those that chance has drawn, and that nobody was asked about."""
         there = exists().where(questions.c.dataset == self._dataset, questions.c.item_id == auto_labels.c.item_id)
         query = (
@@ -167,9 +167,9 @@ class AutoBook:
         )
         with _sql.reading(self._engine) as connection:
             rows = connection.execute(query).all()
-        return [Taken(row.item_id, row.label, row.confidence, row.draw) for row in rows]
+        return [AutoLabel(row.item_id, row.label, row.confidence, row.draw) for row in rows]
 
-    def remember(self, certificate: Certificate, asked: Sequence[Taken]) -> None:
+    def remember(self, certificate: Certificate, asked: Sequence[AutoLabel]) -> None:
         """Keep what these labels were, before people are asked about them."""
         rows = [
             {
@@ -202,7 +202,7 @@ def _certificate(record: Mapping[str, Any]) -> Certificate:
     return Certificate(**{**record, "terms": Terms(**record["terms"]), "labels": tuple(record["labels"])})
 
 
-def _parts(taken: Iterable[Taken]) -> Iterator[list[Taken]]:
+def _parts(taken: Iterable[AutoLabel]) -> Iterator[list[AutoLabel]]:
     rest = iter(taken)
     while some := list(islice(rest, ROWS)):
         yield some

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, null, or_, select, update
 
 from labelloop.errors import BusyError
-from labelloop.kinds.label_changes import Change
+from labelloop.kinds.label_changes import LabelChange
 from labelloop.ledger import _sql
 from labelloop.ledger.tables import facts, questions
 
@@ -23,18 +23,18 @@ class LabelBook:
         self._engine = engine
         self._dataset = dataset
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[LabelChange]:
         """Every change, oldest first; at most the newest is still planned."""
         query = select(facts.c.value).where(facts.c.dataset == self._dataset, facts.c.name.startswith(PREFIX))
         with _sql.reading(self._engine) as connection:
-            return [Change.of(value) for value in connection.scalars(query.order_by(facts.c.name))]
+            return [LabelChange.of(value) for value in connection.scalars(query.order_by(facts.c.name))]
 
-    def interrupted(self) -> Change | None:
+    def interrupted(self) -> LabelChange | None:
         """The change that was planned and not confirmed, if there is one."""
         planned = [one for one in self.changes() if one.state == "planned"]
         return planned[-1] if planned else None
 
-    def plan(self, change: Change) -> Change:
+    def plan(self, change: LabelChange) -> LabelChange:
         """Write a change down before anything is changed; returns it with its number.
 
         Raises:
@@ -50,7 +50,7 @@ class LabelBook:
             _sql.upsert(connection, facts, [self._row(numbered)])
         return numbered
 
-    def confirm(self, change: Change) -> None:
+    def confirm(self, change: LabelChange) -> None:
         """A change was carried out in every place; open questions show no guess in other labels any more."""
         with self._engine.begin() as connection:
             _sql.upsert(connection, facts, [self._row(replace(change, state="done"))], update=["value"])
@@ -64,7 +64,7 @@ class LabelBook:
             where = or_(open_ones, questions.c.item_id.in_(some))
             connection.execute(update(questions).where(mine, where).values(prediction=null()))
 
-    def _row(self, change: Change) -> dict[str, Any]:
+    def _row(self, change: LabelChange) -> dict[str, Any]:
         return {"dataset": self._dataset, "name": self._name(change.number), "value": change.as_dict()}
 
     def _name(self, number: int) -> str:

@@ -13,8 +13,8 @@ from labelloop.evaluation.audit import ALPHA, Audit, audit
 from labelloop.evaluation.certify import Bound, Column, bound, needed, per_label
 from labelloop.kinds import labels
 from labelloop.ledger.answers import Asking
-from labelloop.ledger.auto import Audited, Certificate, Taken, Terms
-from labelloop.loop.round_steps import Known
+from labelloop.ledger.auto import Audited, AutoLabel, Certificate, Terms
+from labelloop.loop.round_steps import Snapshot
 from labelloop.types import Annotation, LabelSchema
 
 ALL = "all labels"
@@ -72,12 +72,12 @@ class Offer:
             why=self.why,
         )
 
-    def taken(self, ids: np.ndarray, salt: str) -> Iterator[Taken]:
+    def taken(self, ids: np.ndarray, salt: str) -> Iterator[AutoLabel]:
         """The labels, with the draw that decides which of them are audited."""
         named = [(str(ids[row]), self.names[column]) for row, column in zip(self.rows, self.columns, strict=True)]
         draws = holdout.draw_order([f"{item_id}\n{name}" for item_id, name in named], f"audit {salt}")
         for (item_id, name), confidence, draw in zip(named, self.confidence, draws, strict=True):
-            yield Taken(item_id, name, float(confidence), float(draw))
+            yield AutoLabel(item_id, name, float(confidence), float(draw))
 
     def as_dict(self) -> dict[str, object]:
         """The offer for scripts."""
@@ -118,7 +118,7 @@ def refuse_several(schema: LabelSchema) -> None:
         )
 
 
-def offer(schema: LabelSchema, known: Known, likely: np.ndarray, closed: Collection[str], terms: Terms) -> Offer:
+def offer(schema: LabelSchema, known: Snapshot, likely: np.ndarray, closed: Collection[str], terms: Terms) -> Offer:
     """Find the labels that can be taken. Pure.
 
     Args:
@@ -161,7 +161,7 @@ def offer(schema: LabelSchema, known: Known, likely: np.ndarray, closed: Collect
     )
 
 
-def _first_of_groups(known: Known, readable: np.ndarray) -> np.ndarray:
+def _first_of_groups(known: Snapshot, readable: np.ndarray) -> np.ndarray:
     """(n,) bool, one item of each group: near-duplicates go right and wrong together, and count once."""
     rows = np.flatnonzero(readable)
     first = np.zeros(len(readable), np.bool_)
@@ -169,7 +169,7 @@ def _first_of_groups(known: Known, readable: np.ndarray) -> np.ndarray:
     return first
 
 
-def asking(due: Sequence[Taken]) -> list[Asking]:
+def asking(due: Sequence[AutoLabel]) -> list[Asking]:
     """Questions about labels that were taken, asked blind."""
     return [Asking(one.item_id, "audit", "drawn to audit a label taken from the model, asked blind") for one in due]
 
@@ -179,7 +179,7 @@ def judged(
     certificate: Certificate,
     asked: Sequence[Audited],
     said: Mapping[str, Sequence[Annotation]],
-    belief: labels.Policy,
+    belief: labels.ConsensusMethod,
 ) -> Audit:
     """What people's answers say about the labels that were taken. A skipped one counts as wrong. Pure."""
     closed = [one for one in asked if one.state in ("answered", "skipped")]

@@ -13,7 +13,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.auto import Certificate, Terms
 from labelloop.loop import auto_label_offer
 from labelloop.loop.auto_label_offer import Offer
-from labelloop.loop.round_steps import Known
+from labelloop.loop.round_steps import Snapshot
 from labelloop.loop.training import Learned, Learning
 from labelloop.workspace.config import Config
 
@@ -37,7 +37,7 @@ class TakenLabels:
         now = self._ledger.auto.active()
         return now if now is not None and now.labels == self._schema.labels else None
 
-    def offer(self, known: Known, likely: np.ndarray, terms: Terms) -> Offer:
+    def offer(self, known: Snapshot, likely: np.ndarray, terms: Terms) -> Offer:
         """Which labels could be taken: see `labelloop.loop.auto_label_offer.offer`."""
         closed = {one.item_id for one in self._ledger.answers.questions(["answered", "skipped"])}
         return auto_label_offer.offer(self._schema, known, likely, closed, terms)

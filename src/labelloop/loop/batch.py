@@ -14,7 +14,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.loop import queue, round_steps
 from labelloop.loop.pool import refuse_blind
-from labelloop.loop.round_steps import Known, Taste
+from labelloop.loop.round_steps import BatchOptions, Snapshot
 from labelloop.loop.training import Features, Learned, Learning, version_of
 from labelloop.selection import RANDOM
 from labelloop.selection.names import AUTO
@@ -33,7 +33,7 @@ class Scored:
         version: Of that model; empty while there is none.
     """
 
-    known: Known
+    known: Snapshot
     features: Features
     probabilities: np.ndarray | None
     version: str
@@ -128,7 +128,7 @@ class Choosing:
         loop, sizes = self._config.loop, self._grown(scored.known, self._sizes(room), rng)
         wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
         opinions = self._again(scored, sizes[0], wanted)
-        taste = Taste(wanted, sizes[0] - len(opinions), loop.random_share)
+        taste = BatchOptions(wanted, sizes[0] - len(opinions), loop.random_share)
         proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
         due = self.turns_by_chance([one.question for one in opinions], scored.version)
         return replace(proposal, opinions=[replace(one, turn=due.get(one.question)) for one in opinions])
@@ -171,7 +171,7 @@ class Choosing:
         )
         return Proposal(batch, refreshed, version=scored.version)
 
-    def _batch(self, scored: Scored, taste: Taste, protected: int, rng: np.random.Generator) -> list[Asking]:
+    def _batch(self, scored: Scored, taste: BatchOptions, protected: int, rng: np.random.Generator) -> list[Asking]:
         known, probabilities = scored.known, scored.probabilities
         held = round_steps.choose_held_out(known, protected, self._learning.salt)
         rows, why = round_steps.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
@@ -211,7 +211,7 @@ class Choosing:
         about = self._ledger.opinions.about()
         return [round_steps.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
 
-    def _grown(self, known: Known, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+    def _grown(self, known: Snapshot, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """The sizes, with a share of the random questions for the holdout once it has the size that was wished."""
         useful, protected = sizes
         left = int(np.count_nonzero(known.held_out & ~known.asked & known.columns.readable))
@@ -275,7 +275,7 @@ class Choosing:
         row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
         rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
         seen = (scored.features.matrix, scored.probabilities)
-        taste = Taste(selector or self._config.loop.selector, min(len(rows), round_steps.RANKED), 0.0)
+        taste = BatchOptions(selector or self._config.loop.selector, min(len(rows), round_steps.RANKED), 0.0)
         order = round_steps.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, multiple=self._schema.multiple)
         return [str(item) for item in known.columns.ids[order]]
 

@@ -31,7 +31,7 @@ MANY = 10
 
 
 @dataclass(frozen=True)
-class Pool:
+class EmbeddedPool:
     """The items of a ledger with their embeddings by one backbone.
 
     Args:

@@ -169,7 +169,7 @@ def predict_items(learner: Learner, model: Path, inputs: Inputs) -> np.ndarray:
     return halving.predicted(learner.load(model), inputs)
 
 
-def judgeable(known: Known, probabilities: np.ndarray) -> Known:
+def judgeable(known: Snapshot, probabilities: np.ndarray) -> Snapshot:
     """The items, without those that a model said nothing about. Pure."""
     said = ~np.isnan(probabilities[:, 0])
     return replace(known, columns=replace(known.columns, readable=known.columns.readable & said))
@@ -189,7 +189,7 @@ def evaluate(probabilities: np.ndarray, examples: Examples, groups: Sequence[str
 
 
 @dataclass(frozen=True)
-class Known:
+class Snapshot:
     """The items and what is believed about them, as columns; row i of every column is the item at position i.
 
     Attributes:
@@ -210,7 +210,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Doubted:
+class OutOfSample:
     """Examples, with what models say about them that did not learn from them.
 
     Attributes:
@@ -222,7 +222,7 @@ class Doubted:
 
 
 @dataclass(frozen=True, slots=True)
-class Taste:
+class BatchOptions:
     """How to choose: which selector, how many, and the share drawn at random."""
 
     selector: str
@@ -231,21 +231,23 @@ class Taste:
 
 
 @dataclass(frozen=True)
-class Believed:
-    """Believed labels by item, as a matrix: row i of `targets` (m, k) belongs to `ids[i]`."""
+class ConsensusLabels:
+    """Consensus labels by item, as a matrix: row i of `targets` (m, k) belongs to `ids[i]`."""
 
     ids: Sequence[str]
     targets: np.ndarray
     strange: Mapping[str, str]
 
 
-def believed(schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: labels.Policy) -> Believed:
+def believed(
+    schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: labels.ConsensusMethod
+) -> ConsensusLabels:
     """Decide what to believe of what people said. Pure."""
     beliefs = labels.believe_all(schema, answers, policy=policy)
-    return Believed(list(beliefs.names), labels.targets(schema, list(beliefs.names.values())), beliefs.strange)
+    return ConsensusLabels(list(beliefs.names), labels.targets(schema, list(beliefs.names.values())), beliefs.strange)
 
 
-def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: Believed) -> Known:
+def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: ConsensusLabels) -> Snapshot:
     """Bring items, questions and beliefs into one order. Pure."""
     position = {str(item_id): row for row, item_id in enumerate(columns.ids)}
     ours = [i for i, item_id in enumerate(beliefs.ids) if item_id in position]
@@ -256,10 +258,10 @@ def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], belie
     is_believed[rows] = True
     targets[rows] = beliefs.targets[ours]
     is_asked[[position[item_id] for item_id in asked if item_id in position]] = True
-    return Known(columns, is_believed, targets, is_asked, held_out, beliefs.strange)
+    return Snapshot(columns, is_believed, targets, is_asked, held_out, beliefs.strange)
 
 
-def examples_of(known: Known, features: np.ndarray, schema: LabelSchema, *, held_out: bool) -> Examples:
+def examples_of(known: Snapshot, features: np.ndarray, schema: LabelSchema, *, held_out: bool) -> Examples:
     """The believed items on one side of the holdout, with their embeddings; unreadable ones left out."""
     rows = np.flatnonzero(known.believed & (known.held_out == held_out) & known.columns.readable)
     inputs = Inputs(known.columns.ids[rows], np.ascontiguousarray(features[rows]))
@@ -267,10 +269,10 @@ def examples_of(known: Known, features: np.ndarray, schema: LabelSchema, *, held
 
 
 def choose(
-    known: Known,
+    known: Snapshot,
     seen: tuple[np.ndarray, np.ndarray | None],
     schema: LabelSchema,
-    taste: Taste,
+    taste: BatchOptions,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Choose items to learn from: (their positions, why each), most useful first. Pure.
@@ -292,10 +294,10 @@ def choose(
 
 
 def ranked(
-    known: Known,
+    known: Snapshot,
     rows: np.ndarray,
     seen: tuple[np.ndarray, np.ndarray],
-    taste: Taste,
+    taste: BatchOptions,
     rng: np.random.Generator,
     *,
     multiple: bool,
@@ -315,7 +317,7 @@ def ranked(
     return order
 
 
-def choose_held_out(known: Known, n: int, salt: str) -> np.ndarray:
+def choose_held_out(known: Snapshot, n: int, salt: str) -> np.ndarray:
     """The next n protected items to ask, in an order that is random but fixed by their groups. Pure."""
     rows = np.flatnonzero(~known.asked & known.held_out & known.columns.readable)
     order = np.argsort(holdout.draw_order(known.columns.groups[rows], salt), kind="stable")
@@ -324,7 +326,7 @@ def choose_held_out(known: Known, n: int, salt: str) -> np.ndarray:
 
 
 def predictions_of(
-    known: Known, rows: np.ndarray, probabilities: np.ndarray, schema: LabelSchema, version: str
+    known: Snapshot, rows: np.ndarray, probabilities: np.ndarray, schema: LabelSchema, version: str
 ) -> list[Prediction]:
     """What a model says about the items at these positions, in the annotator's terms."""
     guesses = labels.guesses(schema, probabilities[rows])
@@ -335,13 +337,13 @@ def predictions_of(
     ]
 
 
-def asking(known: Known, rows: np.ndarray, why: Sequence[str], guesses: Sequence[Prediction | None]) -> list[Asking]:
+def asking(known: Snapshot, rows: np.ndarray, why: Sequence[str], guesses: Sequence[Prediction | None]) -> list[Asking]:
     """Questions to learn from."""
     chosen = zip(known.columns.ids[rows], why, guesses, strict=True)
     return [Asking(str(item_id), "train", reason, prediction=guess) for item_id, reason, guess in chosen]
 
 
-def asking_blind(known: Known, rows: np.ndarray) -> list[Asking]:
+def asking_blind(known: Snapshot, rows: np.ndarray) -> list[Asking]:
     """Questions for the honest score, without the model's guess."""
     return [
         Asking(str(item_id), "holdout", "drawn for the honest score, asked blind")
@@ -359,7 +361,7 @@ def partly_blind(batch: Sequence[Asking], share: float, rng: np.random.Generator
     ]
 
 
-def selector_for(schema: LabelSchema, name: str, policy: labels.Policy) -> Selector:
+def selector_for(schema: LabelSchema, name: str, policy: labels.ConsensusMethod) -> Selector:
     """The selector that is written so, if it can choose for this dataset.
 
     Raises:
@@ -372,7 +374,7 @@ def selector_for(schema: LabelSchema, name: str, policy: labels.Policy) -> Selec
     return found
 
 
-def refuse_relabelling(schema: LabelSchema, policy: labels.Policy) -> None:
+def refuse_relabelling(schema: LabelSchema, policy: labels.ConsensusMethod) -> None:
     """Second opinions help only where several answers make a belief.
 
     Raises:
@@ -403,7 +405,7 @@ def votes_of(
 
 
 def opinion(
-    schema: LabelSchema, doubted: Doubted, row: int, givers: Sequence[tuple[str, ...]], about: Mapping[str, str]
+    schema: LabelSchema, doubted: OutOfSample, row: int, givers: Sequence[tuple[str, ...]], about: Mapping[str, str]
 ) -> Opinion:
     """One more question about an answered item.
 

@@ -27,8 +27,8 @@ from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import embedding, round_steps, warm_start
 from labelloop.loop.embedding import Blind, Sight
-from labelloop.loop.pool import MANY, Pool, embedder
-from labelloop.loop.round_steps import Doubted, Known
+from labelloop.loop.pool import MANY, EmbeddedPool, embedder
+from labelloop.loop.round_steps import OutOfSample, Snapshot
 from labelloop.machine.registry import build
 from labelloop.protocols import Backbone, Learner, Predictor, Progress, WarmLearner
 from labelloop.selection import RANDOM
@@ -93,7 +93,7 @@ class Learned:
         seconds: Seconds by stage so far; grows with the stages that follow.
     """
 
-    known: Known
+    known: Snapshot
     features: Features
     judged: Judged
     learned_from: int
@@ -101,7 +101,7 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Standing:
+class JudgedModel:
     """A model before everything that is known about items drawn at random.
 
     Attributes:
@@ -152,8 +152,8 @@ class Learning:
         return embedder(self._learner, self._schema)
 
     @cached_property
-    def _pool(self) -> Pool:
-        return Pool(self._ledger, self._run, self.backbone, self._read, self._progress, self._clock)
+    def _pool(self) -> EmbeddedPool:
+        return EmbeddedPool(self._ledger, self._run, self.backbone, self._read, self._progress, self._clock)
 
     @property
     def reads_items(self) -> bool:
@@ -167,7 +167,7 @@ class Learning:
             return Inputs(names, np.ascontiguousarray(features))
         return self._items_themselves(names)
 
-    def examples(self, known: Known, features: Features, *, held_out: bool) -> Examples:
+    def examples(self, known: Snapshot, features: Features, *, held_out: bool) -> Examples:
         """The believed items on one side of the holdout, as the learner takes them; unreadable ones left out."""
         made = round_steps.examples_of(known, features.matrix, self._schema, held_out=held_out)
         return replace(made, inputs=self._items_themselves(made.inputs.ids)) if self.reads_items else made
@@ -269,7 +269,7 @@ class Learning:
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
         self._ledger.aside.put({one: Missing(why) for one, why in reasons.items()}, self._clock())
 
-    def _trained(self, known: Known, training: Examples) -> tuple[Artifact[Path], str]:
+    def _trained(self, known: Snapshot, training: Examples) -> tuple[Artifact[Path], str]:
         """A model of these examples, and what it begins from in words, if there was a choice."""
         history, order = (self._ledger.rounds.all(), self._order()) if self.recipe else ([], [])
         one = warm_start.beginning(history, order, set(map(str, training.inputs.ids)))
@@ -302,7 +302,7 @@ class Learning:
         about = self._ledger.opinions.about()
         return [about.get(question, question) for question in self._ledger.answers.order()]
 
-    def doubt(self) -> Doubted:
+    def doubt(self) -> OutOfSample:
         """What models say about every believed answer outside the holdout that did not learn from it.
 
         Raises:
@@ -311,11 +311,11 @@ class Learning:
         columns, features = self.embedded()
         return self.doubt_of(self.know(columns), features)
 
-    def doubt_of(self, known: Known, features: Features) -> Doubted:
+    def doubt_of(self, known: Snapshot, features: Features) -> OutOfSample:
         examples = self.examples(known, features, held_out=False)
-        return Doubted(*self.sparing(examples, partial(self._out_of_sample, known)))
+        return OutOfSample(*self.sparing(examples, partial(self._out_of_sample, known)))
 
-    def _out_of_sample(self, known: Known, examples: Examples) -> np.ndarray:
+    def _out_of_sample(self, known: Snapshot, examples: Examples) -> np.ndarray:
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
         said: np.ndarray = self._run(round_steps.out_of_sample, self._learner, examples, groups).value
@@ -335,16 +335,16 @@ class Learning:
         """The items that were asked at random, to learn from."""
         return {one.item_id for one in self._ledger.answers.questions() if one.why == RANDOM}
 
-    def standing(self, model: str) -> Standing:
+    def standing(self, model: str) -> JudgedModel:
         """A model before what people said about the holdout, and about items drawn at random."""
         columns, features = self.embedded()
         known = self.know(columns)
         handle = self._run.artifact(Ref.parse(model))
         judging, training = (self.examples(known, features, held_out=side) for side in (True, False))
         drawn = only(training, np.isin(training.inputs.ids, sorted(self.at_random())))
-        return Standing(handle, judging, drawn, *(self._right(handle, one) for one in (judging, drawn)))
+        return JudgedModel(handle, judging, drawn, *(self._right(handle, one) for one in (judging, drawn)))
 
-    def savings(self, now: Standing, learned_from: int) -> Savings:
+    def savings(self, now: JudgedModel, learned_from: int) -> Savings:
         """How many random answers a model like this one would have needed; trains small models, once per answers."""
         together, right = round_steps.both(now.judging, now.drawn), np.concatenate([now.right, now.right_drawn])
         alone = np.sort(np.unique(self._groups(together), return_index=True)[1])
@@ -381,7 +381,7 @@ class Learning:
             return "", ""
         return self.champion(), last.version
 
-    def know(self, columns: ItemColumns, beliefs: round_steps.Believed | None = None) -> Known:
+    def know(self, columns: ItemColumns, beliefs: round_steps.ConsensusLabels | None = None) -> Snapshot:
         """Items, questions, holdout and beliefs in one order; beliefs by the configured policy unless given."""
         asked = [one.item_id for one in self._ledger.answers.questions()]
         if beliefs is None:

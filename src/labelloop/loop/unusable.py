@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelloop.kinds.labels import UNKEPT, Policy, believe_all, brief
+from labelloop.kinds.labels import UNKEPT, ConsensusMethod, believe_all, brief
 from labelloop.ledger import Ledger
 from labelloop.types import Annotation, LabelSchema, Region, Unheard
 
@@ -76,7 +76,7 @@ def unheard_in_words(unheard: Sequence[Unheard]) -> str:
     return f"answers to {len(unheard)} task(s) cannot be read and are tried again later: {some}{more}"
 
 
-def unusable(ledger: Ledger, schema: LabelSchema, policy: Policy) -> Unusable:
+def unusable(ledger: Ledger, schema: LabelSchema, policy: ConsensusMethod) -> Unusable:
     """Look at everything people say now."""
     said = ledger.said(schema)
     found = believe_all(schema, said, "newest" if policy == "weighted" else policy)

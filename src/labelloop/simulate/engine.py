@@ -15,12 +15,12 @@ import numpy as np
 
 from labelloop.machine.modules import Carried
 from labelloop.protocols import Learner, Progress, silent
-from labelloop.simulate.replay import Curve, Labelled, Plan, Player, full_score, replay, world
+from labelloop.simulate.replay import Curve, Labelled, Player, ReplayPlan, full_score, replay, world
 from labelloop.types import Item
 
 
 def simulate(
-    labelled: Labelled, plan: Plan, learner: Learner, *, workers: int = 0, progress: Progress = silent
+    labelled: Labelled, plan: ReplayPlan, learner: Learner, *, workers: int = 0, progress: Progress = silent
 ) -> list[Curve]:
     """Replay every selector with every seed.
 
@@ -44,14 +44,14 @@ def simulate(
     return sorted(curves, key=lambda one: (order[one.selector], one.seed))
 
 
-def _inside(labelled: Labelled, plan: Plan, learner: Learner) -> Iterator[Curve]:
+def _inside(labelled: Labelled, plan: ReplayPlan, learner: Learner) -> Iterator[Curve]:
     for seed in range(plan.seeds):
         full = _played(labelled, plan, learner, Player("", seed))
         for name in plan.selectors:
             yield _played(labelled, plan, learner, Player(name, seed, full))
 
 
-def _outside(labelled: Labelled, plan: Plan, learner: Learner, workers: int) -> Iterator[Curve]:
+def _outside(labelled: Labelled, plan: ReplayPlan, learner: Learner, workers: int) -> Iterator[Curve]:
     """In processes that read the embeddings from one file."""
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         file = Path(folder) / "embeddings.npy"
@@ -79,7 +79,7 @@ def _safe_path() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:
+def _gathered(pool: ProcessPoolExecutor, plan: ReplayPlan) -> Iterator[Curve]:
     """Each seed's full score first, then its replays, as they get done."""
     fulls: dict[Future[Any], int] = {pool.submit(_work, Player("", seed)): seed for seed in range(plan.seeds)}
     waiting: set[Future[Any]] = set(fulls)
@@ -96,10 +96,10 @@ def _gathered(pool: ProcessPoolExecutor, plan: Plan) -> Iterator[Curve]:
 Columns = tuple[np.ndarray, tuple[str, ...], np.ndarray, Sequence[Item]]
 """What `Labelled` has beside the embeddings."""
 
-_GIVEN: list[tuple[Labelled, Plan, Learner]] = []
+_GIVEN: list[tuple[Labelled, ReplayPlan, Learner]] = []
 
 
-def _prepare(file: Path, columns: Columns, plan: Plan, learner: Carried) -> None:
+def _prepare(file: Path, columns: Columns, plan: ReplayPlan, learner: Carried) -> None:
     """What a process does first: read the data, and keep to one core."""
     import sklearn.linear_model  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits
@@ -113,7 +113,7 @@ def _work(player: Player) -> Any:
     return _played(*_GIVEN[0], player)
 
 
-def _played(labelled: Labelled, plan: Plan, learner: Learner, player: Player) -> Any:
+def _played(labelled: Labelled, plan: ReplayPlan, learner: Learner, player: Player) -> Any:
     made = world(labelled, plan, player.seed)
     if not player.selector:
         return full_score(made, learner, plan.measure)

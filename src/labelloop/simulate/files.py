@@ -16,13 +16,13 @@ from labelloop.errors import ConfigError
 from labelloop.report.figures import own_settings
 from labelloop.report.files import replace_file
 from labelloop.simulate.replay import Curve
-from labelloop.simulate.verdict import BASELINE, Verdict
+from labelloop.simulate.verdict import BASELINE, SimulationResult
 
 COLOURS = ("#3457d5", "#d5732a", "#2a8f5b", "#a03bb0", "#b5303c", "#0f8b9a", "#7a6a12", "#5b5f6b")
 GREY = "#8a90a0"
 
 
-def write(curves: Sequence[Curve], verdict: Verdict, folder: Path, measure: str) -> dict[str, Path]:
+def write(curves: Sequence[Curve], verdict: SimulationResult, folder: Path, measure: str) -> dict[str, Path]:
     """Write `curves.csv`, `curves.png` and `verdict.json`; a reader sees an old file or a whole new one.
 
     Raises:
@@ -38,7 +38,7 @@ def write(curves: Sequence[Curve], verdict: Verdict, folder: Path, measure: str)
 
 
 @own_settings()
-def plot(curves: Sequence[Curve], verdict: Verdict, measure: str) -> bytes:
+def plot(curves: Sequence[Curve], verdict: SimulationResult, measure: str) -> bytes:
     """A PNG of 1600 x 900 pixels: the median of each selector and the middle half of its seeds, beside the target.
 
     Raises:

@@ -28,7 +28,7 @@ LABEL_COLUMNS = ("label", "class", "category", "target", "labels", "intent", "to
 
 
 @dataclass(frozen=True)
-class Found:
+class LabeledItems:
     """Items with their labels, not embedded yet.
 
     Attributes:
@@ -44,7 +44,7 @@ class Found:
 
 def read_labelled(
     where: str, modality: Modality | None, columns: Columns, label_column: str = "", *, progress: Progress = silent
-) -> Found:
+) -> LabeledItems:
     """The items of a folder of class folders, or of a table with a column of labels.
 
     Args:
@@ -75,11 +75,11 @@ def read_labelled(
         [(one.item.id, one.fingerprint) for one in unique.values()]
     )
     groups = np.unique([leaders[item.id] for item in items], return_inverse=True)[1]
-    return Found(items, answers, groups, tuple(one for one in found if isinstance(one, Unreadable)))
+    return LabeledItems(items, answers, groups, tuple(one for one in found if isinstance(one, Unreadable)))
 
 
 def embedded(
-    found: Found,
+    found: LabeledItems,
     run: Run,
     backbone: Backbone,
     fewest: int = 0,

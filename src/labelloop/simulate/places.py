@@ -21,7 +21,7 @@ NAME = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NamedPlaces:
     """What a user names.
 
     Attributes:
@@ -61,7 +61,7 @@ def of_workspace(loop: Loop, fewest: int = 0) -> Ready:
     return Ready(labelled.from_loop(loop, fewest), loop.learner)
 
 
-def of_place(wanted: Wanted, config: Config, progress: Progress = silent) -> Ready:
+def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -> Ready:
     """Labelled data from elsewhere, with the learner of this configuration.
 
     Embeddings and everything else are kept in the user's cache folder, by content: a second replay embeds nothing.

@@ -14,8 +14,8 @@ from labelloop.protocols import Learner
 from labelloop.selection.relabel import Answered, again
 from labelloop.simulate.replay import (
     Choose,
-    Plan,
-    Standing,
+    ReplayPlan,
+    ReplayState,
     World,
     examples_of,
     learned,
@@ -28,7 +28,7 @@ PEOPLE = 5
 
 
 def turns(
-    made: World, plan: Plan, seed: int, learner: Learner, how: tuple[Choose, float]
+    made: World, plan: ReplayPlan, seed: int, learner: Learner, how: tuple[Choose, float]
 ) -> Iterator[tuple[int, float, float]]:
     """The rounds, as they are played: (answers so far, score, seconds of choosing).
 
@@ -43,7 +43,7 @@ def turns(
     asked, predict = np.empty(0, np.intp), None
     for size in sizes(plan.budget, plan):
         began = time.perf_counter()
-        now = Standing(replace(made, said=said.believed), asked, np.setdiff1d(made.pool, asked), predict)
+        now = ReplayState(replace(made, said=said.believed), asked, np.setdiff1d(made.pool, asked), predict)
         rows = _again(said, now, learner, (size, share)) if predict and len(asked) >= FEWEST else np.empty(0, np.intp)
         room = min(size - len(rows), len(now.left))
         new = now.left[choose(now, room, rng)] if room else np.empty(0, np.intp)
@@ -97,7 +97,7 @@ class Votes:
         self.believed[known] = np.eye(self.believed.shape[1], dtype=np.bool_)[likely.argmax(axis=1)]
 
 
-def _again(said: Votes, now: Standing, learner: Learner, most: tuple[int, float]) -> np.ndarray:
+def _again(said: Votes, now: ReplayState, learner: Learner, most: tuple[int, float]) -> np.ndarray:
     """The items to ask again."""
     assert now.predict is not None
     rows: np.ndarray = np.sort(now.asked)

@@ -84,7 +84,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What is replayed.
 
     Attributes:
@@ -187,7 +187,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplayState:
     """Where a replay stands when a batch is chosen.
 
     Attributes:
@@ -208,11 +208,11 @@ class Standing:
         return Pool(left, self.predict.at(self.left) if self.predict else None, embeddings[self.asked])
 
 
-Choose = Callable[[Standing, int, np.random.Generator], np.ndarray]
+Choose = Callable[[ReplayState, int, np.random.Generator], np.ndarray]
 """(where it stands, n, generator) -> n positions in `Standing.left`."""
 
 
-def world(labelled: Labelled, plan: Plan, seed: int) -> World:
+def world(labelled: Labelled, plan: ReplayPlan, seed: int) -> World:
     """Draw the test set, by groups, and the wrong answers of a seed. Every selector meets the same."""
     rng = np.random.default_rng([seed, 1])
     answerable = np.asarray(labelled.targets.any(axis=1))
@@ -256,7 +256,7 @@ class Player:
     full: float = 0.0
 
 
-def replay(made: World, plan: Plan, player: Player, learner: Learner, choose: Choose | None = None) -> Curve:
+def replay(made: World, plan: ReplayPlan, player: Player, learner: Learner, choose: Choose | None = None) -> Curve:
     """Play a loop to the end of its budget.
 
     Args:
@@ -267,7 +267,7 @@ def replay(made: World, plan: Plan, player: Player, learner: Learner, choose: Ch
 
 
 def turns(
-    made: World, plan: Plan, player: Player, learner: Learner, choose: Choose | None = None
+    made: World, plan: ReplayPlan, player: Player, learner: Learner, choose: Choose | None = None
 ) -> Iterator[tuple[int, float, float]]:
     """The rounds of a replay, as they are played: (answers so far, score, seconds of choosing)."""
     if choose is None and isinstance(form := selector_of(player.selector), Relabelling):
@@ -281,7 +281,7 @@ def turns(
     asked = np.empty(0, np.intp)
     predict: Fitted | None = None
     for size in sizes(len(made.pool), plan):
-        now = Standing(made, asked, np.setdiff1d(made.pool, asked), predict)
+        now = ReplayState(made, asked, np.setdiff1d(made.pool, asked), predict)
         began = time.perf_counter()
         chosen = now.left[choose(now, size, rng)]
         took = time.perf_counter() - began
@@ -290,17 +290,17 @@ def turns(
         yield len(asked), score(made, predict, plan.measure) if predict else 0.0, took
 
 
-def sizes(pool: int, plan: Plan) -> Iterator[int]:
+def sizes(pool: int, plan: ReplayPlan) -> Iterator[int]:
     budget = min(plan.budget, pool)
     for start in range(0, budget, plan.batch):
         yield min(plan.batch, budget - start)
 
 
-def ours(plan: Plan, name: str) -> Choose:
+def ours(plan: ReplayPlan, name: str) -> Choose:
     """As a loop with this selector in its configuration chooses."""
     first = name if name in SELF_STARTING else plan.cold_start
 
-    def choose(now: Standing, n: int, rng: np.random.Generator) -> np.ndarray:
+    def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         pool = now.pool()
         wanted = first if pool.probabilities is None else name
         return select(pool, n, wanted, rng, random_share=plan.random_share).positions

@@ -53,7 +53,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SimulationResult:
     """The whole simulation.
 
     Attributes:
@@ -76,7 +76,9 @@ class Verdict:
         return asdict(self)
 
 
-def judge(curves: Sequence[Curve], items: int, unreadable: int = 0, targets: Sequence[float] = TARGETS) -> Verdict:
+def judge(
+    curves: Sequence[Curve], items: int, unreadable: int = 0, targets: Sequence[float] = TARGETS
+) -> SimulationResult:
     """Compare the selectors of a simulation with each other and with `BASELINE`."""
     names = list(dict.fromkeys(curve.selector for curve in curves))
     by_name = {name: sorted((c for c in curves if c.selector == name), key=lambda c: c.seed) for name in names}
@@ -85,7 +87,7 @@ def judge(curves: Sequence[Curve], items: int, unreadable: int = 0, targets: Seq
     full = float(np.median([curve.full for curve in curves]))
     words = tuple(_in_words(one, summaries) for one in summaries if one.selector != BASELINE)
     budget = max(curve.labels[-1] for curve in curves)
-    return Verdict(items, unreadable, full, budget, len({curve.seed for curve in curves}), summaries, words)
+    return SimulationResult(items, unreadable, full, budget, len({curve.seed for curve in curves}), summaries, words)
 
 
 COLUMNS = (
@@ -98,7 +100,7 @@ COLUMNS = (
 """What the table says of each selector."""
 
 
-def rows(verdict: Verdict) -> list[tuple[str, ...]]:
+def rows(verdict: SimulationResult) -> list[tuple[str, ...]]:
     """The table: labels to each target with their intervals, the share of random's, the last score, the time."""
     return [_row(one, verdict) for one in verdict.summaries]
 
@@ -186,7 +188,7 @@ def _share(score: float) -> str:
     return f"{100 * score:.1f} %"
 
 
-def _row(one: Summary, verdict: Verdict) -> tuple[str, ...]:
+def _row(one: Summary, verdict: SimulationResult) -> tuple[str, ...]:
     needed = [_counted(need) if need.labels is not None else f"over {verdict.budget}" for need in one.needed]
     at = one.needed[TARGETS.index(0.95)]
     share = "" if at.of_random is None else f"{at.of_random:.2f} x"

@@ -36,7 +36,7 @@ NOWHERE = "http://127.0.0.1:9"
 """An address where nothing listens."""
 
 
-class Asked:
+class AskedDataset:
     """What the contracts share: a dataset with the questions a, b and c, and predictions for them by `m1`."""
 
     NAME: ClassVar[str] = "capabilities"
@@ -72,7 +72,7 @@ class Asked:
         return {name: [one.id for one in heard[name].annotations] for name in sorted(heard) if heard[name].annotations}
 
 
-class OverlappingContract(Asked):
+class OverlappingContract(AskedDataset):
     """A dataset that is `Overlapping`."""
 
     def test_sharing_questions_keeps_what_was_said_and_may_be_repeated(
@@ -87,7 +87,7 @@ class OverlappingContract(Asked):
         assert dataset.size() == 3
 
 
-class PruningContract(Asked):
+class PruningContract(AskedDataset):
     """A dataset that is `Pruning`."""
 
     def test_the_predictions_of_an_earlier_model_go_and_those_that_people_see_stay(
@@ -101,7 +101,7 @@ class PruningContract(Asked):
         assert person.filled_in(self.NAME, "b") == ("cat",)
 
 
-class SurveyedContract(Asked):
+class SurveyedContract(AskedDataset):
     """A dataset that is `Surveyed`."""
 
     def test_a_survey_shows_questions_answers_and_predictions_and_changes_nothing(
@@ -136,7 +136,7 @@ class SurveyedContract(Asked):
         assert dataset.survey(None).shown == "m1"
 
 
-class RetractingContract(Asked):
+class RetractingContract(AskedDataset):
     """A dataset that is `Retracting` and `Restoring`."""
 
     def test_an_answer_is_taken_back_and_restored(self, annotator: Annotator, person: Person) -> None:
@@ -154,7 +154,7 @@ class RetractingContract(Asked):
         assert sorted(self.said(dataset)) == ["a", "b"]
 
 
-class RevealingContract(Asked):
+class RevealingContract(AskedDataset):
     """A dataset that is `Revealing`."""
 
     def test_predictions_are_shown_and_revealing_them_may_be_repeated(
@@ -168,7 +168,7 @@ class RevealingContract(Asked):
             assert not dataset.hides_predictions
 
 
-class OwnedContract(Asked):
+class OwnedContract(AskedDataset):
     """A dataset that is `Owned`."""
 
     def test_it_knows_as_whom_we_are_there(self, annotator: Annotator, person: Person) -> None:
@@ -177,7 +177,7 @@ class OwnedContract(Asked):
         assert dataset.owner == dataset.owner != ""
 
 
-class ManagedContract(Asked):
+class ManagedContract(AskedDataset):
     """An annotator that is `Managed`, and up."""
 
     def test_starting_what_is_up_changes_nothing(self, annotator: Annotator) -> None:
@@ -188,7 +188,7 @@ class ManagedContract(Asked):
         assert annotator.describe().state == "up"
 
 
-class SigningInContract(Asked):
+class SigningInContract(AskedDataset):
     """An annotator that is `SigningIn`."""
 
     def test_a_page_has_a_link_whose_use_is_told(self, annotator: Annotator) -> None:
@@ -199,7 +199,7 @@ class SigningInContract(Asked):
             assert not used.is_set()
 
 
-class ChangingLabelsContract(Asked):
+class ChangingLabelsContract(AskedDataset):
     """An annotator that is `ChangingLabels`."""
 
     def test_other_labels_are_asked_for_and_what_was_said_stays(self, annotator: Annotator, person: Person) -> None:
@@ -220,7 +220,7 @@ class ChangingLabelsContract(Asked):
         del dataset
 
 
-class NotifyingContract(Asked):
+class NotifyingContract(AskedDataset):
     """An annotator that is `Notifying`."""
 
     def test_an_address_is_called_until_it_is_given_up(self, annotator: Annotator) -> None:
@@ -234,7 +234,7 @@ class NotifyingContract(Asked):
             annotator.subscribe(f"{self.NAME} of nobody", f"{NOWHERE}/hooks/one", {})
 
 
-class ModelAskingContract(Asked):
+class ModelAskingContract(AskedDataset):
     """An annotator that is `ModelAsking`."""
 
     def test_a_server_that_does_not_answer_is_not_connected(self, annotator: Annotator) -> None:
@@ -247,7 +247,7 @@ class ModelAskingContract(Asked):
             annotator.disconnect(f"{self.NAME} of nobody", NOWHERE)
 
 
-class TaskReadingContract(Asked):
+class TaskReadingContract(AskedDataset):
     """An annotator that is `TaskReading`."""
 
     def test_a_task_that_is_not_ours_has_no_id_and_a_picture_elsewhere_is_not_fetched(
@@ -259,7 +259,7 @@ class TaskReadingContract(Asked):
             annotator.fetch(Item("", "image", uri=f"{NOWHERE}/cat.png"))
 
 
-class PictureCheckingContract(Asked):
+class PictureCheckingContract(AskedDataset):
     """An annotator that is `PictureChecking`."""
 
     def test_of_a_dataset_without_pictures_nothing_is_said(self, annotator: Annotator) -> None:
@@ -269,7 +269,7 @@ class PictureCheckingContract(Asked):
         assert list(annotator.looked_at(self.NAME)) == []
 
 
-class HidingContract(Asked):
+class HidingContract(AskedDataset):
     """An annotator that is `Hiding`."""
 
     def test_predictions_are_shown_until_somebody_switches_them_off(self, annotator: Annotator) -> None:
@@ -279,7 +279,7 @@ class HidingContract(Asked):
         assert not annotator.hides_predictions(f"{self.NAME} of nobody")
 
 
-class PeopledContract(Asked):
+class PeopledContract(AskedDataset):
     """An annotator that is `Peopled`."""
 
     def test_somebody_can_sign_in_and_what_is_exposed_has_its_way_out(self, annotator: Annotator) -> None:
@@ -289,7 +289,7 @@ class PeopledContract(Asked):
         assert bool(words) == bool(way)
 
 
-class ReachedContract(Asked):
+class ReachedContract(AskedDataset):
     """An annotator that is `Reached`."""
 
     def test_what_comes_through_is_said_and_nothing_changes(self, annotator: Annotator) -> None:

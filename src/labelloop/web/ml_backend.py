@@ -29,7 +29,7 @@ Handler = Callable[["Request"], Awaitable["Response"]]
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """What the protocol needs to know.
 
     Attributes:
@@ -45,7 +45,7 @@ class Model:
     batcher: Batcher[Item, Question | None]
 
 
-def ml_backend(model: Model, user: tuple[str, str], patience: float) -> Starlette:
+def ml_backend(model: ServedModel, user: tuple[str, str], patience: float) -> Starlette:
     """The app: `/health` for anybody; `/setup`, `/predict`, `/webhook` and `/versions` for whoever has the password.
 
     Args:

@@ -28,7 +28,7 @@ _END_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class TlsCertificate:
     """What a server of ours is known by.
 
     Attributes:
@@ -56,7 +56,7 @@ class Certificate:
 
 
 @contextmanager
-def serving(app: Starlette, host: str, port: int, shown: Certificate | None = None) -> Iterator[str]:
+def serving(app: Starlette, host: str, port: int, shown: TlsCertificate | None = None) -> Iterator[str]:
     """Serve an app inside the block; yields its address. Port 0 is any free one.
 
     Args:
@@ -99,7 +99,7 @@ def serving(app: Starlette, host: str, port: int, shown: Certificate | None = No
         listening.close()
 
 
-def in_the_clear(host: str, shown: Certificate | None = None, what: str = "passwords and hints") -> str:
+def in_the_clear(host: str, shown: TlsCertificate | None = None, what: str = "passwords and hints") -> str:
     """What to warn of where a server listens beyond this machine; nothing on loopback, or with a certificate."""
     from ipaddress import ip_address
 

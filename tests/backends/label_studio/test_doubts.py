@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.errors import BackendError
 
 
 def test_a_doubt_outlives_the_process(tmp_path: Path) -> None:
-    Doubts(tmp_path / "home" / "doubts.json").add(["a", "b"])
+    UnconfirmedImports(tmp_path / "home" / "doubts.json").add(["a", "b"])
 
-    again = Doubts(tmp_path / "home" / "doubts.json")
+    again = UnconfirmedImports(tmp_path / "home" / "doubts.json")
     again.settle(["a"])
 
     assert again.ids() == {"b"}
 
 
 def test_settling_everything_leaves_no_file(tmp_path: Path) -> None:
-    doubts = Doubts(tmp_path / "doubts.json")
+    doubts = UnconfirmedImports(tmp_path / "doubts.json")
     doubts.add(["a"])
 
     doubts.settle(["a"])
@@ -30,7 +30,7 @@ def test_settling_everything_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_doubt_ends_when_no_request_can_be_in_flight_any_more(tmp_path: Path) -> None:
     now = [0.0]
-    doubts = Doubts(tmp_path / "doubts.json", clock=lambda: now[0])
+    doubts = UnconfirmedImports(tmp_path / "doubts.json", clock=lambda: now[0])
     doubts.add(["a"])
 
     now[0] = 3600.0
@@ -41,11 +41,11 @@ def test_a_doubt_ends_when_no_request_can_be_in_flight_any_more(tmp_path: Path) 
 def test_a_broken_file_is_no_doubt(tmp_path: Path) -> None:
     (tmp_path / "doubts.json").write_text("{")
 
-    assert Doubts(tmp_path / "doubts.json").ids() == set()
+    assert UnconfirmedImports(tmp_path / "doubts.json").ids() == set()
 
 
 def test_an_item_sent_once_and_found_is_certain_but_not_one_sent_again(tmp_path: Path) -> None:
-    doubts = Doubts(tmp_path / "doubts.json")
+    doubts = UnconfirmedImports(tmp_path / "doubts.json")
     doubts.add(["once", "twice", "lost"])
     doubts.add(["twice"])
 
@@ -58,4 +58,4 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(BackendError, match="cannot be written"):
-        Doubts(tmp_path / "file" / "doubts.json").add(["a"])
+        UnconfirmedImports(tmp_path / "file" / "doubts.json").add(["a"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labelloop.backends.label_studio import tasks
-from labelloop.backends.label_studio.aside import Aside, Cursor
+from labelloop.backends.label_studio.aside import Cursor, PassedOver
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import Repeats
 from labelloop.errors import BackendError, ConfigError
@@ -149,11 +149,11 @@ def test_looking_for_what_cannot_be_shown_is_bounded(
 def test_a_task_is_tried_again_with_growing_pauses_whatever_the_clock_does(
     tries: int, waited: timedelta, due: bool
 ) -> None:
-    assert Aside(NOW.isoformat(), "a", "bad", tries, NOW.isoformat()).is_due(NOW + waited) is due
+    assert PassedOver(NOW.isoformat(), "a", "bad", tries, NOW.isoformat()).is_due(NOW + waited) is due
 
 
 def test_a_cursor_is_read_as_it_was_written_also_by_an_older_labelloop() -> None:
-    cursor = Cursor(NOW, {18: Aside(NOW.isoformat(), "item", "why", 2, NOW.isoformat())})
+    cursor = Cursor(NOW, {18: PassedOver(NOW.isoformat(), "item", "why", 2, NOW.isoformat())})
 
     assert Cursor.of(str(cursor)) == cursor
     assert Cursor.of("2026-02-03T00:00:00.000000Z") == Cursor(NOW)

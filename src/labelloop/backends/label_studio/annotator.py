@@ -16,8 +16,8 @@ from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
-from labelloop.backends.label_studio.dataset import SHOWS, LabelStudioDataset, Place, counted, everybody
-from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.dataset import SHOWS, LabelStudioDataset, ProjectAccess, counted, everybody
+from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.label_studio.environment import (
     DEFAULT_VERSION,
     ensure_environment,
@@ -253,8 +253,8 @@ class LabelStudioAnnotator:
         self._known.remember(name, number)
         self._titles[name] = str(project["title"])
         root, access = None if self.url else self._server.serves() or _EVERYTHING, access_of(self._store)
-        where = Place(self.client(), number, name, root, self._writing, self.bucket, access)
-        doubts = Doubts(self._home / f"doubts-{self._key()}-{number}.json")
+        where = ProjectAccess(self.client(), number, name, root, self._writing, self.bucket, access)
+        doubts = UnconfirmedImports(self._home / f"doubts-{self._key()}-{number}.json")
         version, sampling = str(project["model_version"] or ""), str(project["sampling"])
         people = int(project["maximum_annotations"])
         return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)

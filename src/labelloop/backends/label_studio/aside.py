@@ -18,7 +18,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class PassedOver:
     """A task that a hearing passes over until it changes.
 
     Attributes:
@@ -53,7 +53,7 @@ class Cursor:
     """
 
     at: datetime | None = None
-    aside: Mapping[int, Aside] = field(default_factory=dict)
+    aside: Mapping[int, PassedOver] = field(default_factory=dict)
 
     @classmethod
     def of(cls, written: str | None) -> Cursor:
@@ -66,7 +66,7 @@ class Cursor:
             return cls()
         stamp, _, rest = written.partition(" ")
         try:
-            kept = {int(number): Aside(**one) for number, one in json.loads(rest or "{}").items()}
+            kept = {int(number): PassedOver(**one) for number, one in json.loads(rest or "{}").items()}
             return cls(moment(stamp), kept)
         except (ValueError, TypeError, AttributeError):
             raise ConfigError(
@@ -90,8 +90,8 @@ class Cursor:
 
 
 def without(
-    aside: Mapping[int, Aside], heard: Sequence[Row], large: Mapping[int, str], now: datetime
-) -> dict[int, Aside]:
+    aside: Mapping[int, PassedOver], heard: Sequence[Row], large: Mapping[int, str], now: datetime
+) -> dict[int, PassedOver]:
     """What is set aside after these rows were read.
 
     Args:
@@ -106,7 +106,7 @@ def without(
         if why := row.get(UNREAD) or row.get(PARTLY):
             tries = aside[number].tries + 1 if number in aside and aside[number].why else 1
             item = str(row["data"].get(UID, ""))
-            kept[number] = Aside(str(row["updated_at"]), item, str(why)[:300], tries, stamp_of(now))
+            kept[number] = PassedOver(str(row["updated_at"]), item, str(why)[:300], tries, stamp_of(now))
         elif number in large:
-            kept[number] = Aside(large[number])
+            kept[number] = PassedOver(large[number])
     return kept

@@ -16,7 +16,7 @@ from labelloop.backends.label_studio.bounds import EndlessError, guarded
 from labelloop.backends.label_studio.buckets import have_storage, is_stale
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT, Client
 from labelloop.backends.label_studio.config import checked_version, columns_of, object_name
-from labelloop.backends.label_studio.doubts import Doubts
+from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.reading import annotation_of
 from labelloop.backends.label_studio.refusals import ForeignError
@@ -65,7 +65,7 @@ _ANSWER_FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectAccess:
     """Which project this is, and how we may treat its server.
 
     Attributes:
@@ -132,9 +132,9 @@ class LabelStudioDataset:
 
     def __init__(
         self,
-        place: Place,
+        place: ProjectAccess,
         schema: LabelSchema,
-        doubts: Doubts,
+        doubts: UnconfirmedImports,
         *,
         model_version: str = "",
         sampling: str = IN_ORDER,

@@ -13,7 +13,7 @@ from labelloop.machine.clocks import elapsed_seconds
 _SETTLED_AFTER = 900.0
 
 
-class Doubts:
+class UnconfirmedImports:
     """A small file of item ids, written before an import and cleared by its answer, so that a kill leaves it.
 
     Args:
