@@ -46,9 +46,9 @@ LOADED = (
     "labelloop.cli.output",
     "labelloop.cli.render",
     "labelloop.cli.score",
-    "labelloop.commands.second_opinions",
+    "labelloop.commands.label_errors",
     "labelloop.commands.status",
-    "labelloop.commands.change_labels",
+    "labelloop.commands.labels",
     "labelloop.commands.rollback",
 )
 """What a tick imports on its way."""

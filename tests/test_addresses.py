@@ -15,7 +15,7 @@ from labelloop.data.addresses import Addressing
 from labelloop.errors import BadItemError, ConfigError
 from labelloop.types import Item, LabelSchema
 from labelloop.workspace.config import load
-from labelloop.workspace.create import code_named
+from labelloop.workspace.init import code_named
 
 from small_world import LABELS, World
 

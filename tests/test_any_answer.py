@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from labelloop.backends.label_studio.reading import annotation_of, regions_in
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
-from labelloop.commands.status import history_as_dict, status_in_words
+from labelloop.commands.history import history_as_dict
+from labelloop.commands.status import status_in_words
 from labelloop.kinds.label_changes import rename, translated
 from labelloop.kinds.labels import believe
 from labelloop.loop.unusable import region_in_words

@@ -16,7 +16,7 @@ import pytest
 
 from labelloop.cli import run
 from labelloop.ledger import open_ledger
-from labelloop.workspace.create import furnish
+from labelloop.workspace.init import furnish
 
 from small_world import World
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.commands.status import outcome_as_dict, outcome_in_words
+from labelloop.commands.tick import outcome_as_dict, outcome_in_words
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Changes
 from labelloop.loop.loop import Repair

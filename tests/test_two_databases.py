@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from labelloop.commands import auto_label, change_labels, second_opinions
+from labelloop.commands import auto_label
+from labelloop.commands import label_errors as second_opinions
+from labelloop.commands import labels as change_labels
 from labelloop.commands.bias import bias
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels

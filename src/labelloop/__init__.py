@@ -64,7 +64,7 @@ def open(
     from labelloop.loop.loop import Loop
     from labelloop.protocols import silent
     from labelloop.storage.runs import nobody
-    from labelloop.workspace.create import enter
+    from labelloop.workspace.init import enter
     from labelloop.workspace.root import find_root
     from labelloop.workspace.stack import Stack
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from labelloop.commands import change_labels
+from labelloop.commands import labels as change_labels
 from labelloop.commands.ml_backend import Answering
 from labelloop.errors import BadItemError, ConfigError, OtherLabelsError
 from labelloop.kinds import label_changes

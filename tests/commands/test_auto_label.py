@@ -17,10 +17,11 @@ from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.cli import cli
 from labelloop.cli.app import App
 from labelloop.commands import auto_label
-from labelloop.commands.change_labels import relabel
 from labelloop.commands.export import write_labels
+from labelloop.commands.labels import relabel
 from labelloop.commands.ml_backend import Answering
-from labelloop.commands.status import report_view, status_as_dict, status_in_words
+from labelloop.commands.report import report_view
+from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.kinds import label_changes
 from labelloop.ledger.rounds import RoundBook

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from labelloop.commands import change_labels
-from labelloop.commands.change_labels import LabelChangePlan
+from labelloop.commands import labels as change_labels
 from labelloop.commands.export import write_labels
+from labelloop.commands.labels import LabelChangePlan
 from labelloop.errors import ConfigError, OtherLabelsError
 from labelloop.kinds import label_changes
 from labelloop.kinds.label_changes import LabelChange
@@ -179,7 +179,7 @@ def test_a_model_that_speaks_other_labels_is_not_used_where_nothing_is_left_to_l
 def test_an_annotator_that_cannot_relabel_says_so_before_anything_is_planned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.commands.change_labels.ChangingLabels", Unable)
+    monkeypatch.setattr("labelloop.commands.labels.ChangingLabels", Unable)
     with pytest.raises(ConfigError, match="cannot change the labels"):
         change(world, "rename", "dog", "hound")
     assert world.ledger().labels.changes() == []

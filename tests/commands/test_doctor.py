@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from labelloop.commands import change_labels
+from labelloop.commands import labels as change_labels
 from labelloop.commands.doctor import LEFT_AFTER, Fault, examine, mended
 from labelloop.kinds import label_changes
 from labelloop.kinds.labels import regions_of

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from labelloop.commands.report import report_view
 from labelloop.commands.score import Drift, bin_rows, in_words, label_rows, scorecard
-from labelloop.commands.status import report_view
 from labelloop.errors import ConfigError
 from labelloop.evaluation.intervals import fisher
 from labelloop.report.page import render

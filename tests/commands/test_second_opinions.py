@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.commands.change_labels import relabel
+from labelloop.commands.label_errors import ask, find, report
+from labelloop.commands.labels import relabel
 from labelloop.commands.ml_backend import Answering
-from labelloop.commands.second_opinions import ask, find, report
 from labelloop.errors import BackendError, ConfigError
 from labelloop.kinds.label_changes import remove
 from labelloop.kinds.labels import names_of, regions_of

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 KILLED_BEFORE_THE_FILE = """
 import os
-from labelloop.commands import change_labels as relabelling
+from labelloop.commands import labels as relabelling
 relabelling.rewrite = lambda *_: os._exit(9)
 from labelloop.cli import main
 main()

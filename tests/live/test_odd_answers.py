@@ -12,7 +12,9 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.commands.doctor import examine
-from labelloop.commands.status import history_as_dict, outcome_in_words, status_as_dict, status_in_words
+from labelloop.commands.history import history_as_dict
+from labelloop.commands.status import status_as_dict, status_in_words
+from labelloop.commands.tick import outcome_in_words
 from labelloop.errors import BackendError
 from labelloop.kinds.labels import believe_all, regions_of
 from labelloop.loop.decide import Start

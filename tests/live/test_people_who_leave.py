@@ -11,7 +11,8 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
-from labelloop.commands.status import outcome_in_words, status_in_words
+from labelloop.commands.status import status_in_words
+from labelloop.commands.tick import outcome_in_words
 from labelloop.kinds.labels import believe_all, disagreements, regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 

@@ -12,7 +12,9 @@ import pytest
 from labelloop.backends.label_studio.reading import annotation_of
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
-from labelloop.commands.status import history_as_dict, outcome_in_words, status_as_dict, status_in_words
+from labelloop.commands.history import history_as_dict
+from labelloop.commands.status import status_as_dict, status_in_words
+from labelloop.commands.tick import outcome_in_words
 from labelloop.kinds.label_changes import rename, translated
 from labelloop.kinds.labels import believe, brief, unkept
 from labelloop.loop.unusable import region_in_words

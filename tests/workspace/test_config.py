@@ -8,7 +8,7 @@ import pytest
 
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.workspace.config import editing, load, rewrite, values
-from labelloop.workspace.create import create
+from labelloop.workspace.init import create
 from labelloop.workspace.root import find_root
 
 TOML = """\

@@ -140,7 +140,7 @@ def disagreements(app: App) -> None:
     Reads the ledger only: it knows what the last tick has heard.
     """
     from labelloop.cli.render import show_json, table
-    from labelloop.commands.status import disagreements_as_dict
+    from labelloop.commands.history import disagreements_as_dict
 
     found = disagreements_as_dict(app.loop())
     if app.as_json:
@@ -182,7 +182,7 @@ def history(app: App, item: str) -> None:
     Removed annotations are shown, too. Reads the ledger only. `labelloop export` lists the items with their ids.
     """
     from labelloop.cli.render import show_json, table
-    from labelloop.commands.status import history_as_dict
+    from labelloop.commands.history import history_as_dict
 
     found = history_as_dict(app.loop(), item)
     if app.as_json:

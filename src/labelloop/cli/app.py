@@ -36,7 +36,7 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace with every setting. Modules beside its labelloop.toml can be named there."""
-        from labelloop.workspace.create import enter
+        from labelloop.workspace.init import enter
 
         return enter(self.root, self._flags())
 

@@ -28,7 +28,7 @@ def find(app: App, most: int) -> None:
     """
     from labelloop.cli.output import working
     from labelloop.cli.render import show_json, table
-    from labelloop.commands.second_opinions import find as found_in
+    from labelloop.commands.label_errors import find as found_in
 
     with working(as_json=app.as_json) as progress:
         found = found_in(app.loop(progress))
@@ -54,7 +54,7 @@ def ask(app: App, most: int) -> None:
     independent.
     """
     from labelloop.cli.output import show, working
-    from labelloop.commands.second_opinions import ask as ask_for
+    from labelloop.commands.label_errors import ask as ask_for
 
     with working(as_json=app.as_json) as progress:
         done = ask_for(app.loop(progress), most)
@@ -72,7 +72,7 @@ def report(app: App) -> None:
     Reads the ledger only: it knows what the last tick has heard.
     """
     from labelloop.cli.output import show
-    from labelloop.commands.second_opinions import report as report_on
+    from labelloop.commands.label_errors import report as report_on
 
     told = report_on(app.loop())
     show(told.as_dict(), told.in_words(), as_json=app.as_json)

@@ -10,7 +10,7 @@ import click
 from labelloop.cli.app import App, pass_app
 
 if TYPE_CHECKING:
-    from labelloop.commands.change_labels import Making
+    from labelloop.commands.labels import Making
 
 
 @click.group()
@@ -34,7 +34,7 @@ _again = click.option(
 def list_(app: App) -> None:
     """List the labels with their answers, and every earlier label that was said and what it means now."""
     from labelloop.cli.render import show_json, table
-    from labelloop.commands.change_labels import inventory
+    from labelloop.commands.labels import inventory
 
     found = inventory(app.loop())
     if app.as_json:
@@ -129,7 +129,7 @@ def undo(app: App, again: bool | None, dry_run: bool, yes: bool) -> None:
 def resume(app: App) -> None:
     """Complete a change that was interrupted. Safe to repeat."""
     from labelloop.cli.output import show
-    from labelloop.commands.change_labels import resume as complete
+    from labelloop.commands.labels import resume as complete
 
     done = complete(app.loop())
     words = f"completed: {done.in_words()}" if done else "no change was interrupted"
@@ -158,7 +158,7 @@ def history(app: App) -> None:
 def _change(app: App, make: Making, dry_run: bool, yes: bool, again: bool | None = None) -> None:
     """Show the plan, ask, carry it out."""
     from labelloop.cli.output import confirm, show
-    from labelloop.commands.change_labels import plan, relabel
+    from labelloop.commands.labels import plan, relabel
 
     loop = app.loop()
     planned = plan(loop, make, again=again)

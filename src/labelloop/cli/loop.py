@@ -31,7 +31,7 @@ def tick(app: App, reconcile: bool, take_over: bool, believe_losses: bool) -> No
     before anything is asked or believed.
     """
     from labelloop.cli.output import show, working
-    from labelloop.commands.status import outcome_as_dict, outcome_in_words
+    from labelloop.commands.tick import outcome_as_dict, outcome_in_words
 
     with working(as_json=app.as_json) as progress:
         outcome = app.loop(progress).tick(reconcile=reconcile, take_over=take_over, believe_losses=believe_losses)
@@ -96,7 +96,7 @@ def status(app: App) -> None:
 def train(app: App) -> None:
     """Learn from the answers so far and print the honest score; asks nothing, promotes nothing."""
     from labelloop.cli.output import show, working
-    from labelloop.commands.status import learned_as_dict, learned_in_words
+    from labelloop.commands.tick import learned_as_dict, learned_in_words
 
     with working(as_json=app.as_json) as progress:
         learned = app.loop(progress).study()
@@ -109,7 +109,7 @@ def train(app: App) -> None:
 def infer(app: App, output: str) -> None:
     """Write what the model in use says about every item: labels, confidence, a probability per label."""
     from labelloop.cli.output import working
-    from labelloop.commands.export import write_predictions
+    from labelloop.commands.infer import write_predictions
 
     with working(as_json=True) as progress:
         count = write_predictions(app.loop(progress), output)
@@ -147,7 +147,7 @@ def export(app: App, output: str, only_human: bool) -> None:
 def report(app: App, output: Path) -> None:
     """Write a self-contained HTML report: learning curve, labels, the last batch and why it was asked."""
     from labelloop.cli.output import show
-    from labelloop.commands.status import report_view
+    from labelloop.commands.report import report_view
     from labelloop.report.files import write
 
     write(report_view(app.loop()), output)

@@ -32,7 +32,7 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     """
     from labelloop.cli.output import show
     from labelloop.workspace.config import load
-    from labelloop.workspace.create import create
+    from labelloop.workspace.init import create
     from labelloop.workspace.root import FILE
 
     root = app.folder.resolve() if app.folder else Path.cwd()

@@ -30,7 +30,7 @@ def trust(app: App, listed: bool, revoke: bool) -> None:
         _revoke(app)
         return
     from labelloop.machine.trust import trust as allow
-    from labelloop.workspace.create import code_named
+    from labelloop.workspace.init import code_named
 
     code = code_named(app.root, app.workspace.config)
     allow(app.root, "trust")

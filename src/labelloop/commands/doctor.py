@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from labelloop.commands.change_labels import resume
+from labelloop.commands.labels import resume
 from labelloop.commands.recovery import write_back
 from labelloop.data.sources import problem
 from labelloop.errors import (

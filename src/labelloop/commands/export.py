@@ -1,15 +1,14 @@
-"""Taking results out: the labels that are believed, and what the model says about every item."""
+"""Taking results out: the labels that are believed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from labelloop.errors import ConfigError
 from labelloop.kinds import labels
 from labelloop.loop.loop import Loop
 from labelloop.loop.unusable import extra
-from labelloop.report.rows import ExportRow, PredictionRow, export
+from labelloop.report.rows import ExportRow, export
 
 BATCH = 2000
 
@@ -24,22 +23,6 @@ def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
         ConfigError: The ending of `output` names no format.
     """
     return export(_labelled(loop, only_human), output)
-
-
-def write_predictions(loop: Loop, output: str) -> int:
-    """Write what the model in use says about every readable item; returns how many.
-
-    Raises:
-        ConfigError: There is no model yet.
-    """
-    last = loop.ledger.rounds.last()
-    if last is None or not last.model:
-        raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
-    if not last.speaks(loop.schema.labels):
-        raise ConfigError(
-            f"the model in use speaks other labels: {', '.join(last.labels)}", "labelloop tick learns the new ones"
-        )
-    return export(_predicted(loop, last.model, last.version), output)
 
 
 def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
@@ -84,15 +67,3 @@ def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
                 held_out=False,
                 updated_at=datetime.fromisoformat(certificate.at),
             )
-
-
-def _predicted(loop: Loop, model: str, version: str) -> Iterator[PredictionRow]:
-    columns, features = loop.learning.embedded()
-    probabilities = loop.learning.probabilities(model, features)
-    for start in range(0, len(columns.ids), BATCH):
-        items = loop.ledger.items.between(start, start + BATCH)
-        guesses = labels.guesses(loop.schema, probabilities[start : start + BATCH])
-        for row, (item, (names, score)) in enumerate(zip(items, guesses, strict=True), start=start):
-            if columns.readable[row]:
-                shares = dict(zip(loop.schema.labels, map(float, probabilities[row]), strict=True))
-                yield PredictionRow(item, names, score, shares, version)

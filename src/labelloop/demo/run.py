@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from labelloop.commands.add import take_in
 from labelloop.commands.check import start
-from labelloop.commands.status import report_view, round_view
+from labelloop.commands.report import report_view
+from labelloop.commands.status import round_view
 from labelloop.commands.watch import View, watch
 from labelloop.data.sources import Columns
 from labelloop.demo import data
@@ -24,7 +25,7 @@ from labelloop.report.files import write
 from labelloop.report.views import RoundView
 from labelloop.types import Modality
 from labelloop.workspace.config import Workspace, load, replace_text
-from labelloop.workspace.create import create
+from labelloop.workspace.init import create
 from labelloop.workspace.root import FILE
 from labelloop.workspace.stack import Stack
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labelloop.workspace.create import enter as enter
+    from labelloop.workspace.init import enter as enter
 
 
 def __getattr__(name: str) -> Any:
     """What is documented as `labelloop.workspace.enter`, read when it is asked for."""
     if name == "enter":
-        from labelloop.workspace import create
+        from labelloop.workspace import init
 
-        return getattr(create, name)
+        return getattr(init, name)
     raise AttributeError(name)

@@ -1,0 +1,87 @@
+"""The house: few rooms, a module for each verb that a user types, and one name for one thing."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import pytest
+
+import labelloop
+from labelloop.cli import cli
+
+HOUSE = Path(labelloop.__file__).parent
+ROOMS = 28
+"""At most so many names stand directly in the package."""
+
+LINES = 450
+"""At most so many lines of code, without blank ones, comments and docstrings, are in a module."""
+
+LARGE = {
+    "backends/label_studio/annotator.py",
+    "backends/label_studio/dataset.py",
+    "data/sources.py",
+    "loop/loop.py",
+    "loop/training.py",
+    "testing/annotator.py",
+}
+"""Modules that are larger: to be divided."""
+
+PLURAL = {name: f"{name}s" for name in ("secret", "stack", "component", "integration", "example")}
+KINDS = ("annotator", "artifact-store", "secrets-manager", "orchestrator")
+"""Groups that are one: the components of a stack, by their kind."""
+
+OF_THE_SHELL = ("completion",)
+
+
+def modules() -> list[Path]:
+    return [path for path in HOUSE.rglob("*.py") if "examples" not in path.relative_to(HOUSE).parts[:-1]]
+
+
+def verbs() -> list[str]:
+    return [name for name in cli.list_commands(click.Context(cli)) if name not in KINDS + OF_THE_SHELL]
+
+
+def test_few_names_stand_in_the_package() -> None:
+    there = sorted(path.name for path in HOUSE.iterdir() if path.name != "__pycache__")
+
+    assert len(there) <= ROOMS, there
+
+
+@pytest.mark.parametrize("verb", [*verbs(), "component"])
+def test_a_verb_that_a_user_types_has_a_module_of_its_name(verb: str) -> None:
+    name = PLURAL.get(verb, verb.replace("-", "_"))
+    rooms = ("commands", "workspace", "machine", "loop", ".")
+
+    here = [HOUSE / room / f"{name}.py" for room in rooms] + [HOUSE / name / "__init__.py"]
+    training = HOUSE / "loop" / "training.py"
+
+    assert any(path.is_file() for path in here) or (verb == "train" and training.is_file()), verb
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in modules():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path.relative_to(HOUSE)))
+
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_a_module_can_be_read_in_one_sitting() -> None:
+    large = {str(path.relative_to(HOUSE)) for path in modules() if _lines(path) > LINES}
+
+    assert large <= LARGE
+
+
+def _lines(path: Path) -> int:
+    text = path.read_text("utf-8")
+    words: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            words.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(1 for number, line in lines if number not in words and line.strip() and not line.strip().startswith("#"))
