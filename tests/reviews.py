@@ -1,10 +1,12 @@
-"""Reviews in many languages, made of a thing, what is said of it, and an end."""
+"""Reviews in many languages, made of a thing, what is said of it, and an end; mails whose end is what counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,65 @@ LANGUAGES: Mapping[str, Language] = {
     ),
 }
 """Those of the field's case, and three relatives: two that are written without spaces, one with."""
+
+NOISE = (
+    "ladder",
+    "village",
+    "bridge",
+    "river",
+    "orchard",
+    "harbour",
+    "morning",
+    "silver",
+    "carpet",
+    "mirror",
+    "engine",
+    "island",
+    "market",
+    "window",
+    "paper",
+    "summer",
+    "office",
+    "evening",
+    "pencil",
+    "thunder",
+    "needle",
+    "copper",
+    "saddle",
+    "picture",
+    "feather",
+    "blanket",
+    "bottle",
+    "button",
+    "letter",
+    "garden",
+)
+CANCEL = (
+    "I want to cancel my contract",
+    "please end my subscription",
+    "stop my membership now",
+    "I wish to terminate the agreement",
+)
+ORDER = (
+    "I want to order another licence",
+    "please add two more seats",
+    "I wish to buy an upgrade",
+    "send me an offer for more units",
+)
+
+
+def mails(words: int, count: int, before: float = 1.0) -> Mapping[str, str]:
+    """Mail -> cancel or order: a sentence that counts among so many words that do not.
+
+    Args:
+        before: Share of these words that stand before the sentence.
+    """
+    rng = np.random.default_rng(words)
+    made: dict[str, str] = {}
+    for _ in range(count):
+        label = ("cancel", "order")[int(rng.integers(2))]
+        own = (ORDER if label == "order" else CANCEL)[int(rng.integers(4))]
+        around = [str(one) for one in rng.choice(NOISE, words)]
+        cut = int(before * words)
+        made[" ".join([*around[:cut], f"{own}.", *around[cut:]])] = label
+    return made

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.errors import NotFoundError
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.testing.secrets import MemorySecrets
 
@@ -65,4 +67,5 @@ def desk(
 ) -> Iterator[Desk]:
     made = Desk(tmp_path / "desk", annotator, request.node.name[5:40].strip("_"), capsys)
     yield made
-    annotator.delete(made.name)
+    with suppress(NotFoundError):
+        annotator.delete(made.name)
