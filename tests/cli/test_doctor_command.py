@@ -63,6 +63,7 @@ def test_fewer_people_than_an_item_needs_are_a_warning_and_no_fault(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(world.people), "people", lambda _: 1, raising=False)
+    monkeypatch.setattr(type(world.people), "exposed", lambda _: ("", ""), raising=False)
     three = "--set=dataset.people_per_item=3"
     said(capsys, world, three, "doctor", "--repair", "--yes")
 
