@@ -40,13 +40,21 @@ class Emulator:
     pid: int
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port nobody listens on now, with one ten thousand above it free as well: some servers take both."""
+    """A port nobody listens on now, with one ten thousand above it free as well: some servers take both.
+
+    No port is given twice: between two questions nobody listens on the first, and the machine may offer it again.
+    """
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        if port + 10000 < 65536 and not _is_listening(port + 10000):
+        pair = {port, port + 10000}
+        if port + 10000 < 65536 and not _given & pair and not _is_listening(port + 10000):
+            _given.update(pair)
             return port
 
 

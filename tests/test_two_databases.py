@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.commands import auto_label
-from labelloop.commands import label_errors as second_opinions
+from labelloop.commands import auto_label, label_errors
 from labelloop.commands import labels as change_labels
 from labelloop.commands.bias import bias
 from labelloop.commands.doctor import examine
@@ -56,12 +55,12 @@ def story(world: World) -> dict[str, Any]:
         answered(world, wrong)
     world.tick(**SETTINGS)
     with world.loop(**SETTINGS) as loop:
-        asked = second_opinions.ask(loop, 3)
+        asked = label_errors.ask(loop, 3)
         certified = auto_label.apply(loop)
     answered(world)
     world.tick(**SETTINGS)
     with world.loop(**SETTINGS) as loop:
-        verdicts = second_opinions.report(loop)
+        verdicts = label_errors.report(loop)
         standing = auto_label.standing(loop)
         back = roll_back(loop, "2")
         write_labels(loop, str(world.root / "labels.csv"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labelloop.testing import capabilities
 from labelloop.testing.annotator import AnnotatorContract
+
+from every_capability import EveryCapabilityContract
 
 pytestmark = pytest.mark.live
 
@@ -14,22 +15,5 @@ class TestLabelStudio(AnnotatorContract):
     """Against the server of the session."""
 
 
-class TestWhatLabelStudioCan(
-    capabilities.OverlappingContract,
-    capabilities.PruningContract,
-    capabilities.SurveyedContract,
-    capabilities.RetractingContract,
-    capabilities.RevealingContract,
-    capabilities.OwnedContract,
-    capabilities.ManagedContract,
-    capabilities.SigningInContract,
-    capabilities.ChangingLabelsContract,
-    capabilities.NotifyingContract,
-    capabilities.ModelAskingContract,
-    capabilities.TaskReadingContract,
-    capabilities.PictureCheckingContract,
-    capabilities.HidingContract,
-    capabilities.PeopledContract,
-    capabilities.ReachedContract,
-):
+class TestWhatLabelStudioCan(EveryCapabilityContract):
     """Against the server of the session."""

@@ -108,6 +108,7 @@ def test_a_login_that_somebody_set_stays_and_the_mark_is_in_the_description(worl
     assert now["description"].count("labelloop:") == 1
 
 
+@pytest.mark.timeout(900)
 def test_of_eight_machines_that_leave_a_mark_at_the_same_moment_one_succeeds(world: LiveWorld) -> None:
     client, project, at_once = world.annotator.client(), world.project, threading.Barrier(8)
     before = mark_of(client, project)

@@ -632,7 +632,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def held_content(item: Item, access: Access = ALONE) -> Iterator[bytes | str]:
-    """As `read_content`, within the memory that many threads may fill together: see `places.held`."""
+    """As `read_content`, within the memory that many threads may fill together: see `locations.held`."""
     with ExitStack() as until:
         yield read_content(item, access, lambda size: until.enter_context(HELD.taken(size)))
 

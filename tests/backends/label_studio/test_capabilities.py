@@ -19,6 +19,8 @@ from labelloop.testing import capabilities
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
 from labelloop.types import AnnotatorState, Item, LabelSchema
 
+from every_capability import EveryCapabilityContract
+
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "python.md"
 
 
@@ -121,24 +123,7 @@ class CapableAnnotator(FakeAnnotator):
         return "", ""
 
 
-class TestCapableAnnotator(
-    capabilities.OverlappingContract,
-    capabilities.PruningContract,
-    capabilities.SurveyedContract,
-    capabilities.RetractingContract,
-    capabilities.RevealingContract,
-    capabilities.OwnedContract,
-    capabilities.ManagedContract,
-    capabilities.SigningInContract,
-    capabilities.ChangingLabelsContract,
-    capabilities.NotifyingContract,
-    capabilities.ModelAskingContract,
-    capabilities.TaskReadingContract,
-    capabilities.PictureCheckingContract,
-    capabilities.HidingContract,
-    capabilities.PeopledContract,
-    capabilities.ReachedContract,
-):
+class TestCapableAnnotator(EveryCapabilityContract):
     """In memory."""
 
     @pytest.fixture

@@ -1,0 +1,26 @@
+"""What Label Studio can beyond the contract of an annotator, as one contract."""
+
+from __future__ import annotations
+
+from labelloop.testing import capabilities
+
+
+class EveryCapabilityContract(
+    capabilities.OverlappingContract,
+    capabilities.PruningContract,
+    capabilities.SurveyedContract,
+    capabilities.RetractingContract,
+    capabilities.RevealingContract,
+    capabilities.OwnedContract,
+    capabilities.ManagedContract,
+    capabilities.SigningInContract,
+    capabilities.ChangingLabelsContract,
+    capabilities.NotifyingContract,
+    capabilities.ModelAskingContract,
+    capabilities.TaskReadingContract,
+    capabilities.PictureCheckingContract,
+    capabilities.HidingContract,
+    capabilities.PeopledContract,
+    capabilities.ReachedContract,
+):
+    """Each capability that is declared for annotators and datasets."""
