@@ -27,8 +27,7 @@ class Clock:
 
 def behind_its_back(world: World, item_id: str, **fields: Any) -> None:
     """Change a question at a time that every hearing has passed, as a server does whose clock was set back."""
-    kept = world.dataset._tasks[item_id]
-    world.dataset._tasks[item_id] = replace(kept, **{**fields, "changed": 1})
+    world.dataset.forge(replace(world.dataset.task(item_id), **fields))
 
 
 def asked(world: World) -> list[str]:
@@ -57,7 +56,7 @@ def reconciled(world: World) -> Repair | None:
 
 def test_answers_edits_and_removals_that_no_hearing_noticed_are_repaired(animals: World) -> None:
     first, second, third, *_ = asked(animals)
-    said = {item: animals.dataset._tasks[item].said for item in (first, second, third)}
+    said = {item: animals.dataset.task(item).said for item in (first, second, third)}
     extra = replace(said[first][0], id="9001", annotator="bob@example.com")
     edited = replace(said[second][0], regions=regions_of(SCHEMA, ["owl"]), lead_time=99.0)
     behind_its_back(animals, first, said=(*said[first], extra))
@@ -77,10 +76,11 @@ def test_answers_edits_and_removals_that_no_hearing_noticed_are_repaired(animals
 
 def test_a_question_that_vanished_while_another_appeared_is_missed_by_the_count_and_found(animals: World) -> None:
     first, *_ = asked(animals)
-    stranger = replace(animals.dataset._tasks[first].question.item, id="of a stranger")
-    kept = animals.dataset._tasks.pop(first)
+    kept = animals.dataset.task(first)
+    stranger = replace(kept.question.item, id="of a stranger")
+    animals.dataset.forget(first)
     question = replace(kept.question, item=stranger, prediction=None)
-    animals.dataset._tasks["of a stranger"] = replace(kept, question=question, said=(), changed=1)
+    animals.dataset.forge(replace(kept, question=question, said=()))
 
     assert animals.tick(loop__rounds=1).lost == 0
     repair = reconciled(animals)
@@ -92,9 +92,10 @@ def test_a_question_that_vanished_while_another_appeared_is_missed_by_the_count_
 
 def test_a_question_that_was_restored_is_back_with_its_answers(animals: World) -> None:
     first, *_ = asked(animals)
-    kept = animals.dataset._tasks.pop(first)
+    kept = animals.dataset.task(first)
+    animals.dataset.forget(first)
     assert animals.tick(loop__rounds=1).lost == 1
-    animals.dataset._tasks[first] = replace(kept, changed=1)
+    animals.dataset.forge(kept)
 
     repair = reconciled(animals)
 
@@ -133,7 +134,7 @@ def test_the_clock_of_our_machine_decides_nothing_about_what_is_heard(animals: W
     animals.clock = lambda: NOW - timedelta(days=3650 * next(years) % 7000)
     first, *_ = asked(animals)
 
-    said = animals.dataset._tasks[first].said[0]
+    said = animals.dataset.task(first).said[0]
     animals.people.edit(NAME, said.id, regions_of(SCHEMA, ["owl"]))
 
     assert animals.tick(loop__rounds=1).changes.edited == 1
@@ -141,7 +142,7 @@ def test_the_clock_of_our_machine_decides_nothing_about_what_is_heard(animals: W
 
 def test_the_history_says_who_said_what_when_and_what_it_was_before(animals: World) -> None:
     first, *_ = asked(animals)
-    said = animals.dataset._tasks[first].said[0]
+    said = animals.dataset.task(first).said[0]
     animals.people.edit(NAME, said.id, regions_of(SCHEMA, ["owl"]))
     animals.tick(loop__rounds=1)
     animals.people.retract(NAME, said.id)

@@ -113,8 +113,12 @@ def _remove(world: Pictures, chance: random.Random, share: float) -> None:
     with closing(world.ledger()) as ledger:
         said = [one.id for some in ledger.answers.current().values() for one in some]
     for one in said:
-        if chance.random() < share and one in {a.id for task in world.dataset._tasks.values() for a in task.said}:
+        if chance.random() < share and one in _there(world):
             world.people.retract(NAME, one)
+
+
+def _there(world: Pictures) -> set[str]:
+    return {said.id for item in world.dataset.present() for said in world.dataset.task(item).said}
 
 
 def a_question_is_deleted(world: Pictures, chance: random.Random, kept: dict[str, Any]) -> None:

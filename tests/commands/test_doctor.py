@@ -202,7 +202,7 @@ def ask_behind_the_ledger(world: World) -> None:
 
 
 def predict_with_a_strange_model(world: World) -> None:
-    item = world.dataset._tasks[world.dataset.open_items()[0]].question.item
+    item = world.dataset.shown(world.dataset.open_items()[0])
     guess = Prediction(item.id, regions_of(world.schema, ["owl"]), 0.5, "stranger")
     world.dataset.ask([Question(item, guess)])
 

@@ -275,7 +275,7 @@ def test_a_few_removals_are_what_people_meant(animals: World) -> None:
 
 def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals: World) -> None:
     animals.play(2)
-    animals.dataset.__dict__.update(_mark="", _followed={})
+    animals.dataset.lose_mark()
     animals.ledger().answers.remember(OWNER, {})
 
     animals.tick()
@@ -285,7 +285,7 @@ def test_a_dataset_of_an_older_labelloop_is_marked_when_it_is_asked_next(animals
 
 def test_a_new_ledger_on_a_dataset_that_an_older_labelloop_asked_is_refused(animals: World, tmp_path: Path) -> None:
     animals.play(2)
-    animals.dataset.__dict__.update(_mark="", _followed={})
+    animals.dataset.lose_mark()
     other = World(tmp_path / "other", animals.people)
     other.add()
 
@@ -363,7 +363,7 @@ def other_items(world: World) -> None:
 
 
 def other_items_of_an_older_labelloop(world: World) -> None:
-    world.dataset.__dict__.update(_mark="", _followed={})
+    world.dataset.lose_mark()
     other_items(world)
 
 

@@ -29,7 +29,7 @@ from labelloop.protocols import (
     Surveyed,
     TaskReading,
 )
-from labelloop.testing.annotator import Person
+from labelloop.testing.people import Person
 from labelloop.types import Item, LabelSchema, Prediction, Question
 
 NOWHERE = "http://127.0.0.1:9"
