@@ -38,6 +38,8 @@ KILLS = 25
 """Of each command by chance, at most: those that come before its end."""
 
 DATASET = "labelloop.backends.label_studio.dataset:LabelStudioDataset"
+DELIVERY = "labelloop.backends.label_studio.delivery:Delivery"
+PREDICTIONS = "labelloop.backends.label_studio.predictions:Predictions"
 ROUNDS = "labelloop.ledger.rounds:RoundBook"
 OPINIONS = "labelloop.ledger.opinions:OpinionBook"
 AUTO = "labelloop.ledger.auto:AutoBook"
@@ -61,7 +63,7 @@ ASK = Command(
     (
         f"{OPINIONS}:plan:before",
         f"{OPINIONS}:plan:after",
-        f"{DATASET}:_send:during",
+        f"{DELIVERY}:_send:during",
         f"{OPINIONS}:confirm:before",
         f"{OPINIONS}:confirm:after",
     ),
@@ -73,7 +75,7 @@ APPLY = Command(
         f"{AUTO}:note:after",
         f"{AUTO}:remember:after",
         f"{ROUNDS}:plan:after",
-        f"{DATASET}:_send:during",
+        f"{DELIVERY}:_send:during",
         f"{ROUNDS}:confirm:before",
         f"{ROUNDS}:confirm:after",
     ),
@@ -89,8 +91,8 @@ ROLLBACK = Command(
     (
         f"{ROUNDS}:plan:before",
         f"{ROUNDS}:plan:after",
-        f"{DATASET}:_predict:after",
-        f"{DATASET}:_move:after",
+        f"{PREDICTIONS}:add:after",
+        f"{PREDICTIONS}:move:after",
         f"{DATASET}:_show:after",
         f"{ROUNDS}:confirm:before",
         f"{ROUNDS}:confirm:after",

@@ -21,7 +21,6 @@ LINES = 450
 
 LARGE = {
     "backends/label_studio/annotator.py",
-    "backends/label_studio/dataset.py",
     "data/sources.py",
     "loop/loop.py",
     "loop/training.py",
@@ -36,7 +35,6 @@ BROAD = {
     "backends/buckets.py:BucketArtifacts",
     "backends/label_studio/annotator.py:LabelStudioAnnotator",
     "backends/label_studio/client.py:Client",
-    "backends/label_studio/dataset.py:LabelStudioDataset",
     "backends/label_studio/server.py:Server",
     "cloud/aws_account.py:AWS",
     "cloud/azure_account.py:Azure",

@@ -145,7 +145,7 @@ def test_a_full_disk_under_the_workspace_is_told_too(annotator: LabelStudioAnnot
 @pytest.mark.parametrize(
     "moment",
     [
-        "labelloop.backends.label_studio.dataset:LabelStudioDataset._send",
+        "labelloop.backends.label_studio.delivery:Delivery._send",
         "labelloop.ledger.rounds:RoundBook.plan",
         "labelloop.ledger.rounds:RoundBook.confirm",
     ],

@@ -23,11 +23,12 @@ ROUNDS = 5
 RANDOM_KILLS = 20
 
 DATASET = "labelloop.backends.label_studio.dataset:LabelStudioDataset"
+DELIVERY = "labelloop.backends.label_studio.delivery:Delivery"
 ROUND = "labelloop.ledger.rounds:RoundBook"
 POINTS = (
-    f"{DATASET}:_payload:after",
-    f"{DATASET}:_send:during",
-    f"{DATASET}:_send:after",
+    f"{DELIVERY}:_payload:after",
+    f"{DELIVERY}:_send:during",
+    f"{DELIVERY}:_send:after",
     f"{ROUND}:plan:before",
     f"{ROUND}:plan:after",
     f"{DATASET}:_show:after",

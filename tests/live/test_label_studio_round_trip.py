@@ -16,6 +16,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.label_studio.environment import DATABASE
+from labelloop.backends.label_studio.project import Visible
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.kinds.labels import names_of, regions_of
 from labelloop.protocols import SecretsManager
@@ -239,7 +240,7 @@ def test_asking_again_after_a_lost_reply_makes_each_item_one_task(
 ) -> None:
     first = annotator.open(NAME, TEXT)
     flaky = LosesReplies(annotator.client(), annotator._credentials()[0], arrives)
-    dataset = LabelStudioDataset(replace(first._place, client=flaky), TEXT, first._doubts)
+    dataset = LabelStudioDataset(replace(first.place, client=flaky), Visible())
     questions = [question(TEXT, name, ("cat",)) for name in "abc"]
 
     with pytest.raises(BackendError, match="connection lost"):
@@ -263,7 +264,7 @@ def test_many_changes_at_one_moment_are_all_heard(annotator: LabelStudioAnnotato
         query={"id": "predictions_to_annotations", "project": dataset.project},
         body={"selectedItems": {"all": True, "excluded": []}, "model_version": "m1"},
     )
-    small = LabelStudioDataset(dataset._place, TEXT, dataset._doubts, page_size=4)
+    small = LabelStudioDataset(replace(dataset.place, page_size=4), Visible())
 
     heard = [one for page in small.answers(None) for one in page.heard]
 
@@ -291,9 +292,9 @@ def test_a_hearing_repeats_nothing_unless_something_joined_late(
 
 def test_a_question_that_vanished_is_no_reason_to_hear_the_others_again(annotator: LabelStudioAnnotator) -> None:
     dataset = annotator.open(NAME, TEXT)
-    asked = dataset.ask([question(TEXT, name) for name in "abc"])
+    dataset.ask([question(TEXT, name) for name in "abc"])
     cursor = list(dataset.answers(None))[-1].cursor
-    dataset._delete([int(asked.tasks["c"])])
+    dataset.close(["c"])
 
     first = [one.item_id for page in dataset.answers(cursor) for one in page.heard]
     again = list(dataset.answers(cursor))

@@ -16,7 +16,9 @@ from labelloop.backends.label_studio.bounds import guarded, understood
 from labelloop.backends.label_studio.buckets import surroundings, with_secret
 from labelloop.backends.label_studio.client import MOST_BYTES, Client, checked_url
 from labelloop.backends.label_studio.config import config_of, differences, object_name
-from labelloop.backends.label_studio.dataset import SHOWS, LabelStudioDataset, ProjectAccess, counted, everybody
+from labelloop.backends.label_studio.counts import counted
+from labelloop.backends.label_studio.dataset import LabelStudioDataset
+from labelloop.backends.label_studio.display import SHOWS
 from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.label_studio.environment import (
     DEFAULT_VERSION,
@@ -27,7 +29,9 @@ from labelloop.backends.label_studio.environment import (
 from labelloop.backends.label_studio.known_projects import KnownProjects
 from labelloop.backends.label_studio.loads import come_through
 from labelloop.backends.label_studio.locks import locked
+from labelloop.backends.label_studio.members import everybody
 from labelloop.backends.label_studio.probe import look, looked_at, rehearse
+from labelloop.backends.label_studio.project import Project, Visible
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.signin import signed_in_link
@@ -253,11 +257,10 @@ class LabelStudioAnnotator:
         self._known.remember(name, number)
         self._titles[name] = str(project["title"])
         root, access = None if self.url else self._server.serves() or _EVERYTHING, access_of(self._store)
-        where = ProjectAccess(self.client(), number, name, root, self._writing, self.bucket, access)
         doubts = UnconfirmedImports(self._home / f"doubts-{self._key()}-{number}.json")
+        place = Project(self.client(), number, name, schema, doubts, root, self._writing, self.bucket, access)
         version, sampling = str(project["model_version"] or ""), str(project["sampling"])
-        people = int(project["maximum_annotations"])
-        return LabelStudioDataset(where, schema, doubts, model_version=version, sampling=sampling, people=people)
+        return LabelStudioDataset(place, Visible(version, sampling, int(project["maximum_annotations"])))
 
     def key_of(self, name: str) -> str:
         """The server, ours or the one at its address, and the project's number."""

@@ -7,14 +7,31 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labelloop.backends.label_studio.tasks import UNREAD, Row, is_unread_result, moment
+from labelloop.backends.label_studio.tasks import UID, UNREAD, Row, is_unread_result, moment
 from labelloop.kinds.labels import unkept
-from labelloop.types import Annotation, Region
+from labelloop.types import Annotation, Heard, Region
 
 LARGEST_ANNOTATION = 2**20
 """Bytes of JSON of one annotation's regions that are kept; of a larger one only how large it is."""
 
+ANSWER_FIELDS = (
+    "id,data,updated_at,annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,created_at"
+)
+"""Of a task and its annotations, what a hearing reads."""
+
 Person = Callable[[int], str]
+
+
+def heard_of(row: Row, person: Person) -> tuple[Heard, bool]:
+    """What people say about a task, and whether some of it is too large to be kept.
+
+    Args:
+        row: The task, which could be read.
+        person: The name of an account by its number.
+    """
+    item = str(row["data"][UID])
+    made = [annotation_of(item, said, person) for said in row["annotations"]]
+    return Heard(item, str(row["id"]), tuple(said for said, _ in made)), any(large for _, large in made)
 
 
 def annotation_of(item: str, said: Row, person: Person) -> tuple[Annotation, bool]:
