@@ -56,7 +56,7 @@ def label_studio() -> Iterator[LabelStudioAnnotator]:
 
 def processor_seconds(annotator: LabelStudioAnnotator) -> Callable[[], float]:
     """Processor time of this process and of the server until now; other work on the machine does not count. Linux."""
-    pid = int(json.loads((annotator._home / "server.json").read_text())["pid"])
+    pid = int(json.loads((annotator.connection.home / "server.json").read_text())["pid"])
     server = (~pid << 3) | 2  # how the kernel names the clock of another process
     return lambda: time.process_time() + time.clock_gettime(server)
 

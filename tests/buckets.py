@@ -41,7 +41,7 @@ def elsewhere(
     annotator: LabelStudioAnnotator, home: Path, where: Bucket, secrets: MemorySecrets, media_secret: str = ""
 ) -> Any:
     """The server of the session as someone else's, for a stack whose store is in a bucket."""
-    calls.allow_bucket(annotator._home, where)  # whoever runs a server of their own lets it read their bucket
+    calls.allow_bucket(annotator.connection.home, where)  # whoever runs a server of their own lets it read their bucket
     return LabelStudioAnnotator(
         home=home,
         secrets=secrets,

@@ -238,7 +238,7 @@ def test_a_ledger_from_an_older_backup(scene: Scene, calm: Ended, number: int) -
 def test_a_label_studio_from_an_older_backup(scene: Scene, calm: Ended, number: int) -> None:
     draw = Random(f"label studio {number}")
     person = scene.person(draw)
-    (file,) = scene.annotator._home.rglob("label_studio.sqlite3")
+    (file,) = scene.annotator.connection.home.rglob("label_studio.sqlite3")
     kept = scene.folder / "kept.sqlite3"
 
     def backup() -> None:
@@ -336,7 +336,7 @@ def shaken(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[t
     """A Label Studio on the same machine, whose clock jumps too, and its commands."""
     home = tmp_path_factory.mktemp("shaken")
     annotator = LabelStudioAnnotator(home=home, secrets=MemorySecrets(), port=21400 + os.getpid() % 100)
-    annotator._server._surroundings = clock.environment
+    annotator.connection.server.surroundings = clock.environment
     annotator.up()
     with mother_at(clock, annotator, home / "mother") as made:
         yield annotator, made

@@ -111,7 +111,7 @@ def play(
         workspace = load(world.root, {}, {"loop.rounds": str(ROUNDS)})
         parts = Stack(workspace)
         repeats = Repeats(sleep=time.pause, clock=lambda: time.now)
-        cast(LabelStudioAnnotator, parts.annotator)._client = Impatient(url, world.token, repeats=repeats)
+        cast(LabelStudioAnnotator, parts.annotator).connection.use(Impatient(url, world.token, repeats=repeats))
         with Loop(workspace, parts) as loop:
             watch(loop, Told(), Care(sleep=time.wait, jitter=weather.random.random), until_done=True)
     return time

@@ -70,7 +70,7 @@ class Reaper:
         self.killed["the server, while people answer"] += 1
 
     def _server(self) -> int:
-        running = self.annotator._server.state()
+        running = self.annotator.connection.server.state()
         assert running
         return running.pid
 

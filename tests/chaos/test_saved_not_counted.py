@@ -27,7 +27,7 @@ def test_an_answer_that_was_saved_and_not_counted_is_heard_after_a_start(
     item_id = first["data"]["labelloop_id"]
     world.person.answer(world.name, item_id, regions_of(world.schema, world.truth[item_id]))
     annotator.down()
-    with closing(sqlite3.connect(annotator._home / "data" / DATABASE)) as connection, connection:
+    with closing(sqlite3.connect(annotator.connection.home / "data" / DATABASE)) as connection, connection:
         connection.execute(
             "UPDATE task SET total_annotations = 0, is_labeled = 0, updated_at = ? WHERE id = ?",
             (first["updated_at"].replace("T", " ").rstrip("Z"), first["id"]),

@@ -304,7 +304,7 @@ def test_no_page_of_another_origin_may_read_answers(house: House) -> None:
 
 def test_she_gets_no_rights_and_no_token_of_others(house: House) -> None:
     owner = house.annotator.client()
-    token = house.annotator._server.credentials()["token"]
+    token = house.annotator.connection.server.credentials()["token"]
     users = house.browser.get("/api/users/").json()
     ours = next(user["id"] for user in users if user["email"].startswith("annotator"))
     mine = next(user["id"] for user in users if user["email"].startswith("mallory"))
@@ -367,12 +367,12 @@ def test_check_warns_only_where_guests_get_more_than_the_pictures(
 ) -> None:
     assert house.annotator.exposed() == ("", "")
 
-    monkeypatch.setattr(house.annotator._server, "serves", lambda: Root(Path("/")))
+    monkeypatch.setattr(house.annotator.connection.server, "serves", lambda: Root(Path("/")))
     words, hint = house.annotator.exposed()
     assert "every file below media_root = '/'" in words
     assert "take media_root out" in hint
 
-    monkeypatch.setattr(house.annotator._server, "serves", lambda: None)
+    monkeypatch.setattr(house.annotator.connection.server, "serves", lambda: None)
     assert "an older labelloop started" in house.annotator.exposed()[0]
 
 

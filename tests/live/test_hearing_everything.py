@@ -117,7 +117,7 @@ def test_what_happens_behind_the_back_of_both_is_repaired_by_a_reconciliation(
     answers = dict(zip(items, answer(person, world, items), strict=True))
     world.tick(**settings)
     edited, deleted, forgotten, *_ = items
-    with closing(sqlite3.connect(annotator._home / "data" / DATABASE, timeout=30)) as database, database:
+    with closing(sqlite3.connect(annotator.connection.home / "data" / DATABASE, timeout=30)) as database, database:
         result = '[{"from_name":"label","to_name":"text","type":"choices","value":{"choices":["cat"]}}]'
         other = result if world.truth()[edited] != "cat" else result.replace("cat", "dog")
         database.execute("UPDATE task_completion SET result = ? WHERE id = ?", (other, answers[edited]))
@@ -130,7 +130,7 @@ def test_what_happens_behind_the_back_of_both_is_repaired_by_a_reconciliation(
     unheard = world.tick(**settings)
     repaired = reconciled(world, settings)
     again = reconciled(world, settings)
-    with closing(sqlite3.connect(annotator._home / "data" / DATABASE, timeout=30)) as database, database:
+    with closing(sqlite3.connect(annotator.connection.home / "data" / DATABASE, timeout=30)) as database, database:
         marks = ", ".join("?" * len(kept))
         database.execute(f"INSERT INTO task_completion ({columns}) VALUES ({marks})", kept)
     restored = world.tick(**settings).changes + reconciled(world, settings).changes
@@ -171,7 +171,7 @@ def test_answers_are_heard_after_the_clock_of_the_server_was_set_back(
     world.tick(**settings)
     items = sorted(world.dataset.present())
     answer(person, world, items[:2])
-    with closing(sqlite3.connect(annotator._home / "data" / DATABASE, timeout=30)) as database, database:
+    with closing(sqlite3.connect(annotator.connection.home / "data" / DATABASE, timeout=30)) as database, database:
         database.execute("UPDATE task SET updated_at = datetime('now', '+1 day') WHERE total_annotations > 0")
     if behind.startswith("the cursor"):
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -98,13 +98,13 @@ def test_a_local_image_is_served_to_people_who_signed_in(
 
     client = annotator.client()
     shown = client.call("GET", "/api/tasks", query={"project": dataset.project, "fields": "task_only"})["tasks"]
-    headers = {"Authorization": f"Token {annotator._credentials()[0]}"}
+    headers = {"Authorization": f"Token {annotator.connection.credentials()[0]}"}
     for task in shown:
         address = client.url + task["data"]["image"]
         assert httpx.get(address, headers=headers, trust_env=False).content == PNG
         assert httpx.get(address, trust_env=False).status_code in (401, 403)
     storages = client.call("GET", "/api/storages/localfiles", query={"project": dataset.project})
-    assert [Path(one["path"]).is_relative_to(annotator._home / "served") for one in storages] == [True]
+    assert [Path(one["path"]).is_relative_to(annotator.connection.home / "served") for one in storages] == [True]
 
 
 def test_a_local_image_is_uploaded_to_someone_elses_server(foreign: LabelStudioAnnotator, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_asking_again_after_a_lost_reply_makes_each_item_one_task(
     annotator: LabelStudioAnnotator, arrives: bool
 ) -> None:
     first = annotator.open(NAME, TEXT)
-    flaky = LosesReplies(annotator.client(), annotator._credentials()[0], arrives)
+    flaky = LosesReplies(annotator.client(), annotator.connection.credentials()[0], arrives)
     dataset = LabelStudioDataset(replace(first.place, client=flaky), Visible())
     questions = [question(TEXT, name, ("cat",)) for name in "abc"]
 
@@ -304,7 +304,7 @@ def test_a_question_that_vanished_is_no_reason_to_hear_the_others_again(annotato
 
 
 def test_what_changed_is_found_by_an_index(live_annotator: LabelStudioAnnotator) -> None:
-    database = live_annotator._home / "data" / DATABASE
+    database = live_annotator.connection.home / "data" / DATABASE
 
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT COUNT(*) FROM task WHERE project_id = 1 AND updated_at >= '2026-11-25 10:00'"

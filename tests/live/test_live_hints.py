@@ -109,7 +109,7 @@ def test_registering_again_changes_nothing_and_a_new_address_replaces_the_old_on
 def test_doubles_are_removed_and_hooks_of_others_are_left_alone(asked: LabelStudioAnnotator) -> None:
     client, number = asked.client(), project(asked)
     body = {"project": number, "url": f"http://127.0.0.1:9{PATH}", "send_for_all_actions": True}
-    calls.allow(asked._home, [str(body["url"]), "http://127.0.0.1:9/somebody-elses"])
+    calls.allow(asked.connection.home, [str(body["url"]), "http://127.0.0.1:9/somebody-elses"])
     for url in (body["url"], body["url"], "http://127.0.0.1:9/somebody-elses"):
         client.call("POST", "/api/webhooks/", body={**body, "url": url})
 

@@ -100,7 +100,8 @@ def connected(annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pyte
     assert serving.stdout
     assert "answering Label Studio at" in serving.stdout.readline()
     made = Connected(world, port, serving)
-    calls.allow(annotator._home, calls.backend(f"http://127.0.0.1:{port}"))  # the world takes the server for another's
+    # the world takes the server for another's
+    calls.allow(annotator.connection.home, calls.backend(f"http://127.0.0.1:{port}"))
     made.do("ml-backend", "connect")
     yield made
     serving.terminate()
@@ -227,7 +228,7 @@ def test_disconnecting_leaves_nothing_behind(connected: Connected) -> None:
 def test_a_backend_that_does_not_run_is_said_to_be_away(
     connected: Connected, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls.allow(connected.world.annotator._home, calls.backend("http://127.0.0.1:9"))
+    calls.allow(connected.world.annotator.connection.home, calls.backend("http://127.0.0.1:9"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", connected.world.token)
         code = run(["-C", str(connected.world.root), "--set", "ml_backend.port=9", "ml-backend", "connect"])

@@ -250,7 +250,7 @@ def test_credentials_that_are_refused_are_said_and_shown_nowhere(
 
     assert CANARY not in f"{caught.value.message} {caught.value.hint} {caught.value!r} {stack!r} {wrong!r}"
     assert dataset.size() == 0
-    assert CANARY not in annotator._server.log.read_text(errors="replace")
+    assert CANARY not in annotator.connection.server.log.read_text(errors="replace")
 
 
 def test_label_studio_tells_no_credentials(
@@ -270,7 +270,7 @@ def test_label_studio_tells_no_credentials(
         client.call("GET", f"/api/projects/{dataset.project}"),
         client.call("GET", f"/api/projects/{dataset.project}/export", query={"download_all_tasks": "true"}),
         link_to(annotator, dataset.project, question.item.uri),
-        annotator._server.log.read_text(errors="replace"),
+        annotator.connection.server.log.read_text(errors="replace"),
         *(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()),
     ]
     assert secret not in str(told)

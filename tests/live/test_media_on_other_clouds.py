@@ -113,7 +113,7 @@ def test_no_cloud_has_its_storage_twice_or_tells_its_key(
     dataset = managed.open(NAME, PETS)
     kind = "gcs" if cloud == "gcp" else "azure"
     told = managed.client().call("GET", f"/api/storages/{kind}", query={"project": dataset.project})
-    log = managed._server.log.read_text(errors="replace")
+    log = managed.connection.server.log.read_text(errors="replace")
     assert len(told) == 1
     for secret in (emulators.AZURE_KEY, gcs.key["private_key"].splitlines()[1]):
         assert secret not in f"{told}{log}"
@@ -145,7 +145,7 @@ def test_a_key_that_does_not_work_is_said_and_not_shown(
         managed.open(NAME, PETS).ask([question])
 
     assert CANARY not in f"{caught.value.message} {caught.value.hint}"
-    assert CANARY not in managed._server.log.read_text(errors="replace")
+    assert CANARY not in managed.connection.server.log.read_text(errors="replace")
     assert ("media_secret" in caught.value.hint) is (credentials == {})
 
 

@@ -163,7 +163,7 @@ def test_an_answer_wakes_a_loop_that_would_have_slept_for_minutes(watched: Watch
 def test_it_starts_its_label_studio_again_when_that_is_killed(watched: Watched) -> None:
     watched.start("--every", "0.5")
     watched.until("0 of 8 answers to round 1")
-    running = watched.annotator._server.state()
+    running = watched.annotator.connection.server.state()
     assert running
     os.kill(running.pid, signal.SIGKILL)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.backends.label_studio.annotator import LabelStudioAnnotator, is_older
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.connection import is_older
 from labelloop.commands.check import bring_up
 from labelloop.errors import ConfigError
 from labelloop.protocols import silent

@@ -65,6 +65,11 @@ class Server:
         secret: The name of the secret.
         hosts: More names, with commas, under which it may be asked for.
         surroundings: More variables for the server's process, asked for when it starts.
+
+    Attributes:
+        home: The folder, absolute.
+        log: What the process writes.
+        surroundings: As given; what is put in its place counts from the next start.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class Server:
         self._hosts = hosts
         self._version = version
         self._secret = secret
-        self._surroundings = surroundings
+        self.surroundings = surroundings
 
     def up(self, progress: Progress = silent) -> ServerInfo:
         """Have the server running and answering us; returns at once when it is.
@@ -307,7 +312,7 @@ class Server:
     def _environment(self, data: Path) -> dict[str, str]:
         return child_environment(
             {
-                **self._surroundings(),
+                **self.surroundings(),
                 "LABEL_STUDIO_BASE_DATA_DIR": str(data),
                 "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
                 "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true",  # its guard knows what is ours
