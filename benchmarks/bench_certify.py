@@ -30,10 +30,10 @@ from labelloop.evaluation import gate
 from labelloop.evaluation.audit import audit
 from labelloop.evaluation.certify import Column, bound, per_label
 from labelloop.evaluation.gate import Judging
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Fitted, Player, ReplayPlan, ReplayState, World, ours, replay, world
-from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
 

@@ -24,11 +24,11 @@ import numpy as np
 
 from labelloop.evaluation import stopping
 from labelloop.evaluation.forecast import FEWEST, Forecast, Point, fit
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Fitted, Player, ReplayPlan, ReplayState, World, ours, replay, world
-from labelloop.types import LabelSchema
 
 from tasks import FRESH, Task, tasks
 

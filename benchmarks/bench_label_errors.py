@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from labelloop.evaluation.label_errors import out_of_sample, self_confidence, suspects
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.learners.head import Fitting, fit
 from labelloop.simulate.labelled import labelled
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 
 from tasks import Task, tasks
 

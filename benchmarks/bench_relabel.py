@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Curve, Player, ReplayPlan, full_score, replay, world
-from labelloop.types import LabelSchema
 
 from tasks import tasks
 

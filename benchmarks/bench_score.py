@@ -32,11 +32,12 @@ from labelloop.evaluation.gate import LEVEL, Judging, judge, sign_test
 from labelloop.evaluation.intervals import wilson
 from labelloop.evaluation.metrics import Metrics, evaluate, summed
 from labelloop.evaluation.savings import random_curve, savings
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.selection import RANDOM, select
 from labelloop.simulate.labelled import labelled
 from labelloop.simulate.replay import Fitted, Labelled, ReplayState, World, learned
-from labelloop.types import Examples, Gate, Inputs, LabelSchema, Metric
+from labelloop.types import Examples, Gate, Inputs, Metric
 
 from tasks import CACHE, Task, tasks
 

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.protocols import Learner
 from labelloop.simulate.labelled import labelled
@@ -50,7 +51,7 @@ from labelloop.simulate.replay import (
     world,
 )
 from labelloop.simulate.verdict import labels_to
-from labelloop.types import Inputs, LabelSchema
+from labelloop.types import Inputs
 
 from tasks import tasks
 

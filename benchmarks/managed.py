@@ -14,8 +14,9 @@ from typing import Any
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import prediction_of, regions_of
-from labelloop.types import Item, LabelSchema, Prediction, Question, Turn
+from labelloop.types import Item, Prediction, Question, Turn
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
 PORT = int(os.environ.get("LABELLOOP_BENCH_PORT", "8593"))

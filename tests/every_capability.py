@@ -15,6 +15,7 @@ class EveryCapabilityContract(
     capabilities.ManagedContract,
     capabilities.SigningInContract,
     capabilities.ChangingLabelsContract,
+    capabilities.AskingBesideContract,
     capabilities.NotifyingContract,
     capabilities.ModelAskingContract,
     capabilities.TaskReadingContract,

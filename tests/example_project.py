@@ -103,7 +103,7 @@ class Project:
         """People answer everything that is open, truly."""
         config = load(self.root, {}).config
         project = LabelStudioPerson(self.annotator.client()).project(config.dataset.name)
-        schema = config.dataset.schema_of()
+        schema = config.schema_of()
         return SimulatedAnnotator(self.annotator.client(), project, schema, self.truth, threads=1).answer_open()
 
     def ledger(self) -> Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,12 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.cli import run
 from labelloop.data.sources import content_id
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import Asking
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
-from labelloop.types import LabelSchema
+from labelloop.types import Region
 
 from small_world import held_by
 
@@ -145,6 +147,13 @@ class LiveWorld:
         """People answer everything that is open, truly, one after the other."""
         client = self.annotator.client()
         return SimulatedAnnotator(client, self.project, self.schema, self.truth, threads=1).answer_open()
+
+    def answer_with(self, more: Callable[[str], Sequence[Region]]) -> int:
+        """Answer everything that is open as people who say more than the label; how many questions there were."""
+        items = [str(task["data"]["labelloop_id"]) for task in self.tasks() if not task["is_labeled"]]
+        for item in items:
+            self.person.answer(self.name, item, [*regions_of(self.schema, self.truth[item]), *more(item)])
+        return len(items)
 
     def questions(self) -> list[Asking]:
         """What the ledger says was asked."""

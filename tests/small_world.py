@@ -13,13 +13,14 @@ from sqlalchemy import select
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.data.sources import content_id
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger, tables
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop, Outcome
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
-from labelloop.types import Item, LabelSchema, NewItem
+from labelloop.types import Item, NewItem
 from labelloop.workspace.config import Workspace, load
 from labelloop.workspace.root import STATE
 from labelloop.workspace.stack import Stack

@@ -13,7 +13,8 @@ from PIL import Image
 
 from labelloop.data.addresses import Addressing
 from labelloop.errors import BadItemError, ConfigError
-from labelloop.types import Item, LabelSchema
+from labelloop.kinds import LabelSchema
+from labelloop.types import Item
 from labelloop.workspace.config import load
 from labelloop.workspace.init import code_named
 

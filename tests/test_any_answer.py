@@ -13,10 +13,10 @@ from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
 from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_in_words
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.consensus import believe
 from labelloop.kinds.label_changes import rename, translated
-from labelloop.kinds.labels import believe
 from labelloop.loop.unusable import region_in_words
-from labelloop.types import LabelSchema
 
 from small_world import SCHEMA, World
 
@@ -51,7 +51,7 @@ def test_any_json_is_an_annotation(result: Any, lead_time: Any) -> None:
 
     believed = believe(SCHEMA, [made])
 
-    assert believed.names is None or believed.names[0] in SCHEMA.labels
+    assert believed.answer is None or believed.answer[0] in SCHEMA.labels
     assert all(len(why) < 500 for why in believed.set_aside.values())
     assert all(len(region_in_words(region)) < 2000 for region in made.regions)
     assert made.lead_time is None or made.lead_time >= 0

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.answers import AUTHORS, Asking, Changes
 from labelloop.ledger.rounds import Round
 from labelloop.ledger.tables import annotated, version
-from labelloop.types import Annotation, Answers, Heard, LabelSchema
+from labelloop.types import Annotation, Answers, Heard
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -16,9 +16,10 @@ from PIL import Image
 from labelloop.commands import add as intake
 from labelloop.commands.add import Added, take_in
 from labelloop.data.sources import Columns, content_id, unsigned
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger.changed import REPLACED
-from labelloop.types import Item, LabelSchema
+from labelloop.types import Item
 
 from small_world import LABELS, NAME, World
 

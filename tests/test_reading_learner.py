@@ -14,6 +14,7 @@ import pytest
 from labelloop.commands.check import found
 from labelloop.commands.ml_backend import Answering
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.loop import pool, round_steps
 from labelloop.loop.embedding import Blind
 from labelloop.protocols import Learner
@@ -21,7 +22,7 @@ from labelloop.simulate.engine import simulate
 from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
 from labelloop.simulate.replay import ReplayPlan
 from labelloop.testing.learner import ReadingLearnerContract, texts
-from labelloop.types import Examples, Inputs, Item, LabelSchema, only
+from labelloop.types import Examples, Inputs, Item, only
 
 from small_world import LABELS, World
 

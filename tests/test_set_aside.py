@@ -20,6 +20,7 @@ from labelloop.commands.doctor import examine, mended
 from labelloop.commands.status import status_in_words
 from labelloop.data.sources import Columns, content_id
 from labelloop.errors import UnreadableError
+from labelloop.kinds import LabelSchema
 from labelloop.ledger import tables
 from labelloop.ledger.aside import LONGEST
 from labelloop.ledger.opinions import Opinion
@@ -27,7 +28,7 @@ from labelloop.ledger.tables import MIGRATIONS
 from labelloop.loop.decide import Start, Stop
 from labelloop.loop.loop import Outcome
 from labelloop.machine import downloads
-from labelloop.types import Item, LabelSchema, Missing, NewItem
+from labelloop.types import Item, Missing, NewItem
 
 from small_world import LABELS, NAME, World
 

@@ -15,10 +15,9 @@ from labelloop.commands.bias import bias
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
 from labelloop.commands.rollback import roll_back
-from labelloop.kinds import label_changes
+from labelloop.kinds import LabelSchema, label_changes
 from labelloop.kinds.label_changes import LabelChange
 from labelloop.kinds.labels import regions_of
-from labelloop.types import LabelSchema
 
 from small_world import LABELS, NAME, World
 

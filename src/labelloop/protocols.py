@@ -16,6 +16,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.types import (
     Annotation,
     AnnotatorState,
@@ -27,7 +28,6 @@ from labelloop.types import (
     Examples,
     Inputs,
     Item,
-    LabelSchema,
     Missing,
     Modality,
     Pool,
@@ -429,6 +429,22 @@ class ChangingLabels(Protocol):
         Raises:
             NotFoundError: There is no dataset of this name.
             ConfigError: It cannot be done.
+        """
+        ...
+
+
+@runtime_checkable
+class AskingBeside(Protocol):
+    """An annotator that can ask more than the labels in a dataset."""
+
+    def ask_beside(self, name: str, schema: LabelSchema) -> Sequence[str]:
+        """Ask the controls beside the main one that are not asked yet, in every question; their names.
+
+        What people said stays. Repeating is harmless.
+
+        Raises:
+            NotFoundError: There is no dataset of this name.
+            ConfigError: One cannot be asked.
         """
         ...
 

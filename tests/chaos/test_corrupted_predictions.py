@@ -18,9 +18,10 @@ import pytest
 
 from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import problems, regions_of
 from labelloop.testing.annotator import FakeAnnotator
-from labelloop.types import Item, LabelSchema, Prediction, Question
+from labelloop.types import Item, Prediction, Question
 
 pytestmark = pytest.mark.chaos
 

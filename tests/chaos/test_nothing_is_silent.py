@@ -24,9 +24,9 @@ from labelloop.cli import run
 from labelloop.commands.doctor import Fault, examine, mended
 from labelloop.commands.status import status_as_dict
 from labelloop.errors import LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.loop.decide import Start, Stop
 from labelloop.loop.loop import Loop, Outcome
-from labelloop.types import LabelSchema
 
 from chaos_form import FULL
 from small_world import LABELS, NAME, NOW, World

@@ -22,10 +22,11 @@ import pytest
 from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import COMMANDS, run
 from labelloop.errors import BackendError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.machine.registry import KINDS
 from labelloop.testing.annotator import FakeAnnotator
-from labelloop.types import AnnotatorState, LabelSchema
+from labelloop.types import AnnotatorState
 
 import people
 from company import authority

@@ -23,12 +23,11 @@ from labelloop.commands.ml_backend import Answering
 from labelloop.commands.report import report_view
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.kinds import label_changes
+from labelloop.kinds import LabelSchema, label_changes
 from labelloop.ledger.rounds import RoundBook
 from labelloop.loop.decide import Start, Stop
 from labelloop.loop.loop import Loop
 from labelloop.protocols import Progress, silent
-from labelloop.types import LabelSchema
 from labelloop.workspace.stack import Stack
 
 from small_world import LABELS, NAME, Parts, World, held_by

@@ -19,11 +19,11 @@ import pytest
 from labelloop import errors
 from labelloop.cli import cli
 from labelloop.cli.names import FlavorCommand
+from labelloop.kinds import LabelSchema
 from labelloop.machine.registry import build
 from labelloop.protocols import Learner, Selector
 from labelloop.testing.learner import LearnerContract
 from labelloop.testing.selector import SelectorContract
-from labelloop.types import LabelSchema
 from labelloop.workspace.config import Config
 from labelloop.workspace.root import FILE
 

@@ -9,8 +9,9 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.evaluation.label_errors import FEWEST, out_of_sample, self_confidence, suspects
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 
 LABELS = ("cat", "dog", "owl")
 LEARNER = Frozen(schema=LabelSchema("image", LABELS), strengths=(10.0,), folds=2, calibrate=False)

@@ -40,7 +40,7 @@ def test_an_example_is_pulled_whole_and_is_a_workspace(name: str, tmp_path: Path
 
     assert files_of(where) == files_of(HERE / name)
     assert {"README.md", "labelloop.toml"} <= files_of(where)
-    assert load(where, {}).config.dataset.schema_of().labels
+    assert load(where, {}).config.schema_of().labels
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

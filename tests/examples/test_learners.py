@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from labelloop.examples import HERE
+from labelloop.kinds import LabelSchema
 from labelloop.protocols import WarmLearner
 from labelloop.testing.learner import LearnerContract, WarmLearnerContract, blobs
 from labelloop.testing.selector import SelectorContract
-from labelloop.types import LabelSchema
 
 SCHEMA = LabelSchema("image", ("cat", "dog", "bird"))
 FAKE = "labelloop.testing.learner:FakeBackbone"

@@ -14,10 +14,13 @@ import pytest
 
 from labelloop.evaluation.gate import Judging, judge
 from labelloop.evaluation.metrics import evaluate
-from labelloop.kinds.labels import ConsensusMethod, believe_all, disagreements, guesses, names_of, problems
-from labelloop.types import Annotation, LabelSchema, Region
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.consensus import ConsensusMethod, believe_all, disagreements
+from labelloop.kinds.labels import guesses, names_of, problems
+from labelloop.types import Annotation, Region
 
 LABELS = ("cat", "dog", "bird", "fish")
+ODD: list[Any] = [["horse"], [], "cat"]
 SINGLE = LabelSchema("image", LABELS)
 MULTIPLE = LabelSchema("image", LABELS, "multiple-choice")
 
@@ -26,12 +29,12 @@ def region(rng: random.Random, multiple: bool) -> Region:
     """What somebody may say: mostly sound, sometimes a label that is not there, none, another control."""
     said: list[Any] = rng.sample(LABELS, rng.choice([1, 1, 2]) if multiple or rng.random() < 0.05 else 1)
     if rng.random() < 0.05:
-        said = rng.choice([["horse"], [], "cat"])
+        said = rng.choice(ODD)
     control = "label" if rng.random() > 0.05 else "other"
     return {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": said}}
 
 
-def annotations(multiple: bool) -> dict[str, list[Annotation]]:
+def said_by_people(multiple: bool) -> dict[str, list[Annotation]]:
     """What six people, of whom one is careless, say about three hundred items."""
     rng, moment = random.Random(7), datetime(2026, 1, 1, tzinfo=UTC)
     said: dict[str, list[Annotation]] = {}
@@ -82,15 +85,15 @@ CONSENSUS = {
 @pytest.mark.parametrize("schema", [SINGLE, MULTIPLE], ids=lambda schema: schema.task)
 @pytest.mark.parametrize("method", get_args(ConsensusMethod))
 def test_the_consensus_of_choices_is_what_it_was(schema: LabelSchema, method: ConsensusMethod) -> None:
-    said = annotations(schema.multiple)
+    said = said_by_people(schema.multiple)
 
     found = believe_all(schema, said, method)
     differ = [asdict(one) for one in disagreements(schema, said, method)]
 
-    assert digest([dict(found.names), dict(found.strange), differ]) == CONSENSUS[schema.task, method]
+    assert digest([dict(found.answers), dict(found.strange), differ]) == CONSENSUS[schema.task, method]
 
 
-FAULTS = {"single-choice": "dc298fe77077e427", "multiple-choice": "e528647ec1746f48"}
+FAULTS: dict[str, str] = {"single-choice": "dc298fe77077e427", "multiple-choice": "e528647ec1746f48"}
 
 
 @pytest.mark.parametrize("schema", [SINGLE, MULTIPLE], ids=lambda schema: schema.task)
@@ -134,7 +137,7 @@ def test_what_a_model_is_said_to_guess_is_what_it_was(schema: LabelSchema) -> No
     assert digest(rounded(found)) == GUESSES[schema.task]
 
 
-GUESSES = {"single-choice": "ca554bb0bf2b5466", "multiple-choice": "91266b6d3c97ea4f"}
+GUESSES: dict[str, str] = {"single-choice": "ca554bb0bf2b5466", "multiple-choice": "91266b6d3c97ea4f"}
 
 
 def test_a_region_is_read_as_it_was() -> None:

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from labelloop.errors import ConfigError, LabelLoopError
-from labelloop.kinds import label_changes
+from labelloop.kinds import LabelSchema, label_changes
 from labelloop.kinds.label_changes import LabelChange, active, meaning, said_names, translated
 from labelloop.kinds.labels import regions_of
-from labelloop.types import LabelSchema
 
 SCHEMA = LabelSchema("text", ("cat", "dog", "owl"))
 

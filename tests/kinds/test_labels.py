@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.labels import believe, believe_all, guess, guesses, names_of, problems, regions_of, targets
-from labelloop.types import Annotation, LabelSchema, Region
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.consensus import believe, believe_all
+from labelloop.kinds.labels import guess, guesses, names_of, problems, regions_of, targets
+from labelloop.types import Annotation, Region
 
 SINGLE = LabelSchema("image", ("bird", "cat", "dog"))
 MULTI = LabelSchema("text", ("angry", "short", "spam"), task="multiple-choice", control="tags")
@@ -124,31 +126,31 @@ def test_every_fault_of_a_prediction_is_found_at_once() -> None:
 def test_the_newest_annotation_is_believed_by_default() -> None:
     belief = believe(SINGLE, [said(SINGLE, "2", "dog"), said(SINGLE, "1", "cat")])
 
-    assert belief.names == ("dog",)
+    assert belief.answer == ("dog",)
 
 
 def test_an_edit_makes_an_annotation_the_newest() -> None:
     edited = said(SINGLE, "1", "cat", updated_at=NOON + timedelta(hours=1))
 
-    assert believe(SINGLE, [edited, said(SINGLE, "2", "dog")]).names == ("cat",)
+    assert believe(SINGLE, [edited, said(SINGLE, "2", "dog")]).answer == ("cat",)
 
 
 def test_skips_are_passed_over() -> None:
     belief = believe(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", skipped=True)])
 
-    assert (belief.names, belief.set_aside) == (("cat",), {})
+    assert (belief.answer, belief.set_aside) == (("cat",), {})
 
 
 @pytest.mark.parametrize("annotations", [[], [said(SINGLE, "1", skipped=True)]])
 def test_without_an_answer_nothing_is_believed(annotations: list[Annotation]) -> None:
-    assert believe(SINGLE, annotations).names is None
+    assert believe(SINGLE, annotations).answer is None
 
 
 @pytest.mark.parametrize("policy", ["newest", "majority"])
 def test_ground_truth_wins(policy: Any) -> None:
     annotations = [said(SINGLE, "1", "cat", ground_truth=True), said(SINGLE, "2", "dog"), said(SINGLE, "3", "dog")]
 
-    assert believe(SINGLE, annotations, policy).names == ("cat",)
+    assert believe(SINGLE, annotations, policy).answer == ("cat",)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_ground_truth_wins(policy: Any) -> None:
 def test_most_people_are_believed_and_the_newest_of_a_tie(names: list[str], believed: str) -> None:
     annotations = [said(SINGLE, str(i), name) for i, name in enumerate(names)]
 
-    assert believe(SINGLE, annotations, "majority").names == (believed,)
+    assert believe(SINGLE, annotations, "majority").answer == (believed,)
 
 
 def test_one_person_has_one_vote() -> None:
@@ -174,23 +176,23 @@ def test_one_person_has_one_vote() -> None:
         said(SINGLE, "4", "dog", annotator="cy"),
     ]
 
-    assert believe(SINGLE, annotations, "majority").names == ("dog",)
+    assert believe(SINGLE, annotations, "majority").answer == ("dog",)
 
 
 def test_each_label_of_a_multiple_choice_is_voted_on() -> None:
     annotations = [said(MULTI, "1", "angry", "spam"), said(MULTI, "2", "angry"), said(MULTI, "3", "short", "angry")]
 
-    assert believe(MULTI, annotations, "majority").names == ("angry",)
+    assert believe(MULTI, annotations, "majority").answer == ("angry",)
 
 
 def test_half_the_votes_for_a_label_follow_the_newest() -> None:
     annotations = [said(MULTI, "1", "angry"), said(MULTI, "2", "spam")]
 
-    assert believe(MULTI, annotations, "majority").names == ("spam",)
+    assert believe(MULTI, annotations, "majority").answer == ("spam",)
 
 
 def test_none_of_the_labels_is_an_answer_to_a_multiple_choice() -> None:
-    assert believe(MULTI, [said(MULTI, "1")]).names == ()
+    assert believe(MULTI, [said(MULTI, "1")]).answer == ()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_an_annotation_that_does_not_fit_is_set_aside_and_the_others_are_believe
 ) -> None:
     belief = believe(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", regions=regions)])
 
-    assert belief.names == ("cat",)
+    assert belief.answer == ("cat",)
     assert belief.set_aside == {"2": reason}
 
 
@@ -222,7 +224,7 @@ def test_many_items_are_believed_and_strange_answers_reported_by_item() -> None:
         },
     )
 
-    assert beliefs.names == {"a": ("cat",)}
+    assert beliefs.answers == {"a": ("cat",)}
     assert beliefs.strange == {"b": "label 'wolf' is not in the label schema"}
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.learners.head import Fitting, fit
 from labelloop.testing.learner import LearnerContract, blobs
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 
 SCHEMA = LabelSchema("text", ("cat", "dog", "bird"))
 FAKE = "labelloop.testing.learner:FakeBackbone"

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from labelloop.errors import BusyError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import LabelChange, rename
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.rounds import Guessed, Round
-from labelloop.types import Item, LabelSchema, NewItem, Prediction, Turn
+from labelloop.types import Item, NewItem, Prediction, Turn
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=2)

@@ -18,8 +18,9 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.guard import HEADERS
 from labelloop.backends.label_studio.served import Root
 from labelloop.cli import run
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.types import Item, Question
 
 pytestmark = pytest.mark.live
 

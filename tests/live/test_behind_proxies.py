@@ -14,8 +14,9 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import Server, free_port
 from labelloop.backends.label_studio.signin import _sign_in
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.types import Item, Question
 
 from company import LIMIT, Gate, authority, known_key, outward, reverse
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
-from labelloop.types import LabelSchema
 
 from live_world import LiveWorld
 

@@ -15,9 +15,10 @@ from PIL import Image
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.machine.road import CA_VARIABLES
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.types import Item, Question
 
 from company import Gate, authority, outward, reverse
 

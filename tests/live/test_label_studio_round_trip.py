@@ -18,10 +18,11 @@ from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.label_studio.environment import DATABASE
 from labelloop.backends.label_studio.project import Visible
 from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import names_of, regions_of
 from labelloop.protocols import SecretsManager
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
-from labelloop.types import Annotation, Item, LabelSchema, Prediction, Question
+from labelloop.types import Annotation, Item, Prediction, Question
 
 pytestmark = pytest.mark.live
 

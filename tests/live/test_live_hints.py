@@ -14,9 +14,10 @@ from labelloop.backends.label_studio import calls, hooks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.commands.watch import Bell, Vitals
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.types import Item, Question
 from labelloop.web.server import serving
 from labelloop.web.service import service
 

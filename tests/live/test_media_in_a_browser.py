@@ -16,8 +16,9 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.data import decoding
 from labelloop.data.sources import read_items
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import LabelSchema, NewItem, Question
+from labelloop.types import NewItem, Question
 
 from buckets import S3, elsewhere
 from emulators import Emulator

@@ -17,8 +17,8 @@ from PIL import Image
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.errors import BackendError, ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import LabelSchema
 
 import buckets
 import emulators
@@ -96,7 +96,8 @@ import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Bucket, LabelSchema
+from labelloop.kinds import LabelSchema
+from labelloop.types import Bucket
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from buckets import Shelf, picture
 where = Bucket("s3", {name!r}, "pets/", {endpoint!r}, "us-east-1", credentials={keys!r})

@@ -10,8 +10,8 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import LabelSchema
 
 import emulators
 from buckets import GCS, Azure, Shelf, link_to, looked_at, picture, task_data

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.kinds import LabelSchema
+from labelloop.types import Item, Question
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 

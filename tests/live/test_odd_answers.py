@@ -16,7 +16,8 @@ from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.commands.tick import outcome_in_words
 from labelloop.errors import BackendError
-from labelloop.kinds.labels import believe_all, regions_of
+from labelloop.kinds.consensus import believe_all
+from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start
 from labelloop.loop.loop import Repair
 from labelloop.testing.annotator import LabelStudioPerson
@@ -91,7 +92,7 @@ def test_an_answer_that_label_studio_cannot_show_is_set_aside_by_its_number_and_
     person.answer(NAME, bad, regions_of(SCHEMA, [truth[bad]]))
     beside = world.tick(**settings)
     with world.loop(**settings) as loop:
-        believed = believe_all(SCHEMA, loop.ledger.said(SCHEMA)).names[bad]
+        believed = believe_all(SCHEMA, loop.ledger.said(SCHEMA)).answers[bad]
         doomed = next(one["annotation_id"] for one in history_as_dict(loop, bad))
     annotator.client().call("DELETE", f"/api/annotations/{doomed}/")
     mended = world.tick(**settings)

@@ -6,7 +6,8 @@ import pytest
 
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.kinds import LabelSchema
+from labelloop.types import Item, Question
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -25,9 +25,9 @@ from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import run
 from labelloop.commands.hints import path_of
 from labelloop.data.sources import content_id
+from labelloop.kinds import LabelSchema
 from labelloop.ledger import open_ledger
 from labelloop.testing.annotator import SimulatedAnnotator
-from labelloop.types import LabelSchema
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 

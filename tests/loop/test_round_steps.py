@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from labelloop.errors import LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
 from labelloop.loop.round_steps import BatchOptions, ConsensusLabels, Snapshot
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 
 from quick_learner import QuickLearner
 

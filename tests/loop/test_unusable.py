@@ -15,10 +15,12 @@ from labelloop.commands.export import write_labels
 from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.commands.tick import outcome_in_words
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.consensus import believe, unkept
 from labelloop.kinds.label_changes import rename, translated
-from labelloop.kinds.labels import believe, brief, unkept
+from labelloop.kinds.values import brief
 from labelloop.loop.unusable import region_in_words
-from labelloop.types import Annotation, LabelSchema, Survey
+from labelloop.types import Annotation, Survey
 from odd_answers import KINDS, odd
 
 from small_world import NOW, SCHEMA, World
@@ -112,7 +114,7 @@ def test_no_answer_can_be_so_odd_that_it_is_not_passed_over(kind: str) -> None:
         belief = believe(SCHEMA, [made])
         words = "; ".join(region_in_words(region) for region in made.regions[:5])
 
-        assert belief.names is None
+        assert belief.answer is None
         assert belief.set_aside
         assert not large
         assert made.lead_time is None

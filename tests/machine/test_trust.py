@@ -134,7 +134,7 @@ def test_a_backbone_that_is_code_is_refused_too(given: Path, tmp_path: Path) -> 
 
     with pytest.raises(ConfigError, match="nobody has allowed"):
         _ = build(
-            "learner", "frozen", {"backbone": "evil_one:Learner"}, {"schema": load(given).config.dataset.schema_of()}
+            "learner", "frozen", {"backbone": "evil_one:Learner"}, {"schema": load(given).config.schema_of()}
         ).backbone
 
     assert not (tmp_path / "ran").exists()

@@ -60,7 +60,7 @@ class People:
             for name, value in shell.environment().items():
                 patch.setenv(name, value)
             self.client = Stack(workspace).annotator.client()  # type: ignore[attr-defined]
-        self.schema = workspace.config.dataset.schema_of()
+        self.schema = workspace.config.schema_of()
         self.name = workspace.config.dataset.name
         self.person = LabelStudioPerson(self.client)
         self.truth = _truth(shell.folder)

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from labelloop.errors import BackendError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
-from labelloop.types import Item, LabelSchema, Prediction, Question
+from labelloop.types import Item, Prediction, Question
 from labelloop.web.batching import Batcher
 from labelloop.web.ml_backend import ServedModel, ml_backend
 from labelloop.web.server import serving

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.kinds import LabelSchema
 from labelloop.learners.frozen import Frozen
 from labelloop.loop import round_steps
-from labelloop.types import Examples, Inputs, Item, LabelSchema
+from labelloop.types import Examples, Inputs, Item
 
 
 class Net:

@@ -9,19 +9,19 @@ import click
 
 from labelloop.cli.app import App, pass_app
 from labelloop.cli.names import FlavorType, component_name, no_flavor, with_known_options
-from labelloop.machine.registry import Kind
+from labelloop.machine.registry import ComponentKind
 
 if TYPE_CHECKING:
     from labelloop.workspace.components import Described
 
-KINDS_IN_WORDS: Mapping[Kind, str] = {
+KINDS_IN_WORDS: Mapping[ComponentKind, str] = {
     "artifact-store": "where artifacts live",
     "secrets-manager": "where secrets live",
     "annotator": "where people annotate",
     "orchestrator": "where steps execute",
 }
 
-EXAMPLES: Mapping[Kind, str] = {
+EXAMPLES: Mapping[ComponentKind, str] = {
     "artifact-store": "--flavor s3 --path s3://my-bucket --authentication_secret aws",
     "secrets-manager": "--flavor aws --region_name eu-central-1",
     "annotator": "--flavor label_studio --authentication_secret team --url https://label.example.com",
@@ -29,7 +29,7 @@ EXAMPLES: Mapping[Kind, str] = {
 }
 
 
-def group_of(kind: Kind) -> click.Group:
+def group_of(kind: ComponentKind) -> click.Group:
     """The group of all verbs for one kind."""
     group = click.Group(kind, help=f"Register and look at {kind.replace('-', ' ')}s: {KINDS_IN_WORDS[kind]}.")
     add_verbs(group, kind)
@@ -37,13 +37,13 @@ def group_of(kind: Kind) -> click.Group:
     return group
 
 
-def add_verbs(group: click.Group, kind: Kind) -> None:
+def add_verbs(group: click.Group, kind: ComponentKind) -> None:
     """Give a group every verb but `describe`."""
     for command in (_register(kind), _list(kind), _update(kind), _rename(kind), _delete(kind), _flavor(kind)):
         group.add_command(command)
 
 
-def show_component(app: App, kind: Kind, name: str) -> None:
+def show_component(app: App, kind: ComponentKind, name: str) -> None:
     """Print one component; empty is the one of the active stack."""
     from labelloop.cli.output import show
     from labelloop.workspace.components import describe
@@ -54,7 +54,7 @@ def show_component(app: App, kind: Kind, name: str) -> None:
     show(one.as_dict(), _in_words(one), as_json=app.as_json)
 
 
-def _register(kind: Kind) -> click.Command:
+def _register(kind: ComponentKind) -> click.Command:
     def register(app: App, name: str, flavor: str | None, **options: str | None) -> None:
         from labelloop.cli.output import show
         from labelloop.workspace.components import register as add
@@ -88,7 +88,7 @@ def _register(kind: Kind) -> click.Command:
     )
 
 
-def _update(kind: Kind) -> click.Command:
+def _update(kind: ComponentKind) -> click.Command:
     def update(app: App, name: str, remove_attribute: tuple[str, ...], **options: str | None) -> None:
         from labelloop.cli.output import show
         from labelloop.workspace.components import update as change
@@ -124,7 +124,7 @@ def _update(kind: Kind) -> click.Command:
     )
 
 
-def _list(kind: Kind) -> click.Command:
+def _list(kind: ComponentKind) -> click.Command:
     @click.command(
         name="list", help="List the components with their flavor, what is set, and the stacks that use them."
     )
@@ -162,7 +162,7 @@ def _list(kind: Kind) -> click.Command:
     return list_
 
 
-def _describe(kind: Kind) -> click.Command:
+def _describe(kind: ComponentKind) -> click.Command:
     @click.command(help="Show one component with every option; the active stack's without a NAME.")
     @click.argument("name", default="", shell_complete=component_name(kind))
     @pass_app
@@ -172,7 +172,7 @@ def _describe(kind: Kind) -> click.Command:
     return describe
 
 
-def _rename(kind: Kind) -> click.Command:
+def _rename(kind: ComponentKind) -> click.Command:
     @click.command(help="Rename a component, in every stack that uses it too.")
     @click.argument("old", shell_complete=component_name(kind))
     @click.argument("new")
@@ -188,7 +188,7 @@ def _rename(kind: Kind) -> click.Command:
     return rename
 
 
-def _delete(kind: Kind) -> click.Command:
+def _delete(kind: ComponentKind) -> click.Command:
     @click.command(help="Remove a component that no stack uses. What it stands for, a bucket or a server, stays.")
     @click.argument("name", shell_complete=component_name(kind))
     @pass_app
@@ -202,7 +202,7 @@ def _delete(kind: Kind) -> click.Command:
     return delete
 
 
-def _flavor(kind: Kind) -> click.Group:
+def _flavor(kind: ComponentKind) -> click.Group:
     group = click.Group(
         "flavor",
         help=f"Look at the flavors an {kind} can have."
@@ -233,7 +233,7 @@ def _flavor(kind: Kind) -> click.Group:
     return group
 
 
-def _options_of(kind: Kind, flavor: str) -> Mapping[str, Any]:
+def _options_of(kind: ComponentKind, flavor: str) -> Mapping[str, Any]:
     from dataclasses import asdict
 
     from labelloop.errors import ConfigError
@@ -249,13 +249,13 @@ def _chosen(options: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _nothing_to_change(kind: Kind, name: str) -> Exception:
+def _nothing_to_change(kind: ComponentKind, name: str) -> Exception:
     from labelloop.errors import ConfigError
 
     return ConfigError("nothing to change was given", f"labelloop {kind} update {name} --help lists the options")
 
 
-def _flag(kind: Kind) -> str:
+def _flag(kind: ComponentKind) -> str:
     from labelloop.workspace.components import FLAGS
 
     return FLAGS[kind]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from labelloop.machine.registry import BUILT_IN, Kind, flavors
+from labelloop.machine.registry import BUILT_IN, ComponentKind, flavors
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -21,7 +21,7 @@ class FlavorType(click.ParamType[str]):
 
     name = "flavor"
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ComponentKind) -> None:
         self.kind = kind
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -32,7 +32,7 @@ class FlavorType(click.ParamType[str]):
 class FlavorCommand(click.Command):
     """A command that has the options of one flavor besides its own, as soon as the flavor is known."""
 
-    def __init__(self, kind: Kind, verb: str, **settings: Any) -> None:
+    def __init__(self, kind: ComponentKind, verb: str, **settings: Any) -> None:
         super().__init__(name=verb, **settings)
         self.kind = kind
         self.verb = verb
@@ -95,7 +95,7 @@ class FlavorCommand(click.Command):
             raise unknown(self.kind, name, raw_components(ctx, self.kind)) from None
 
 
-def no_flavor(kind: Kind) -> Exception:
+def no_flavor(kind: ComponentKind) -> Exception:
     """The error of a registration that names no flavor."""
     from labelloop.errors import ConfigError
 
@@ -103,7 +103,7 @@ def no_flavor(kind: Kind) -> Exception:
 
 
 def with_known_options(
-    kind: Kind, verb: str, callback: Callable[..., Any], params: list[click.Parameter], text: str
+    kind: ComponentKind, verb: str, callback: Callable[..., Any], params: list[click.Parameter], text: str
 ) -> click.Command:
     """A command with the options of a flavor."""
     import inspect
@@ -132,7 +132,7 @@ def items(names: Mapping[str, Any] | Sequence[str], incomplete: str) -> list[Com
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def component_name(kind: Kind) -> Complete:
+def component_name(kind: ComponentKind) -> Complete:
     """Completes the name of a registered component."""
     return lambda ctx, _param, incomplete: items(raw_components(ctx, kind), incomplete)
 
@@ -180,7 +180,7 @@ def example_name(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return items(sorted(one.parent.name for one in shipped.glob("*/README.md")), incomplete)
 
 
-def raw_components(ctx: click.Context, kind: Kind) -> Mapping[str, str]:
+def raw_components(ctx: click.Context, kind: ComponentKind) -> Mapping[str, str]:
     """Name -> flavor of the components in the file, unchecked."""
     written = _raw(ctx)[1].get(kind.replace("-", "_") + "s", {})
     tables = written.items() if isinstance(written, dict) else ()

@@ -56,7 +56,9 @@ class Finding:
 def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     """Check the configuration, the ledger, every component of the stack, and the learner's backbone."""
     dataset = workspace.config.dataset
-    yield found("labels", lambda: ", ".join(dataset.schema_of().labels))
+    yield found("labels", lambda: ", ".join(workspace.config.schema_of().labels))
+    if workspace.config.controls:
+        yield found("controls", lambda: _asked_beside(workspace.config))
     yield found("selector", lambda: _prove_selectors(workspace.config))
     yield found("ledger", lambda: _prove_ledger(workspace))
     yield found("artifact store", lambda: _prove_store(stack.artifact_store))
@@ -117,10 +119,15 @@ def _failed(what: str, error: LabelLoopError) -> Finding:
     return Finding(what, ok=False, detail=error.message, hint=error.hint, exit_code=error.exit_code)
 
 
+def _asked_beside(config: Config) -> str:
+    """What is asked beside the labels."""
+    return ", ".join(f"{one.name}: {config.controls[one.name].kind}" for one in config.schema_of().beside)
+
+
 def _prove_selectors(config: Config) -> str:
     from labelloop.loop.round_steps import selector_for  # numpy, which bringing a stack up does not need
 
-    loop, schema = config.loop, config.dataset.schema_of()
+    loop, schema = config.loop, config.schema_of()
     for name in (loop.cold_start, loop.selector):
         selector_for(schema, name, loop.belief)
     return f"{loop.selector}, and {loop.cold_start} before there is a model"
@@ -276,7 +283,7 @@ def _people(annotator: Annotator, wanted: int) -> Finding:
 
 def _prove_learner(workspace: Workspace) -> str:
     config = workspace.config.learner
-    schema = workspace.config.dataset.schema_of()
+    schema = workspace.config.schema_of()
     learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})
     chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])
     if learner.backbone is not None:
@@ -288,7 +295,7 @@ def _prove_choosing(config: Config, learner: Learner) -> str:
     """What items are chosen by, for a learner that makes no embeddings."""
     from labelloop.loop.pool import embedder, refuse_blind  # numpy, which bringing a stack up does not need
 
-    backbone = embedder(learner, config.dataset.schema_of())
+    backbone = embedder(learner, config.schema_of())
     for name in (config.loop.cold_start, config.loop.selector):
         refuse_blind(backbone, name)
     return f"to choose by, {_prove_backbone(backbone)}"

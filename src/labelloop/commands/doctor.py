@@ -25,7 +25,7 @@ from labelloop.errors import (
     UnreadableError,
     VanishedError,
 )
-from labelloop.kinds.labels import brief
+from labelloop.kinds.values import brief
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop.loop import Loop, judgement

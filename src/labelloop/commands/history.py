@@ -7,15 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from labelloop.errors import NotFoundError
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, consensus
 from labelloop.ledger.answers import HistoryEntry
 from labelloop.loop.loop import Loop
-from labelloop.loop.unusable import region_in_words
+from labelloop.loop.unusable import regions_in_words
 
 
 def disagreements_as_dict(loop: Loop) -> list[Mapping[str, Any]]:
     """Where people differ, for scripts."""
-    found = labels.disagreements(loop.schema, loop.ledger.said(loop.schema), loop.belief)
+    found = consensus.disagreements(loop.schema, loop.ledger.said(loop.schema), loop.belief)
     return [asdict(one) for one in found]
 
 
@@ -31,7 +31,7 @@ def history_as_dict(loop: Loop, item_id: str) -> list[Mapping[str, Any]]:
     lines: list[Mapping[str, Any]] = []
     before: dict[str, str | None] = {}
     for one in past:
-        says = None if one.change == "removed" else _said(one)
+        says = None if one.change == "removed" else _said(loop.schema, one)
         lines.append(
             {
                 "heard_at": one.heard_at.isoformat(timespec="seconds"),
@@ -47,8 +47,8 @@ def history_as_dict(loop: Loop, item_id: str) -> list[Mapping[str, Any]]:
     return lines
 
 
-def _said(one: HistoryEntry) -> str:
+def _said(schema: LabelSchema, one: HistoryEntry) -> str:
     """What an annotation says, in the labels that there were at the time."""
     if one.skipped:
         return "skipped"
-    return "; ".join(words for region in one.regions if (words := region_in_words(region))) or "none of them"
+    return regions_in_words(schema, one.regions) or "none of them"

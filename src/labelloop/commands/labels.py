@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import LabelChange, active, meaning, said_names
 from labelloop.loop.loop import Loop
 from labelloop.protocols import ChangingLabels, Dataset, Restoring, Retracting
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation
 from labelloop.workspace.config import Workspace, rewrite
 from labelloop.workspace.root import FILE
 from labelloop.workspace.toml_edits import put

@@ -11,13 +11,13 @@ import numpy as np
 
 from labelloop.data.sources import content_id
 from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, labels
 from labelloop.ledger.rounds import Round
 from labelloop.loop.embedding import embed_items
 from labelloop.loop.loop import Loop
 from labelloop.loop.training import held_out
 from labelloop.protocols import Predictor
-from labelloop.types import Inputs, Item, LabelSchema, Prediction, Question, Turn
+from labelloop.types import Inputs, Item, Prediction, Question, Turn
 from labelloop.workspace.root import FILE
 
 CHUNKS_KEPT = 32

@@ -15,7 +15,7 @@ from labelloop.data.decoding import opened_picture
 from labelloop.data.sources import read_content
 from labelloop.errors import LabelLoopError
 from labelloop.evaluation.metrics import hardly_found
-from labelloop.kinds import labels
+from labelloop.kinds import consensus
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop
@@ -166,13 +166,13 @@ def _last_batch(loop: Loop, history: Sequence[Round], asked: Sequence[Asking]) -
 
 def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
     guess = _guessed(loop, one)
-    belief = labels.believe(loop.schema, said)
+    belief = consensus.believe(loop.schema, said)
     return Sample(
         item.id,
         one.why,
         guess,
         one.prediction.score if one.prediction else None,
-        belief.names or (),
+        belief.answer or (),
         _thumbnail(loop, item),
         item.text[:300],
     )

@@ -65,6 +65,7 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "advice": now.last.advice if now.last else {},
         "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
         "unusable": loop.unusable().as_dict(),
+        "controls": {name: one.as_dict() for name, one in loop.controls.beside().items()},
         "spent": _spent(loop),
         "saved": _saved(now.last),
         "auto_label": _taken(loop),
@@ -112,6 +113,7 @@ def status_in_words(loop: Loop) -> str:
         f"{now['held_out']} held out for the score",
         *(f"{word:9} {line}" for word, line in loop.unusable().in_words(now["answered"], now["asked"])),
     ]
+    lines += [f"beside    {one.in_words()}" for one in loop.controls.beside().values()]
     lines += [f"left out  {now['left_out']}"] if now["left_out"] else []
     lines += [f"warning   {one}" for one in now["warnings"]]
     last = loop.ledger.rounds.last()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from labelloop.commands.status import round_view, set_aside_in_words
-from labelloop.kinds.labels import brief
+from labelloop.kinds.values import brief
 from labelloop.loop.decide import Finish, Start
 from labelloop.loop.loop import Outcome, Repair
 from labelloop.loop.training import Learned

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from labelloop.errors import ConfigError
-from labelloop.types import Annotation, LabelSchema, Region
+from labelloop.kinds import LabelSchema
+from labelloop.types import Annotation, Region
 
 Verb = Literal["rename", "add", "remove", "merge", "split", "undo"]
 

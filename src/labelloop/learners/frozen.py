@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 
 from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.learners import model_folder
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.backbones import refuse_unknown
 from labelloop.learners.head import Fitting, Head, fit
 from labelloop.learners.options import fingerprint_of
 from labelloop.protocols import Backbone
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 from labelloop.types.names import named
 
 VERSION = 1

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.errors.masking import masked
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import retold
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
@@ -30,7 +31,7 @@ from labelloop.ledger.reading import may_only_read, reading_engine, refuse_older
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
 from labelloop.ledger.tables import migrate
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation
 
 BUSY_SECONDS = 30.0
 BUSY_PAUSE = 0.01

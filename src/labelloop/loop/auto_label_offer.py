@@ -11,11 +11,11 @@ from labelloop.errors import ConfigError
 from labelloop.evaluation import holdout
 from labelloop.evaluation.audit import ALPHA, Audit, audit
 from labelloop.evaluation.certify import Bound, Column, bound, needed, per_label
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, consensus
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.auto import Audited, AutoLabel, Certificate, Terms
 from labelloop.loop.round_steps import Snapshot
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation
 
 ALL = "all labels"
 
@@ -179,12 +179,12 @@ def judged(
     certificate: Certificate,
     asked: Sequence[Audited],
     said: Mapping[str, Sequence[Annotation]],
-    belief: labels.ConsensusMethod,
+    belief: consensus.ConsensusMethod,
 ) -> Audit:
     """What people's answers say about the labels that were taken. A skipped one counts as wrong. Pure."""
     closed = [one for one in asked if one.state in ("answered", "skipped")]
-    beliefs = labels.believe_all(schema, {one.item_id: said.get(one.item_id, ()) for one in closed}, policy=belief)
-    return audit([beliefs.names.get(one.item_id) != (one.label,) for one in closed], certificate.terms.error)
+    beliefs = consensus.believe_all(schema, {one.item_id: said.get(one.item_id, ()) for one in closed}, policy=belief)
+    return audit([beliefs.answers.get(one.item_id) != (one.label,) for one in closed], certificate.terms.error)
 
 
 def why_revoked(found: Audit, certificate: Certificate) -> str:

@@ -25,7 +25,7 @@ class TakenLabels:
     """The labels taken from the model, over a ledger and what was learned. Asks nobody."""
 
     def __init__(self, config: Config, ledger: Ledger, learning: Learning, clock: Callable[[], datetime]) -> None:
-        self._schema = config.dataset.schema_of()
+        self._schema = config.schema_of()
         self._belief = config.loop.belief
         self._per_round = config.auto_label.audit_per_round
         self._ledger = ledger

@@ -71,7 +71,7 @@ class Choosing:
         self._config = config
         self._ledger = ledger
         self._learning = learning
-        self._schema = config.dataset.schema_of()
+        self._schema = config.schema_of()
         self._prove(code=False)
 
     def prove(self) -> None:

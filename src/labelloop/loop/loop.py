@@ -16,7 +16,7 @@ from labelloop.data.locations import access_of
 from labelloop.data.sources import unreadable
 from labelloop.errors import BadItemError, ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.evaluation.budget import Budget, Spent
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, labels
 from labelloop.kinds.label_changes import translated
 from labelloop.ledger import Ledger, aside, open_ledger
 from labelloop.ledger.answers import Asking, Changes
@@ -24,6 +24,7 @@ from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
 from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing, Proposal
+from labelloop.loop.beside import Controls
 from labelloop.loop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.loop.ownership import Ownership
 from labelloop.loop.pool import refuse_most
@@ -40,7 +41,7 @@ from labelloop.protocols import Dataset, Learner, Overlapping, Owned, Progress, 
 from labelloop.selection import RANDOM
 from labelloop.storage.artifacts import Artifacts
 from labelloop.storage.runs import Line, Run, nobody
-from labelloop.types import Item, LabelSchema, Missing, Question, Region, Unheard
+from labelloop.types import Item, Missing, Question, Region, Unheard
 from labelloop.workspace.config import Workspace
 from labelloop.workspace.stack import Stack
 
@@ -134,7 +135,7 @@ class Loop:
         config = workspace.config
         if not config.dataset.name:
             raise ConfigError("the dataset has no name", "labelloop init, or set name = ... under [dataset]")
-        self.schema: LabelSchema = config.dataset.schema_of()
+        self.schema: LabelSchema = config.schema_of()
         self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
         self.budget = Budget(**config.budget.model_dump())
         self._config = config
@@ -165,6 +166,7 @@ class Loop:
         self._dataset: Dataset | None = None
         self._agreed = False
         self._label_changes = self.ledger.labels.changes()
+        self.controls = Controls(stack, self.ledger, config.dataset.name, self.schema, self.belief, clock)
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self._losses = Losses()
         self._renewed: list[str] = []
@@ -282,12 +284,13 @@ class Loop:
             taken = self.ownership.take_over(self.dataset) if take_over else False
             self._losses = Losses(believed=believe_losses or taken)
             changes = self._take_in()
+            asked = self.controls.ask()
             self.ask_opinions()
             self.learning.retry()
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = [*self._identify(), *self._opened_again, *self._renewed, *self.taken.judge()]
+            notes = [*self._identify(), *asked, *self._opened_again, *self._renewed, *self.taken.judge()]
             self._opened_again = []
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError, UnreadableError
+from labelloop.kinds import LabelSchema
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import Chunk
 from labelloop.loop import round_steps
@@ -19,7 +20,7 @@ from labelloop.protocols import Backbone, Learner, Progress
 from labelloop.selection.names import needs_embeddings
 from labelloop.storage.artifacts import Ref
 from labelloop.storage.runs import Artifact, Run
-from labelloop.types import Item, LabelSchema, Missing
+from labelloop.types import Item, Missing
 
 DEFAULT_LEARNER = "frozen"
 """The flavor whose backbone embeds for a learner that reads the items itself."""

@@ -13,7 +13,7 @@ import numpy as np
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.evaluation import halving, holdout, label_errors, metrics, savings
 from labelloop.evaluation.metrics import Metrics
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, consensus, labels
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
@@ -22,17 +22,7 @@ from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearn
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
 from labelloop.storage.runs import step
-from labelloop.types import (
-    Annotation,
-    Examples,
-    Inputs,
-    Item,
-    LabelSchema,
-    Metric,
-    Pool,
-    Prediction,
-    only,
-)
+from labelloop.types import Annotation, Examples, Inputs, Item, Metric, Pool, Prediction, only
 
 RANKED = 1024
 """Open questions that a selector ranks after each promotion: more than people answer until the next one."""
@@ -240,11 +230,13 @@ class ConsensusLabels:
 
 
 def believed(
-    schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: labels.ConsensusMethod
+    schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: consensus.ConsensusMethod
 ) -> ConsensusLabels:
     """Decide what to believe of what people said. Pure."""
-    beliefs = labels.believe_all(schema, answers, policy=policy)
-    return ConsensusLabels(list(beliefs.names), labels.targets(schema, list(beliefs.names.values())), beliefs.strange)
+    beliefs = consensus.believe_all(schema, answers, policy=policy)
+    return ConsensusLabels(
+        list(beliefs.answers), labels.targets(schema, list(beliefs.answers.values())), beliefs.strange
+    )
 
 
 def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: ConsensusLabels) -> Snapshot:
@@ -361,7 +353,7 @@ def partly_blind(batch: Sequence[Asking], share: float, rng: np.random.Generator
     ]
 
 
-def selector_for(schema: LabelSchema, name: str, policy: labels.ConsensusMethod) -> Selector:
+def selector_for(schema: LabelSchema, name: str, policy: consensus.ConsensusMethod) -> Selector:
     """The selector that is written so, if it can choose for this dataset.
 
     Raises:
@@ -374,7 +366,7 @@ def selector_for(schema: LabelSchema, name: str, policy: labels.ConsensusMethod)
     return found
 
 
-def refuse_relabelling(schema: LabelSchema, policy: labels.ConsensusMethod) -> None:
+def refuse_relabelling(schema: LabelSchema, policy: consensus.ConsensusMethod) -> None:
     """Second opinions help only where several answers make a belief.
 
     Raises:
@@ -395,7 +387,7 @@ def votes_of(
     schema: LabelSchema, ids: np.ndarray, said: Mapping[str, Sequence[Annotation]]
 ) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """(m, p) float, the class each of p people gives each of these items, NaN for none; and who they are, by item."""
-    each = [labels.votes(schema, said.get(str(item_id), ())) for item_id in ids]
+    each = [consensus.votes(schema, said.get(str(item_id), ())) for item_id in ids]
     people = {name: column for column, name in enumerate(sorted({name for one in each for name in one}))}
     votes = np.full((len(each), len(people)), np.nan)
     for row, one in enumerate(each):

@@ -7,12 +7,12 @@ from datetime import datetime
 from math import inf
 
 from labelloop.evaluation.budget import Budget
+from labelloop.kinds import LabelSchema
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Purpose, State
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Policy, Situation
 from labelloop.machine.clocks import elapsed
-from labelloop.types import LabelSchema
 
 
 def situation(ledger: Ledger, schema: LabelSchema, policy: Policy, budget: Budget, now: datetime) -> Situation:

@@ -10,9 +10,9 @@ from labelloop.errors import ConfigError
 from labelloop.evaluation import stopping
 from labelloop.evaluation.forecast import Forecast, Point, fit
 from labelloop.evaluation.stopping import Advice, Signal
+from labelloop.kinds import LabelSchema
 from labelloop.ledger.rounds import Round
 from labelloop.loop.training import Learned, Learning
-from labelloop.types import LabelSchema
 
 
 def advise(learning: Learning, schema: LabelSchema, learned: Learned, history: Sequence[Round]) -> Advice:

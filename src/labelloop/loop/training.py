@@ -23,6 +23,7 @@ from labelloop.evaluation.gate import Judging, Verdict
 from labelloop.evaluation.holdout import Draw
 from labelloop.evaluation.metrics import Metrics
 from labelloop.evaluation.savings import Savings, is_enough, savings
+from labelloop.kinds import LabelSchema
 from labelloop.ledger import Ledger
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import embedding, round_steps, warm_start
@@ -34,7 +35,7 @@ from labelloop.protocols import Backbone, Learner, Predictor, Progress, WarmLear
 from labelloop.selection import RANDOM
 from labelloop.storage.artifacts import Ref
 from labelloop.storage.runs import Artifact, Run, fingerprint
-from labelloop.types import Examples, Inputs, Item, LabelSchema, Metric, Missing, only
+from labelloop.types import Examples, Inputs, Item, Metric, Missing, only
 from labelloop.workspace.config import Config
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Learning:
         self._ledger = ledger
         self._run = run
         self._made = learner
-        self._schema: LabelSchema = config.dataset.schema_of()
+        self._schema: LabelSchema = config.schema_of()
         self._read = partial(_read_now, address, access)
         self._progress = progress
         self._clock = clock
@@ -633,7 +634,7 @@ def look_ahead(ledger: Ledger, config: Config) -> None:
     if any(":" in str(one) for one in (chosen.flavor, *chosen.options.values())):
         return
     try:
-        made: Learner = build("learner", chosen.flavor, chosen.options, {"schema": config.dataset.schema_of()})
+        made: Learner = build("learner", chosen.flavor, chosen.options, {"schema": config.schema_of()})
         backbone, columns = made.backbone, ledger.items.columns()
         if backbone is not None and len(columns.ids):
             seen = look(ledger, backbone, columns.ids[_some(columns)])

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelloop.kinds.labels import UNKEPT, ConsensusMethod, believe_all, brief
+from labelloop.errors import ConfigError
+from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.consensus import UNKEPT, ConsensusMethod, believe_all
+from labelloop.kinds.values import brief
 from labelloop.ledger import Ledger
-from labelloop.types import Annotation, LabelSchema, Region, Unheard
+from labelloop.types import Annotation, Region, Unheard
 
 SHOWN = 3
 
@@ -88,26 +91,45 @@ def unusable(ledger: Ledger, schema: LabelSchema, policy: ConsensusMethod) -> Un
     return Unusable(
         unheard=ledger.answers.unheard(),
         set_aside=found.strange,
-        without=[item for item in found.strange if item not in found.names],
+        without=[item for item in found.strange if item not in found.answers],
         controls=dict(sorted(controls.items(), key=lambda one: (-one[1], one[0]))),
         claims=dict(Counter(who for one, who in ledger.answers.claims().items() if one in there).most_common()),
     )
 
 
 def other_controls(schema: LabelSchema, regions: Sequence[Region]) -> set[str]:
-    """The controls beside our own in which these regions say something."""
+    """The controls that the schema does not know, in which these regions say something."""
     names = {str(region.get("from_name") or region.get("type")) for region in regions if region.get("type") != UNKEPT}
-    return names - {schema.control}
+    return names - {schema.control, *(one.name for one in schema.beside)}
 
 
 def extra(schema: LabelSchema, annotations: Sequence[Annotation]) -> dict[str, list[Any]]:
-    """Control -> what people said in it, of those that are not learned from."""
+    """Control -> what people said in it, of those that the schema does not know."""
     found: dict[str, list[Any]] = {}
     for one in annotations:
         for region in one.regions:
             for name in other_controls(schema, [region]):
                 found.setdefault(name, []).append({"annotator": one.annotator, "value": region.get("value")})
     return found
+
+
+def regions_in_words(schema: LabelSchema, regions: Sequence[Region]) -> str:
+    """What an annotation says: what is known of each control, as its kind tells it; empty where nothing is said."""
+    known = {one.name: one for one in schema.beside}
+    parts = [region_in_words(region) for region in regions if region.get("from_name") not in known]
+    for name, control in known.items():
+        ours = [region for region in regions if region.get("from_name") == name]
+        if ours:
+            parts.append(_told(control, ours))
+    return "; ".join(part for part in parts if part)
+
+
+def _told(control: Control, regions: Sequence[Region]) -> str:
+    try:
+        answer = control.kind.read(regions)
+    except ConfigError:
+        return "; ".join(map(region_in_words, regions))
+    return f"{control.name}: {control.kind.in_words(answer)}" if answer is not None else ""
 
 
 def region_in_words(region: Region) -> str:

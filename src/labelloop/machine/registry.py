@@ -13,13 +13,13 @@ from typing import Any, Literal, get_args
 
 from labelloop.errors import ConfigError, NotFoundError, OptionError
 
-Kind = Literal["artifact-store", "secrets-manager", "annotator", "orchestrator"]
+ComponentKind = Literal["artifact-store", "secrets-manager", "annotator", "orchestrator"]
 """The kinds of component a stack has."""
 
-Point = Literal["artifact-store", "secrets-manager", "annotator", "orchestrator", "learner", "selector"]
+Point = Literal["artifact-store", "secrets-manager", "annotator", "orchestrator", "learner", "selector", "kind"]
 """Everything that is found by name."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[ComponentKind, ...] = get_args(ComponentKind)
 
 OFFERED: Mapping[Point, tuple[str, ...]] = {
     "artifact-store": ("home", "secrets", "component"),
@@ -28,11 +28,12 @@ OFFERED: Mapping[Point, tuple[str, ...]] = {
     "orchestrator": ("home",),
     "learner": ("schema",),
     "selector": (),
+    "kind": (),
 }
 """Parameters of a constructor that the workspace fills in; every other one is an option."""
 
 
-BUILT_IN: Mapping[Kind, str] = {
+BUILT_IN: Mapping[ComponentKind, str] = {
     "artifact-store": "local",
     "secrets-manager": "local",
     "annotator": "label_studio",

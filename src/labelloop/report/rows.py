@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from labelloop.errors import BackendError, ConfigError
+from labelloop.kinds import Control
 from labelloop.types import Annotation, Item
 
 Format = Literal["jsonl", "csv", "parquet", "json"]
@@ -40,22 +41,25 @@ _ROWS_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """The believed labels of one item.
+    """The believed answers about one item.
 
     Attributes:
+        labels: What is believed in the main control; None where nobody said anything that counts there.
         annotator: Who said so last, as the annotator names people; the version of a model.
         source: Who said so: "human", or "model" for a label that nobody has seen (`labelloop auto-label`).
         held_out: Whether the item is protected: part of the honest score, not for training.
-        extra: Control -> what people said in it, of those that labelloop does not learn from.
+        answers: Control -> what is believed in it, as its kind writes it, or None; of those beside the main one.
+        extra: Control -> what people said in it, of those that the schema does not know.
         annotations: Everything people say about the item, with every region as it is; JSONL and JSON hold it.
     """
 
     item: Item
-    labels: Sequence[str]
+    labels: Sequence[str] | None
     annotator: str
     source: str
     held_out: bool
     updated_at: datetime
+    answers: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     annotations: Sequence[Annotation] = ()
 
@@ -63,7 +67,8 @@ class ExportRow:
         """The row as it is written."""
         return {
             **_of(self.item),
-            "labels": list(self.labels),
+            "labels": None if self.labels is None else list(self.labels),
+            **({"answers": dict(self.answers)} if self.answers else {}),
             "annotator": self.annotator,
             "source": self.source,
             "held_out": self.held_out,
@@ -79,7 +84,8 @@ class ExportRow:
     def task(self) -> dict[str, Any]:
         """The row as a task of Label Studio, which its import takes."""
         item, columns = self.item, self.columns()
-        told = {name: columns[name] for name in ("id", "labels", "annotator", "source", "held_out", "updated_at")}
+        names = ("id", "labels", "answers", "annotator", "source", "held_out", "updated_at")
+        told = {name: columns[name] for name in names if name in columns}
         return {
             "data": {item.modality: item.text if item.modality == "text" else item.uri, "labelloop_id": item.id},
             "meta": {**dict(item.meta), "labelloop": told},
@@ -118,7 +124,7 @@ class PredictionRow:
 Rows = Iterable[ExportRow] | Iterable[PredictionRow]
 
 
-def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
+def export(rows: Rows, output: str | Path, format: Format | None = None, *, controls: Sequence[Control] = ()) -> int:
     """Write rows, one at a time, and return how many.
 
     A file appears under its name only when it is complete. No rows make a file with no rows.
@@ -126,6 +132,7 @@ def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
     Args:
         output: The file; "-" is the standard output, as JSONL unless `format` says CSV.
         format: Guessed from the ending of the file unless given.
+        controls: Those whose answers the rows have, each a column `answers.NAME` of CSV and Parquet.
 
     Raises:
         ConfigError: The ending names no format, Parquet is to go to the standard output, there is no such folder, or
@@ -136,11 +143,17 @@ def export(rows: Rows, output: str | Path, format: Format | None = None) -> int:
     if str(output) == STDOUT:
         if chosen == "parquet":
             raise ConfigError("Parquet cannot be written to the standard output", "name a file ending in .parquet")
-        count = _WRITERS[chosen](_columns(rows, chosen), sys.stdout.buffer)
+        count = _write(chosen, _columns(rows, chosen), sys.stdout.buffer, controls)
         sys.stdout.buffer.flush()
         return count
     with _completed(Path(output)) as file:
-        return _WRITERS[chosen](_columns(rows, chosen), file)
+        return _write(chosen, _columns(rows, chosen), file, controls)
+
+
+def _write(format: Format, rows: Iterator[dict[str, Any]], file: BinaryIO, controls: Sequence[Control]) -> int:
+    if format == "parquet":
+        return _write_parquet(rows, file, {f"answers.{one.name}": one.kind.arrow for one in controls})
+    return _WRITERS[format](rows, file)
 
 
 def _guessed(output: str) -> Format:
@@ -182,8 +195,18 @@ def _columns(rows: Rows, format: Format) -> Iterator[dict[str, Any]]:
     for row in rows:
         if format == "json":
             yield _task(row)
+        elif format == "jsonl":
+            yield row.everything() if isinstance(row, ExportRow) else row.columns()
         else:
-            yield row.everything() if format == "jsonl" and isinstance(row, ExportRow) else row.columns()
+            yield _flat(row.columns())
+
+
+def _flat(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns with one for each control's answers."""
+    flat: dict[str, Any] = {}
+    for name, value in columns.items():
+        flat.update({f"answers.{one}": said for one, said in value.items()} if name == "answers" else {name: value})
+    return flat
 
 
 def _task(row: ExportRow | PredictionRow) -> dict[str, Any]:
@@ -253,16 +276,18 @@ def _write_csv(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
 def _cell(name: str, value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         return value
+    if value is None:
+        return ""
     if name == "labels":
         value = "|".join(label.replace("\\", "\\\\").replace("|", "\\|") for label in value)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping | list):
         value = json.dumps(value, ensure_ascii=False)
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
-def _write_parquet(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
+def _write_parquet(rows: Iterator[dict[str, Any]], file: BinaryIO, answers: Mapping[str, Any]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -270,7 +295,7 @@ def _write_parquet(rows: Iterator[dict[str, Any]], file: BinaryIO) -> int:
     if first is None:
         pq.write_table(pa.table({name: pa.array([], pa.string()) for name in ("id", "uri", "text")}), file)
         return 0
-    schema = pa.schema([(name, _arrow_type(pa, name, value)) for name, value in first.items()])
+    schema = pa.schema([(name, answers.get(name) or _arrow_type(pa, name, value)) for name, value in first.items()])
     count = 0
     everything = chain([first], rows)
     with pq.ParquetWriter(file, schema) as writer:
@@ -305,5 +330,4 @@ _WRITERS: Mapping[Format, Callable[[Iterator[dict[str, Any]], BinaryIO], int]] =
     "jsonl": _write_jsonl,
     "json": _write_json,
     "csv": _write_csv,
-    "parquet": _write_parquet,
 }

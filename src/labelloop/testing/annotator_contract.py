@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import names_of, regions_of
 from labelloop.protocols import Annotator, Dataset, Marked, Renewing
 from labelloop.testing.people import Person
-from labelloop.types import Annotation, Asked, Item, LabelSchema, Prediction, Question, Turn
+from labelloop.types import Annotation, Asked, Item, Prediction, Question, Turn
 
 
 class AnimalQuestions:

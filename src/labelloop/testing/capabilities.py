@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
+from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.kind import Kind
 from labelloop.kinds.labels import regions_of
+from labelloop.kinds.ratings import Rating
+from labelloop.kinds.spans import TextSpans
 from labelloop.protocols import (
     Annotator,
+    AskingBeside,
     ChangingLabels,
     Dataset,
     Hiding,
@@ -30,7 +36,7 @@ from labelloop.protocols import (
     TaskReading,
 )
 from labelloop.testing.people import Person
-from labelloop.types import Item, LabelSchema, Prediction, Question
+from labelloop.types import Item, Prediction, Question
 
 NOWHERE = "http://127.0.0.1:9"
 """An address where nothing listens."""
@@ -218,6 +224,37 @@ class ChangingLabelsContract(AskedDataset):
         with pytest.raises(NotFoundError):
             annotator.relabel(f"{self.NAME} of nobody", other)
         del dataset
+
+
+class AskingBesideContract(AskedDataset):
+    """An annotator that is `AskingBeside`."""
+
+    def test_what_is_asked_beside_the_labels_is_asked_once_and_heard(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        assert isinstance(annotator, AskingBeside)
+        dataset, more = self.asked(annotator), self._asking("tone", "parts")
+        before = self.say(person, "a")
+
+        assert list(annotator.ask_beside(self.NAME, more)) == ["tone", "parts"]
+        assert list(annotator.ask_beside(self.NAME, more)) == []
+        annotator.open(self.NAME, more, create=False)
+
+        rated = {"from_name": "tone", "to_name": "text", "type": "rating", "value": {"rating": 4}}
+        said = person.answer(self.NAME, "b", [*regions_of(self.SCHEMA, ["dog"]), rated])
+        assert self.said(dataset) == {"a": [before], "b": [said]}
+        heard = [one for page in dataset.answers(None) for one in page.heard if one.item_id == "b"]
+        values = [region["value"] for region in heard[0].annotations[0].regions if region["from_name"] == "tone"]
+        assert values == [{"rating": 4}]
+
+    def test_nothing_is_asked_beside_the_labels_of_a_dataset_that_is_not_there(self, annotator: Annotator) -> None:
+        assert isinstance(annotator, AskingBeside)
+        with pytest.raises(NotFoundError):
+            annotator.ask_beside("nobody made this", self._asking("tone"))
+
+    def _asking(self, *names: str) -> LabelSchema:
+        kinds: dict[str, Kind] = {"tone": Rating(5), "parts": TextSpans(("head", "tail"))}
+        return replace(self.SCHEMA, beside=tuple(Control(name, kinds[name], "text", name) for name in names))
 
 
 class NotifyingContract(AskedDataset):

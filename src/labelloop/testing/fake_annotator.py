@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import count
 
 from labelloop.errors import ConfigError, NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import names_of
 from labelloop.testing.fake_dataset import FakeDataset
-from labelloop.types import AnnotatorState, DatasetStats, DatasetSummary, LabelSchema, Region
+from labelloop.types import AnnotatorState, DatasetStats, DatasetSummary, Region
 
 
 class FakePerson:
@@ -109,3 +110,11 @@ class FakeAnnotator(FakePerson):
             raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
         if not dry_run:
             self._datasets[name].relabel(schema)
+
+    def ask_beside(self, name: str, schema: LabelSchema) -> Sequence[str]:
+        """Ask the controls beside the main one that are not asked yet."""
+        if name not in self._datasets:
+            raise NotFoundError(f"dataset {name!r} does not exist", "check the name")
+        there = {one.name for one in self._datasets[name].schema.beside}
+        self._datasets[name].schema = schema
+        return [one.name for one in schema.beside if one.name not in there]

@@ -9,20 +9,10 @@ from math import inf
 
 from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import BackendError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import said_names
 from labelloop.testing.fake_memory import FakeMemory, FakeTask, counts
-from labelloop.types import (
-    Annotation,
-    Answers,
-    Asked,
-    Heard,
-    LabelSchema,
-    Missing,
-    Prediction,
-    Question,
-    Survey,
-    Unheard,
-)
+from labelloop.types import Annotation, Answers, Asked, Heard, Missing, Prediction, Question, Survey, Unheard
 
 
 class FakeQueue(FakeMemory):

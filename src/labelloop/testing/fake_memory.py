@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from labelloop.errors import NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import said_names
-from labelloop.types import Annotation, DatasetStats, Item, LabelSchema, Question, Region
+from labelloop.types import Annotation, DatasetStats, Item, Question, Region
 
 
 @dataclass(frozen=True, slots=True)

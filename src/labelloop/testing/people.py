@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.protocols import Progress, silent
-from labelloop.types import LabelSchema, Region
+from labelloop.types import Region
 
 
 class Person(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from labelloop.errors import ConfigError
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
@@ -88,47 +88,6 @@ class NewItem:
     item: Item
     fingerprint: bytes
     seen: Seen | None = None
-
-
-@named("labelloop.LabelSchema")
-@dataclass(frozen=True, slots=True)
-class LabelSchema:
-    """What people are asked about each item.
-
-    Attributes:
-        show: Columns of the item's `meta` that people see beside it; what is asked is the same without them.
-
-    Raises:
-        ConfigError: Fewer than two labels, a label twice, or an empty label.
-    """
-
-    modality: Modality
-    labels: tuple[str, ...]
-    task: Task = "single-choice"
-    control: str = "label"
-    instruction: str = ""
-    show: tuple[str, ...] = field(default=(), repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        blank = [label for label in self.labels if not label.strip() or label != label.strip()]
-        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
-        if blank:
-            raise ConfigError(
-                f"label {blank[0]!r} is empty or has spaces around it",
-                "write each label as people should see it",
-            )
-        if twice:
-            raise ConfigError(f"label {twice[0]!r} is listed twice", "list each label once")
-        if len(self.labels) < 2:
-            raise ConfigError(
-                f"the label schema has {len(self.labels)} label(s), a choice needs at least 2",
-                'set labels = ["...", "..."] under [dataset] in labelloop.toml',
-            )
-
-    @property
-    def multiple(self) -> bool:
-        """Whether one item may carry several labels."""
-        return self.task == "multiple-choice"
 
 
 @named("labelloop.Annotation")
@@ -464,3 +423,10 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+
+def __getattr__(name: str) -> Any:
+    """`LabelSchema`, which stood here before and is imported from here by learners that people wrote."""
+    if name == "LabelSchema":
+        return getattr(import_module("labelloop.kinds"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

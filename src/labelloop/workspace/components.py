@@ -10,7 +10,7 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.errors.masking import has_any_credentials
-from labelloop.machine.registry import OFFERED, Kind, Option, build, convert, options, summary, unknown
+from labelloop.machine.registry import OFFERED, ComponentKind, Option, build, convert, options, summary, unknown
 from labelloop.workspace.config import Config, part_of, rewrite, table_of
 from labelloop.workspace.root import STATE
 from labelloop.workspace.toml_edits import add_table, drop, drop_table, put, rename_table
@@ -18,7 +18,12 @@ from labelloop.workspace.toml_edits import add_table, drop, drop_table, put, ren
 BUILT_IN = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
-FLAGS: Mapping[Kind, str] = {"artifact-store": "-a", "secrets-manager": "-x", "annotator": "-an", "orchestrator": "-o"}
+FLAGS: Mapping[ComponentKind, str] = {
+    "artifact-store": "-a",
+    "secrets-manager": "-x",
+    "annotator": "-an",
+    "orchestrator": "-o",
+}
 """The option of the stack commands that names the component of each kind."""
 
 
@@ -35,7 +40,7 @@ class Described:
         stacks: The stacks that use it.
     """
 
-    kind: Kind
+    kind: ComponentKind
     name: str
     flavor: str
     summary: str
@@ -54,7 +59,7 @@ class Described:
         }
 
 
-def register(root: Path, kind: Kind, name: str, flavor: str, chosen: Mapping[str, Any]) -> None:
+def register(root: Path, kind: ComponentKind, name: str, flavor: str, chosen: Mapping[str, Any]) -> None:
     """Add a component to labelloop.toml.
 
     Args:
@@ -83,7 +88,7 @@ def register(root: Path, kind: Kind, name: str, flavor: str, chosen: Mapping[str
     rewrite(root, change)
 
 
-def update(root: Path, kind: Kind, name: str, chosen: Mapping[str, Any], unset: Sequence[str]) -> None:
+def update(root: Path, kind: ComponentKind, name: str, chosen: Mapping[str, Any], unset: Sequence[str]) -> None:
     """Set and unset options of a component; what is left is checked as a whole.
 
     Raises:
@@ -108,7 +113,7 @@ def update(root: Path, kind: Kind, name: str, chosen: Mapping[str, Any], unset: 
     rewrite(root, change)
 
 
-def rename(root: Path, kind: Kind, name: str, new: str) -> Sequence[str]:
+def rename(root: Path, kind: ComponentKind, name: str, new: str) -> Sequence[str]:
     """Rename a component, in every stack that uses it too; returns those stacks.
 
     Raises:
@@ -135,7 +140,7 @@ def rename(root: Path, kind: Kind, name: str, new: str) -> Sequence[str]:
     return users
 
 
-def delete(root: Path, kind: Kind, name: str) -> None:
+def delete(root: Path, kind: ComponentKind, name: str) -> None:
     """Remove a component that no stack uses.
 
     Raises:
@@ -159,7 +164,7 @@ def delete(root: Path, kind: Kind, name: str) -> None:
     rewrite(root, change)
 
 
-def describe(config: Config, kind: Kind, name: str) -> Described:
+def describe(config: Config, kind: ComponentKind, name: str) -> Described:
     """Everything about one component.
 
     Raises:
@@ -173,12 +178,12 @@ def describe(config: Config, kind: Kind, name: str) -> Described:
     return Described(kind, name, one.flavor, summary(kind, one.flavor), values, used_by(config, kind, name))
 
 
-def used_by(config: Config, kind: Kind, name: str) -> list[str]:
+def used_by(config: Config, kind: ComponentKind, name: str) -> list[str]:
     """The stacks that use a component."""
     return [stack for stack in config.stack_names() if getattr(config.stack(stack), part_of(kind)) == name]
 
 
-def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(root: Path, kind: ComponentKind, flavor: str, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options as labelloop.toml holds them, after the flavor's constructor has taken them.
 
     Neither secrets nor the network are needed: a component resolves its secret when it is used.
@@ -191,7 +196,7 @@ def checked(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> M
     return fitting
 
 
-def by_signature(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+def by_signature(root: Path, kind: ComponentKind, flavor: str, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options as labelloop.toml holds them, checked by their types alone: nothing is called.
 
     Raises:
@@ -202,7 +207,7 @@ def by_signature(root: Path, kind: Kind, flavor: str, chosen: Mapping[str, Any])
     return {key: _plain(value) for key, value in converted.items()}
 
 
-def refuse_passwords(kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> None:
+def refuse_passwords(kind: ComponentKind, flavor: str, chosen: Mapping[str, Any]) -> None:
     """Refuse an option that holds a password.
 
     Raises:
@@ -217,7 +222,7 @@ def refuse_passwords(kind: Kind, flavor: str, chosen: Mapping[str, Any]) -> None
             )
 
 
-def _surroundings(root: Path, kind: Kind) -> Mapping[str, Any]:
+def _surroundings(root: Path, kind: ComponentKind) -> Mapping[str, Any]:
     surroundings = {"home": root / STATE, "secrets": _Unasked(), "store": _Unasked(), "component": "NAME"}
     return {key: surroundings[key] for key in OFFERED[kind]}
 
@@ -242,14 +247,14 @@ class _Unasked:
         raise ConfigError(f"a constructor asks for {name!r} of another component", "ask when it is used, not before")
 
 
-def _known(kind: Kind, flavor: str, names: Sequence[str]) -> None:
+def _known(kind: ComponentKind, flavor: str, names: Sequence[str]) -> None:
     known = [option.name for option in options(kind, flavor)]
     for name in names:
         if name not in known:
             raise unknown(f"option of {kind} flavor {flavor!r}", name, known)
 
 
-def _not_built_in(kind: Kind, name: str, what: str) -> None:
+def _not_built_in(kind: ComponentKind, name: str, what: str) -> None:
     if name == BUILT_IN:
         raise ConfigError(
             f"the {kind} {BUILT_IN!r} is built in and cannot be {what}: a stack that names none uses it",

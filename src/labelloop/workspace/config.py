@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
+from labelloop.kinds import Control, LabelSchema
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
-from labelloop.machine.registry import BUILT_IN, KINDS, Kind, unknown
-from labelloop.types import Gate, LabelSchema, Metric, Modality, Task
+from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, unknown
+from labelloop.types import Gate, Metric, Modality, Task
 from labelloop.workspace.root import FILE, STATE
 from labelloop.workspace.toml_edits import place
 
@@ -88,10 +89,6 @@ class DatasetConfig(_Section):
 
     address_lasts: Annotated[float, Field(gt=0)] = 43200.0
     """Seconds after which open questions are shown at a new link of `dataset.address`."""
-
-    def schema_of(self) -> LabelSchema:
-        """The label schema people answer by."""
-        return LabelSchema(self.modality, self.labels, self.task, instruction=self.instruction, show=self.show)
 
 
 class LoopConfig(_Section):
@@ -301,6 +298,22 @@ class LearnerConfig(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
+class ControlConfig(BaseModel):
+    """What else people are asked about each item; every other key is an option of that kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+    """The kind of question: a name of the table below, or `module:attribute`."""
+
+    instruction: str = ""
+    """The line above it in Label Studio; empty is its name."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the kind."""
+        return self.__pydantic_extra__ or {}
+
+
 class LedgerConfig(_Section):
     """Where the ledger lives; empty is a SQLite file in the workspace."""
 
@@ -354,11 +367,33 @@ class Config(_Section):
     ml_backend: MLBackendConfig = MLBackendConfig()
     learner: LearnerConfig = LearnerConfig()
     ledger: LedgerConfig = LedgerConfig()
+    controls: Mapping[str, ControlConfig] = Field(default_factory=dict)
     stacks: Mapping[str, StackConfig] = Field(default_factory=dict)
     artifact_stores: Mapping[str, ComponentConfig] = Field(default_factory=dict)
     secrets_managers: Mapping[str, ComponentConfig] = Field(default_factory=dict)
     annotators: Mapping[str, ComponentConfig] = Field(default_factory=dict)
     orchestrators: Mapping[str, ComponentConfig] = Field(default_factory=dict)
+
+    def schema_of(self) -> LabelSchema:
+        """What people are asked: the labels of [dataset], and each control of [controls] beside them.
+
+        Raises:
+            NotFoundError: A control is of a kind that there is not.
+            ConfigError: The labels, or the options of a control, make no question.
+        """
+        asked = self.dataset
+        beside = tuple(self._control(name) for name in self.controls)
+        return LabelSchema(
+            asked.modality, asked.labels, asked.task, instruction=asked.instruction, show=asked.show, beside=beside
+        )
+
+    def _control(self, name: str) -> Control:
+        asked = self.controls[name]
+        try:
+            kind = build("kind", asked.kind, asked.options, {})
+        except ConfigError as error:
+            raise type(error)(f"[controls.{name}]: {error.message}", error.hint) from error
+        return Control(name, kind, self.dataset.modality, asked.instruction or name)
 
     def stack_names(self) -> Sequence[str]:
         """The stacks there are; `default` always is."""
@@ -377,12 +412,12 @@ class Config(_Section):
             return StackConfig()
         raise unknown("stack", wanted, list(self.stack_names()))
 
-    def components(self, kind: Kind) -> Mapping[str, ComponentConfig]:
+    def components(self, kind: ComponentKind) -> Mapping[str, ComponentConfig]:
         """The components of one kind, the built-in `default` included."""
         registered: Mapping[str, ComponentConfig] = getattr(self, table_of(kind))
         return {"default": ComponentConfig(flavor=BUILT_IN[kind]), **registered}
 
-    def component(self, kind: Kind, name: str) -> ComponentConfig:
+    def component(self, kind: ComponentKind, name: str) -> ComponentConfig:
         """One component.
 
         Raises:
@@ -394,12 +429,12 @@ class Config(_Section):
         return found[name]
 
 
-def part_of(kind: Kind) -> str:
+def part_of(kind: ComponentKind) -> str:
     """The key of a stack that names its component of this kind."""
     return kind.replace("-", "_")
 
 
-def table_of(kind: Kind) -> str:
+def table_of(kind: ComponentKind) -> str:
     """The table of labelloop.toml that holds components of this kind."""
     return part_of(kind) + "s"
 

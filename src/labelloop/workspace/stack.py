@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from labelloop.errors import ConfigError, OptionError
-from labelloop.machine.registry import Kind, build
+from labelloop.machine.registry import ComponentKind, build
 from labelloop.protocols import Annotator, ArtifactStore, Orchestrator, SecretsManager
 from labelloop.workspace.config import Workspace, table_of
 
@@ -54,8 +54,8 @@ class Stack:
         orchestrator: Orchestrator = self._build("orchestrator", self.config.orchestrator, {})
         return orchestrator
 
-    def parts(self) -> Mapping[Kind, tuple[str, Callable[[], Any]]]:
-        """Kind -> (name of the component, a function that builds it)."""
+    def parts(self) -> Mapping[ComponentKind, tuple[str, Callable[[], Any]]]:
+        """ComponentKind -> (name of the component, a function that builds it)."""
         return {
             "artifact-store": (self.config.artifact_store, lambda: self.artifact_store),
             "secrets-manager": (self.config.secrets_manager, lambda: self.secrets_manager),
@@ -63,7 +63,7 @@ class Stack:
             "orchestrator": (self.config.orchestrator, lambda: self.orchestrator),
         }
 
-    def _build(self, kind: Kind, name: str, surroundings: Mapping[str, Any]) -> Any:
+    def _build(self, kind: ComponentKind, name: str, surroundings: Mapping[str, Any]) -> Any:
         component = self.workspace.config.component(kind, name)
         offered = {"home": self.workspace.home, **surroundings}
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.machine.registry import KINDS, Kind, unknown
+from labelloop.machine.registry import KINDS, ComponentKind, unknown
 from labelloop.workspace.components import BUILT_IN, by_signature, check_name, refuse_passwords
 from labelloop.workspace.config import (
     VERSION,
@@ -27,8 +27,8 @@ from labelloop.workspace.config import (
 from labelloop.workspace.root import FILE
 from labelloop.workspace.toml_edits import add_table, drop_table, put, rename_table
 
-Parts = Mapping[Kind, str]
-"""Kind -> name of a component; a kind that is left out is not spoken of."""
+Parts = Mapping[ComponentKind, str]
+"""ComponentKind -> name of a component; a kind that is left out is not spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ def import_file(
     brought: dict[str, str] = {}
 
     def change(text: str, config: Config) -> str:
-        parts: dict[Kind, str] = {}
+        parts: dict[ComponentKind, str] = {}
         for kind in KINDS:
             component = getattr(there.stacks[own], part_of(kind))
             theirs = there.component(kind, component)
@@ -294,7 +294,7 @@ def _refuse_code(there: Config, stack: str, file: Path) -> None:
             )
 
 
-def _options(root: Path, kind: Kind, theirs: ComponentConfig) -> Mapping[str, Any]:
+def _options(root: Path, kind: ComponentKind, theirs: ComponentConfig) -> Mapping[str, Any]:
     """The options of a component of a file: checked by the types of an installed flavor; code is not even loaded."""
     if ":" not in theirs.flavor:
         return by_signature(root, kind, theirs.flavor, theirs.options)
@@ -302,7 +302,9 @@ def _options(root: Path, kind: Kind, theirs: ComponentConfig) -> Mapping[str, An
     return theirs.options
 
 
-def _called(config: Config, kind: Kind, component: str, theirs: ComponentConfig, other: str) -> tuple[str, bool]:
+def _called(
+    config: Config, kind: ComponentKind, component: str, theirs: ComponentConfig, other: str
+) -> tuple[str, bool]:
     """What a component of a file is called here, and whether it must be written."""
     here = config.components(kind)
     for name in filter(None, (component, other)):
@@ -311,7 +313,7 @@ def _called(config: Config, kind: Kind, component: str, theirs: ComponentConfig,
     return other or component, True
 
 
-def _refuse_clash(config: Config, kind: Kind, name: str, file: Path) -> None:
+def _refuse_clash(config: Config, kind: ComponentKind, name: str, file: Path) -> None:
     if name in config.components(kind):
         raise ConfigError(
             f"the {kind} {name!r} here is not the one in {file}",

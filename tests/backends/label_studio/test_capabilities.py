@@ -14,10 +14,11 @@ import pytest
 
 from labelloop import protocols, testing
 from labelloop.errors import BackendError, NotFoundError
+from labelloop.kinds import LabelSchema
 from labelloop.protocols import Progress, silent
 from labelloop.testing import capabilities
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
-from labelloop.types import AnnotatorState, Item, LabelSchema
+from labelloop.types import AnnotatorState, Item
 
 from every_capability import EveryCapabilityContract
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from labelloop.errors import BackendError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import AnnotatorContract, FakeAnnotator, FakeDataset
-from labelloop.types import Item, LabelSchema, Prediction, Question
+from labelloop.types import Item, Prediction, Question
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
 

@@ -19,8 +19,9 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import Repeats
 from labelloop.errors import LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import Item, LabelSchema, Question
+from labelloop.types import Item, Question
 
 from http_double import Double, Request, Response, serving
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from labelloop.backends.label_studio.config import columns_of, config_of, differences
-from labelloop.types import LabelSchema
+from labelloop.kinds import LabelSchema
 
 SCHEMA = LabelSchema("image", ("cat", "dog"))
 

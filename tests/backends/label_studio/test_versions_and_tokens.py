@@ -11,9 +11,9 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.connection import is_older
 from labelloop.commands.check import bring_up
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.protocols import silent
 from labelloop.testing.secrets import MemorySecrets
-from labelloop.types import LabelSchema
 
 from http_double import Answer, Double, Request, Response, serving
 

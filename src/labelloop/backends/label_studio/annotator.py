@@ -24,8 +24,9 @@ from labelloop.backends.label_studio.stored_media import StoredMedia
 from labelloop.backends.label_studio.way import pairs
 from labelloop.data.locations import access_of
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.protocols import ArtifactStore, SecretsManager
-from labelloop.types import DatasetStats, DatasetSummary, LabelSchema
+from labelloop.types import DatasetStats, DatasetSummary
 
 _LEAST_BYTES = 10_000
 _EVERYTHING = Root(Path("/"))
@@ -197,6 +198,17 @@ class LabelStudioAnnotator(Running, Inspection, Callbacks):
             return
         with self.connection.writing():
             relabelling.relabel(self.client(), project, schema)
+
+    def ask_beside(self, name: str, schema: LabelSchema) -> Sequence[str]:
+        """Ask the controls beside the main one that are not asked yet; which these were. Repeating changes nothing.
+
+        Raises:
+            NotFoundError: There is no project of this title.
+            ConfigError: The server refuses one.
+        """
+        with self.connection.writing():
+            project = self._projects.look(self._projects.existing(name))
+            return relabelling.ask_beside(self.client(), project, schema)
 
     def delete(self, name: str) -> None:
         """Delete a project with all its annotations.

@@ -10,7 +10,8 @@ from labelloop.backends.label_studio.bounds import guarded
 from labelloop.backends.label_studio.config import object_name
 from labelloop.backends.label_studio.server_part import ServerPart
 from labelloop.backends.label_studio.tasks import UID
-from labelloop.types import Item, LabelSchema
+from labelloop.kinds import LabelSchema
+from labelloop.types import Item
 
 
 @guarded

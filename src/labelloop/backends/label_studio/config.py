@@ -11,10 +11,13 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import ConfigError
+from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.labels import problems
-from labelloop.types import LabelSchema, Prediction, Question
+from labelloop.types import Prediction, Question
 
-_HOTKEYS = "1234567890"
+_MATTERS = ("toName", "choice", "maxRating")
+"""Attributes of a control that decide which answers there can be; others are looks."""
+
 _TAKEN = ("text", "image", UID)
 
 
@@ -24,19 +27,13 @@ def object_name(schema: LabelSchema) -> str:
 
 
 def config_of(schema: LabelSchema) -> str:
-    """The label config people see: the instruction, the item, the choices with hotkeys."""
-    name, choice = object_name(schema), "multiple" if schema.multiple else "single"
+    """The label config people see: the instruction, each control, the item."""
     default = "Choose every label that fits" if schema.multiple else "Choose the label that fits best"
-    keys = _hotkeys(schema.labels)
-    labels = "\n".join(f"    {_choice(label, key)}" for label, key in zip(schema.labels, keys, strict=True))
-    required = "" if schema.multiple else ' required="true"'
+    tags = "".join(f"  {line}\n" for control in schema.controls for line in _asked(control))
     return (
         f'<View style="max-width: 60rem; margin: 0 auto">\n'
         f'  <Header size="4" value={quoteattr(_shown(schema.instruction or default))}/>\n'
-        f"  <Choices name={quoteattr(schema.control)} toName={quoteattr(name)}"
-        f' choice="{choice}" showInline="true"{required}>\n'
-        f"{labels}\n"
-        f"  </Choices>\n"
+        f"{tags}"
         f"{_columns_beside(schema)}"
         f"  {_shown_object(schema)}\n"
         f"</View>\n"
@@ -64,7 +61,25 @@ def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
         found.append(f"labels only in Label Studio: {', '.join(map(repr, extra))}")
     if _is_multiple(str(project.get("label_config", "")), schema.control) != schema.multiple:
         found.append(f"it is no {schema.task} any more")
-    return found
+    return found + _differences_beside(schema, str(project.get("label_config", "")))
+
+
+def missing_controls(schema: LabelSchema, xml: str) -> list[Control]:
+    """The controls beside the main one that a label config does not have yet."""
+    there = {node.get("name") for node in _elements(xml)}
+    return [control for control in schema.beside if control.name not in there]
+
+
+def with_controls(schema: LabelSchema, xml: str) -> str:
+    """A label config in which every control beside the main one is asked as the schema says; the rest as it was."""
+    changed = {one.name for one in schema.beside if _differs(one, _named(xml, one.name))}
+    if not changed:
+        return xml
+    root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
+    for control in schema.beside:
+        if control.name in changed:
+            _put(root, control, schema.modality)
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def checked_version(schema: LabelSchema, questions: Sequence[Question]) -> str:
@@ -164,16 +179,58 @@ def _shown_object(schema: LabelSchema) -> str:
     return f'<Text name="{name}" value="${name}" granularity="word"/>'
 
 
-def _hotkeys(labels: Sequence[str]) -> list[str]:
-    """A key for each label: the label itself where all are single characters, else 1 to 9 and 0; then none."""
-    if len({label.lower() for label in labels if len(label) == 1 and label.isalnum()}) == len(labels):
-        return [label.lower() for label in labels]
-    return [_HOTKEYS[place] if place < len(_HOTKEYS) else "" for place in range(len(labels))]
+def _asked(control: Control) -> list[str]:
+    """The lines of a control, with what is written above it."""
+    head = [f'<Header size="5" value={quoteattr(_shown(control.instruction))}/>'] if control.instruction else []
+    return head + control.kind.tag(control.name, control.shown).splitlines()
 
 
-def _choice(label: str, hotkey: str) -> str:
-    key = f' hotkey="{hotkey}"' if hotkey else ""
-    return f"<Choice value={quoteattr(label)}{key}/>"
+def _differences_beside(schema: LabelSchema, xml: str) -> list[str]:
+    """What a label config asks otherwise beside the main control; one that it does not ask at all is none."""
+    there = [(control, _named(xml, control.name)) for control in schema.beside]
+    return [
+        f"the control {control.name!r} is another one than [controls.{control.name}]"
+        for control, node in there
+        if node is not None and _differs(control, node)
+    ]
+
+
+def _differs(control: Control, node: ElementTree.Element | None) -> bool:
+    return node is None or _matter(node) != _matter(_tag(control))
+
+
+def _matter(node: ElementTree.Element) -> tuple[Any, ...]:
+    """What of a control decides which answers there can be."""
+    options = {child.get("alias") or child.get("value") for child in node}
+    return node.tag, options, *(node.get(name) for name in _MATTERS)
+
+
+def _put(root: ElementTree.Element, control: Control, shown: str) -> None:
+    """Ask a control as the schema says: in its place, or before what people see."""
+    parents = [(parent, place) for parent in root.iter() for place in range(len(parent))]
+    for parent, place in parents:
+        if parent[place].get("name") == control.name:
+            parent[place] = _tag(control)
+            return
+    parent, place = next((one for one in parents if one[0][one[1]].get("name") == shown), (root, len(root)))
+    made = ElementTree.fromstring(f"<View>{''.join(_asked(control))}</View>")  # noqa: S314 - our own
+    for node in reversed(made):
+        parent.insert(place, node)
+
+
+def _tag(control: Control) -> ElementTree.Element:
+    return ElementTree.fromstring(control.kind.tag(control.name, control.shown))  # noqa: S314 - the kind's own
+
+
+def _named(xml: str, name: str) -> ElementTree.Element | None:
+    return next((node for node in _elements(xml) if node.get("name") == name), None)
+
+
+def _elements(xml: str) -> list[ElementTree.Element]:
+    try:
+        return list(ElementTree.fromstring(xml).iter())  # noqa: S314 - expat >= 2.4 refuses entity bombs
+    except ElementTree.ParseError:
+        return []
 
 
 def _shown(instruction: str) -> str:

@@ -13,7 +13,7 @@ from labelloop.backends.label_studio.refusals import ForeignError
 from labelloop.backends.label_studio.repeats import FailedError
 from labelloop.backends.label_studio.tasks import where
 from labelloop.errors import NotFoundError
-from labelloop.kinds.labels import brief
+from labelloop.kinds.values import brief
 from labelloop.types import DatasetStats
 
 _NOT_FOUND = 404

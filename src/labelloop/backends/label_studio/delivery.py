@@ -16,8 +16,9 @@ from labelloop.backends.label_studio.refusals import ForeignError
 from labelloop.backends.label_studio.tasks import UID, Row
 from labelloop.backends.label_studio.twins import single
 from labelloop.errors import BackendError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import prediction_of
-from labelloop.types import Item, LabelSchema, Missing, Question
+from labelloop.types import Item, Missing, Question
 
 CHUNK = 1000
 """The most tasks of one import call: larger ones are not faster, and lock a SQLite server for longer."""

@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.refusals import clean
 from labelloop.data.decoding import HEAD, is_shown
 from labelloop.errors import BackendError, ConfigError, LabelLoopError
-from labelloop.kinds.labels import brief
+from labelloop.kinds.values import brief
 from labelloop.machine.road import LOOPBACK, Road
 from labelloop.protocols import PROBE
 from labelloop.types import Bucket

@@ -15,7 +15,8 @@ from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.tasks import IN_ORDER
 from labelloop.data.locations import ALONE, Access
 from labelloop.errors import NotFoundError
-from labelloop.types import Bucket, LabelSchema
+from labelloop.kinds import LabelSchema
+from labelloop.types import Bucket
 
 
 @dataclass(frozen=True, slots=True)

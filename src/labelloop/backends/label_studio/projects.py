@@ -13,7 +13,7 @@ from labelloop.backends.label_studio.connection import ServerConnection
 from labelloop.backends.label_studio.known_projects import KnownProjects
 from labelloop.backends.label_studio.tasks import IN_ORDER, UID
 from labelloop.errors import BackendError, ConfigError, NotFoundError
-from labelloop.types import LabelSchema
+from labelloop.kinds import LabelSchema
 
 _SHORTEST, _LONGEST = 3, 50
 _MOST_PROJECTS = 100_000

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from labelloop.backends.label_studio.tasks import UID, UNREAD, Row, is_unread_result, moment
-from labelloop.kinds.labels import unkept
+from labelloop.kinds.consensus import unkept
 from labelloop.types import Annotation, Heard, Region
 
 LARGEST_ANNOTATION = 2**20

@@ -7,11 +7,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from labelloop.backends.label_studio.client import Client
+from labelloop.backends.label_studio.config import missing_controls, with_controls
 from labelloop.backends.label_studio.tasks import IN_ORDER
 from labelloop.errors import BackendError, ConfigError, NotFoundError
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.consensus import UNKEPT
 from labelloop.kinds.label_changes import said_names
-from labelloop.kinds.labels import UNKEPT
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation
 
 
 def check(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> None:
@@ -30,11 +32,26 @@ def relabel(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> 
     refuse them only in a check that is for the browser: that check is passed over on purpose.
     """
     before = str(project["label_config"])
-    config = config_with(before, schema)
+    config = with_controls(schema, config_with(before, schema))
     _check(client, config)
     if config != before or project.get("model_version"):
         body = {"label_config": config, "model_version": "", "sampling": IN_ORDER}
         client.call("PATCH", f"/api/projects/{project['id']}", body=body)
+
+
+def ask_beside(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> Sequence[str]:
+    """Ask the controls beside the main one that the project does not have yet; their names.
+
+    Raises:
+        ConfigError: The server refuses a control.
+    """
+    before = str(project["label_config"])
+    missing = missing_controls(schema, before)
+    if missing:
+        config = with_controls(schema, before)
+        _check(client, config)
+        client.call("PATCH", f"/api/projects/{project['id']}", body={"label_config": config})
+    return [one.name for one in missing]
 
 
 def retract(client: Client, schema: LabelSchema, annotation_id: str, labels: Collection[str]) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.learners.backbones import backbone
 from labelloop.protocols import Backbone
-from labelloop.types import Examples, Inputs, LabelSchema
+from labelloop.types import Examples, Inputs
 
 SCALE = 16.0
 """Embeddings have length one; a head learns faster from longer ones."""

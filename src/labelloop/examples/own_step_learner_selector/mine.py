@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 import labelloop
 from labelloop.errors import BadItemError, LabelLoopError
+from labelloop.kinds import LabelSchema
 from labelloop.steps import (
     Loop,
     convert_annotations,
@@ -33,7 +34,7 @@ from labelloop.steps import (
     sync_new_data_to_label_studio,
     train,
 )
-from labelloop.types import Examples, Inputs, LabelSchema, Modality, Pool
+from labelloop.types import Examples, Inputs, Modality, Pool
 
 HERE = Path(__file__).resolve().parent
 SIDE = 10

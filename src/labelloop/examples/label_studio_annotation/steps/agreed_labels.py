@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import names_of
 from labelloop.steps import step
-from labelloop.types import Annotation, LabelSchema
+from labelloop.types import Annotation
 
 
 @step

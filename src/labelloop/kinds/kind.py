@@ -1,0 +1,145 @@
+"""What a kind of question has to say of itself: the one page that whoever adds a kind has to fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from labelloop.types import Region
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Answer = Hashable
+"""What one annotation says in one control, as plain data in one canonical order: equal where people say the same."""
+
+Statistic = Callable[["np.ndarray"], "np.ndarray"]
+"""(b, c) sums of counts over items -> (b,) scores; higher is better."""
+
+Meaning = Callable[[str], tuple[str, ...]]
+"""What a label of before means now: one label; none where it was removed; several where it was split."""
+
+
+class Codec(Protocol):
+    """How answers are asked for, read and written."""
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type of a column of answers, each as `plain` gives it."""
+        ...
+
+    @property
+    def region_type(self) -> str:
+        """The `type` of its regions."""
+        ...
+
+    def tag(self, name: str, shown: str) -> str:
+        """The control in a label config: XML.
+
+        Args:
+            name: Of the control.
+            shown: Name of the object that people see.
+        """
+        ...
+
+    def read(self, regions: Sequence[Region]) -> Answer | None:
+        """What one annotation's regions in this control say; None where they say nothing at all.
+
+        Raises:
+            ConfigError: They say what cannot be an answer; the field is named.
+        """
+        ...
+
+    def write(self, answer: Answer) -> tuple[Region, ...]:
+        """The regions that say it, each with its `type` and `value`.
+
+        Raises:
+            ConfigError: It is no answer.
+        """
+        ...
+
+    def plain(self, answer: Answer) -> Any:
+        """The answer as JSON for files that other tools read."""
+        ...
+
+    def in_words(self, answer: Answer) -> str:
+        """The answer for people: histories, reports."""
+        ...
+
+
+class Comparing(Protocol):
+    """How much answers are alike, and what several people say together."""
+
+    def similarity(self, one: Answer, other: Answer) -> float:
+        """In [0, 1], symmetric; 1 where both say the same."""
+        ...
+
+    def consensus(self, answers: Sequence[Answer]) -> Answer:
+        """What most people say; what is tied goes to whoever spoke last.
+
+        Args:
+            answers: The last word of each person, at least one, the newest last.
+        """
+        ...
+
+
+class Scoring(Protocol):
+    """How good given answers are against wanted ones."""
+
+    def counts(self, given: Answer, wanted: Answer) -> Sequence[float]:
+        """What one item adds to every score, such as hits, false alarms and misses; always as many numbers."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, Statistic]:
+        """Name -> the score as a statistic of summed counts; the first is the default."""
+        ...
+
+
+class Kind(Codec, Comparing, Scoring, Protocol):
+    """What can be asked in one control, with its options as fields. Frozen, comparable, picklable.
+
+    The constructor's parameters are the options that a user may set under [controls.NAME].
+    """
+
+
+@runtime_checkable
+class Labelling(Protocol):
+    """A kind whose answers bear labels: these can be renamed, merged, split, counted and shown one by one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels there are, in the order people see them."""
+        ...
+
+    def labels_in(self, answer: Answer) -> Sequence[str]:
+        """The labels an answer bears, as often as it bears them."""
+        ...
+
+    def translate(self, answer: Answer, meaning: Meaning) -> Answer | None:
+        """The answer in the labels of now; None where it means none any more, or nobody can know."""
+        ...
+
+
+def medoid(kind: Comparing, answers: Sequence[Answer]) -> Answer:
+    """The answer most like all others: a consensus for a kind that has no better one; the newest of equals."""
+    likeness = [sum(kind.similarity(one, other) for other in answers) for one in answers]
+    best = max(likeness) - 1e-9
+    return [one for one, like in zip(answers, likeness, strict=True) if like >= best][-1]
+
+
+def f1(sums: np.ndarray) -> np.ndarray:
+    """(b,) F1 of (b, 3) summed hits, false alarms and misses; 1 where nothing was to be found, nor given."""
+    import numpy as np
+
+    right = 2.0 * sums[:, 0]
+    all_ = right + sums[:, 1] + sums[:, 2]
+    score: np.ndarray = np.divide(right, all_, out=np.ones_like(right), where=all_ > 0)
+    return score
+
+
+def share(sums: np.ndarray) -> np.ndarray:
+    """(b,) the share of (b, 2) summed parts and wholes."""
+    parts: np.ndarray = sums[:, 0] / sums[:, 1]
+    return parts

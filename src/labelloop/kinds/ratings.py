@@ -1,0 +1,99 @@
+"""A rating: so many stars of so many, scored by how far off it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
+
+from labelloop.errors import ConfigError
+from labelloop.kinds.kind import Statistic, share
+from labelloop.kinds.values import number, only_one, value_of
+from labelloop.types import Region
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """From one star to `stars`; an answer is how many.
+
+    Args:
+        stars: The most there are, 2 to 50.
+
+    Raises:
+        ConfigError: There are too few or too many stars.
+    """
+
+    stars: int = 5
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.stars <= 50:
+            raise ConfigError(f"stars = {self.stars} is no scale", "stars = 2 to 50")
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """A whole number."""
+        import pyarrow as pa
+
+        return pa.int64()
+
+    @property
+    def region_type(self) -> str:
+        """Label Studio's word."""
+        return "rating"
+
+    def tag(self, name: str, shown: str) -> str:
+        """`Rating`."""
+        return f'<Rating name={quoteattr(name)} toName={quoteattr(shown)} maxRating="{self.stars}"/>'
+
+    def read(self, regions: Sequence[Region]) -> int | None:
+        """The stars; None where there are none.
+
+        Raises:
+            ConfigError: It is no whole number from 1 to `stars`, or there are several.
+        """
+        region = only_one(regions)
+        return None if region is None else self._sound(number(value_of(region, 0, "rating"), "rating", 0))
+
+    def write(self, answer: Any) -> tuple[Region, ...]:
+        """One region.
+
+        Raises:
+            ConfigError: As for `read`.
+        """
+        return ({"type": "rating", "value": {"rating": self._sound(answer)}},)
+
+    def plain(self, answer: Any) -> int:
+        """The number."""
+        return int(answer)
+
+    def in_words(self, answer: Any) -> str:
+        """So many of so many."""
+        return f"{answer} of {self.stars}"
+
+    def similarity(self, one: Any, other: Any) -> float:
+        """How near they are, as a share of the scale."""
+        return 1.0 - float(abs(one - other)) / (self.stars - 1)
+
+    def consensus(self, answers: Sequence[Any]) -> int:
+        """The median; of two in the middle the one that is nearer to the newest."""
+        ordered = sorted(answers)
+        middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
+        return int(min(middle, key=lambda one: abs(one - answers[-1])))
+
+    def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
+        """(nearness in [0, 1], right, 1)."""
+        return self.similarity(given, wanted), float(given == wanted), 1.0
+
+    @property
+    def scores(self) -> Mapping[str, Statistic]:
+        """1 - mean absolute error as a share of the scale, and how many are exactly right."""
+        return {"nearness": lambda sums: share(sums[:, [0, 2]]), "exact": lambda sums: share(sums[:, 1:])}
+
+    def _sound(self, value: float) -> int:
+        if value != int(value) or not 1 <= value <= self.stars:
+            raise ConfigError(f"the rating {value} is not from 1 to {self.stars}", f"1 to {self.stars}")
+        return int(value)

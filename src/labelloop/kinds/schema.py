@@ -1,0 +1,98 @@
+"""What people are asked about each item: the controls they see, of which one is the main one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from labelloop.errors import ConfigError
+from labelloop.kinds.choices import Choices
+from labelloop.kinds.kind import Kind
+from labelloop.kinds.values import checked_labels
+from labelloop.types import Modality, Task
+from labelloop.types.names import named
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One thing that is asked about what people see.
+
+    Attributes:
+        name: Unique in the schema; a region's `from_name`.
+        kind: What an answer is.
+        shown: Name of the object that people see and answer about; a region's `to_name`.
+        instruction: The line above it; empty is none.
+        silence: Whether an annotation without a region of this control is an answer, as its kind reads nothing: "no
+            span". It is for the main control only where the annotation says nothing elsewhere either.
+
+    Raises:
+        ConfigError: The name is none that a label config can hold.
+    """
+
+    name: str
+    kind: Kind
+    shown: str
+    instruction: str = ""
+    silence: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"{self.name!r} cannot be the name of a control",
+                "use letters, digits, _ and -, as in [controls.tone]",
+            )
+
+
+@named("labelloop.LabelSchema")
+@dataclass(frozen=True, slots=True)
+class LabelSchema:
+    """What people are asked about each item: choices in the main control, which is learned from, and others beside it.
+
+    Attributes:
+        show: Columns of the item's `meta` that people see beside it; what is asked is the same without them.
+        beside: What else is asked, and kept, compared and exported; what is learned is the same without it.
+
+    Raises:
+        ConfigError: Fewer than two labels, a label twice, an empty label, or two controls of one name.
+    """
+
+    modality: Modality
+    labels: tuple[str, ...]
+    task: Task = "single-choice"
+    control: str = "label"
+    instruction: str = ""
+    show: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    beside: tuple[Control, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checked_labels(self.labels, 2, "a choice", "[dataset]")
+        names = [self.control, self.modality, *(one.name for one in self.beside)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(
+                f"the name {twice[0]!r} is taken: {self.control!r} is the main control, {self.modality!r} what people "
+                f"see, and each other control is named once",
+                "choose another name: [controls.NAME] in labelloop.toml",
+            )
+        for one in self.beside:
+            if one.shown != self.modality:
+                raise ConfigError(
+                    f"the control {one.name!r} points at {one.shown!r}, which people do not see",
+                    f"they see: {self.modality}",
+                )
+
+    @property
+    def multiple(self) -> bool:
+        """Whether one item may carry several labels."""
+        return self.task == "multiple-choice"
+
+    @property
+    def main(self) -> Control:
+        """The control that is learned from, and whose score is the score."""
+        return Control(self.control, Choices(self.labels, self.multiple), self.modality)
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """Everything that is asked, the main control first."""
+        return (self.main, *self.beside)
