@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "animals")
     made.rounds.plan(Round(1, "begin"), [Asking("a", "train", "why"), Asking("b", "train", "why")], NOON)
     made.rounds.confirm(Round(1, "begin"), {"a": "1", "b": "2"}, NOON)
-    made.answers.share(2)
+    made.overlap.share(2)
     yield made
     made.close()
 

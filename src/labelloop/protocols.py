@@ -271,8 +271,23 @@ class Renewing(Protocol):
 class Overlapping(Protocol):
     """A dataset that can show each question to several people."""
 
-    def share(self, people: int) -> None:
-        """Show every question, also those that were asked before, to so many people. Repeating is harmless."""
+    @property
+    def people(self) -> int:
+        """To how many people a question is shown that is asked from now on."""
+        ...
+
+    def share(self, people: int, only: Collection[str] | None = None) -> None:
+        """Show what is asked from now on to so many people; killed anywhere and repeated, it is complete.
+
+        Args:
+            people: How many.
+            only: Of the questions that there are, these are shown to so many, too, and no other to anybody more who
+                has not seen it; None for all that there are.
+        """
+        ...
+
+    def widen(self, items: Collection[str], people: int) -> None:
+        """Show these questions to so many people, whatever others are shown to. Repeating is harmless."""
         ...
 
 

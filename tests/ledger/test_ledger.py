@@ -152,27 +152,85 @@ def test_a_question_for_two_people_is_closed_by_two_or_by_ground_truth(
     ledger: Ledger, heard: tuple[Annotation, ...], state: str
 ) -> None:
     asked(ledger, "a")
-    ledger.answers.share(2)
+    ledger.overlap.share(2)
 
     ledger.answers.hear(page(Heard("a", "7", heard)), NOW)
 
     assert [question.state for question in ledger.answers.questions()] == [state]
 
 
-def test_another_number_of_people_opens_and_closes_what_was_asked(ledger: Ledger) -> None:
+def test_a_higher_number_of_people_opens_nothing_until_it_is_said_and_a_lower_one_closes(ledger: Ledger) -> None:
     asked(ledger, "a", "b", "c")
     ledger.rounds.plan(Round(2, "because"), [Asking("d", "train", "not sent yet")], NOW)
     one, two = Heard("a", "7", (said("1", "a"),)), Heard("b", "8", (said("2", "b"), said("3", "b", by="bob")))
     ledger.answers.hear(page(one, two), NOW)
 
-    opened = ledger.answers.share(2)
+    raised = ledger.overlap.share(2)
+    kept = [question.state for question in ledger.answers.questions()]
+    lacking = ledger.overlap.lacking(2)
+    opened = ledger.overlap.reopen()
     states = [question.state for question in ledger.answers.questions()]
-    again = ledger.answers.share(2)
-    closed = ledger.answers.share(1)
+    again = ledger.overlap.reopen()
+    closed = ledger.overlap.share(1)
 
-    assert (opened, again, closed) == (1, 0, 1)
+    assert (raised, opened, again, closed) == (0, 1, 0, 1)
+    assert kept == ["answered", "answered", "asked", "planned"]
+    assert lacking == {"a": 1}
     assert states == ["asked", "answered", "asked", "planned"]
-    assert ledger.answers.people() == 1
+    assert ledger.overlap.people() == 1
+
+
+def test_a_question_is_kept_closed_by_the_number_it_was_closed_with(ledger: Ledger) -> None:
+    asked(ledger, "a", "b")
+    ledger.overlap.share(2)
+    both = (said("1", "a"), said("2", "a", by="bob"))
+    ledger.answers.hear(page(Heard("a", "7", both)), NOW)
+    ledger.overlap.share(3)
+
+    states = {}
+    for name, heard in {
+        "edited": both,
+        "one left": both[:1],
+        "again": both,
+        "three": (*both, said("4", "a", by="eve")),
+    }.items():
+        ledger.answers.hear(page(Heard("a", "7", heard), Heard("b", "8", heard[:2])), NOW)
+        states[name] = [one.state for one in ledger.answers.questions()]
+
+    assert states["edited"] == ["answered", "asked"]
+    assert states["one left"] == ["asked", "asked"]
+    assert states["again"] == ["answered", "asked"]
+    assert states["three"] == ["answered", "asked"]
+
+
+def test_a_question_that_is_open_again_is_released_to_the_number_of_now(ledger: Ledger) -> None:
+    asked(ledger, "a")
+    ledger.answers.hear(page(Heard("a", "7", (said("1", "a"),))), NOW)
+    ledger.overlap.share(2)
+    before = ledger.overlap.reopened()
+    ledger.answers.hear(page(Heard("a", "7", ())), NOW)
+
+    reopened = ledger.overlap.reopened()
+    ledger.overlap.release(reopened)
+    ledger.answers.hear(page(Heard("a", "7", (said("5", "a"),))), NOW)
+
+    assert before == []
+    assert reopened == ["a"]
+    assert ledger.overlap.reopened() == []
+    assert [one.state for one in ledger.answers.questions()] == ["asked"]
+
+
+def test_that_the_annotator_has_to_be_told_is_remembered_until_it_was(ledger: Ledger) -> None:
+    asked(ledger, "a")
+    told = [ledger.overlap.is_untold()]
+    ledger.overlap.share(2)
+    told.append(ledger.overlap.is_untold())
+    ledger.overlap.told()
+    told.append(ledger.overlap.is_untold())
+    ledger.overlap.reopen()
+    told.append(ledger.overlap.is_untold())
+
+    assert told == [False, True, False, True]
 
 
 def test_a_removed_annotation_that_comes_back_is_restored(ledger: Ledger) -> None:
@@ -406,6 +464,7 @@ NEWER = {
     "DROP TABLE certificates": 5,
     "DROP TABLE auto_labels": 5,
     "DROP TABLE audits": 5,
+    "ALTER TABLE questions DROP COLUMN people": 10,
 }
 """What makes a ledger of today one of an older version, and the last version that had not what is dropped."""
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "report": ("loop", "Write a self-contained HTML report of the loop."),
     "score": ("score", "Show how good the model in use is, and how sure that is."),
     "rollback": ("score", "Put an earlier model back to use."),
+    "reopen": ("reopen", "Open questions that were closed with fewer people than now."),
     "simulate": ("simulate", "Replay labelled data: how many labels would each selector need?"),
     "label-errors": ("label_errors", "Find labels that are likely wrong, have others look, count who was right."),
     "labels": ("labels", "Rename, add, remove, merge or split labels, with a plan and a way back."),

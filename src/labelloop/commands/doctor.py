@@ -103,6 +103,9 @@ def _processes(loop: Loop) -> Iterator[Fault]:
     if left := ledger.answers.questions(["planned"], round=0):
         words = f"{len(left)} second opinion(s) were planned, and not asked for"
         yield Fault("questions", words, "ask for them", lambda: _settle(loop))
+    if ledger.overlap.is_untold():
+        words = "the annotator was not told how many people each question is for"
+        yield Fault("questions", words, "tell it", lambda: _under_lease(loop, loop.hear))
 
 
 def _artifacts(loop: Loop) -> Iterator[Fault]:

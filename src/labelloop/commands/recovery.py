@@ -56,5 +56,7 @@ def write_back(loop: Loop) -> Lost:
         dataset.ask(loop.questions_of(blind))
         dataset.restore(found.answers)
         loop.ledger.answers.rewind()
+        if loop.ledger.overlap.keeps():
+            loop.ledger.overlap.tell_again()  # what was asked again is shown to as many people as now close a question
         loop.hear(believe_losses=True)
     return found

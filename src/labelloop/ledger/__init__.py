@@ -27,6 +27,7 @@ from labelloop.ledger.items import ItemBook
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
 from labelloop.ledger.opinions import OpinionBook, joined
+from labelloop.ledger.overlap import OverlapBook
 from labelloop.ledger.reading import may_only_read, reading_engine, refuse_older
 from labelloop.ledger.rounds import RoundBook
 from labelloop.ledger.steps import StepBook
@@ -53,6 +54,7 @@ class Ledger:
     auto: AutoBook
     aside: AsideBook
     changed: ChangedBook
+    overlap: OverlapBook
 
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now.
@@ -96,11 +98,12 @@ def open_ledger(url: str, dataset: str) -> Ledger:
     event.listen(engine, "handle_error", _explain)
     if path is not None:
         keep_open(path, engine)
+    answers = AnswerBook(engine, dataset)
     return Ledger(
         dataset,
         engine,
         ItemBook(engine, dataset),
-        AnswerBook(engine, dataset),
+        answers,
         RoundBook(engine, dataset),
         StepBook(engine),
         Lease(engine, dataset),
@@ -109,6 +112,7 @@ def open_ledger(url: str, dataset: str) -> Ledger:
         AutoBook(engine, dataset),
         AsideBook(engine, dataset),
         ChangedBook(engine, dataset),
+        OverlapBook(engine, dataset, answers),
     )
 
 

@@ -237,24 +237,8 @@ class AnswerBook:
         return at
 
     def people(self) -> int:
-        """How many people must answer or skip a question to close it."""
+        """How many people must answer or skip a question to close it, unless it was closed before that was raised."""
         return int(self.recall(PEOPLE) or 1)
-
-    def share(self, people: int) -> int:
-        """Have so many people close a question from now on; how many questions that opened or closed."""
-        row = {"dataset": self._dataset, "name": PEOPLE, "value": people}
-        with self._engine.begin() as connection:
-            _sql.upsert(connection, facts, [row], update=["value"])
-            said = self._current(connection)
-            query = select(questions.c.item_id, questions.c.state).where(
-                questions.c.dataset == self._dataset, questions.c.state.in_(["asked", "answered", "skipped"])
-            )
-            states = {row.item_id: row.state for row in connection.execute(query)}
-            now = {item_id: _state(said.get(item_id, ()), people) for item_id in states}
-            different = [item_id for item_id, state in now.items() if state != states[item_id]]
-            for item_id in different:
-                self._set_state(connection, item_id, now[item_id], None)
-        return len(different)
 
     def past(self, item_id: str) -> list[HistoryEntry]:
         """Everything people ever said about an item, second opinions included, as it was heard, oldest first."""
@@ -283,7 +267,8 @@ class AnswerBook:
                 there = before.get(heard.item_id, {})
                 said = self._resolved(heard, there, authors, claims)
                 changes += self._take(connection, said, there, now)
-                self._set_state(connection, said.item_id, _state(said.annotations, people), said.task_id)
+                state = state_of(said.annotations, needed(ours[said.item_id], people))
+                self._set_state(connection, said.item_id, state, said.task_id)
             noted: dict[str, Any] = {AUTHORS: authors.names, LEFT: authors.left, CLAIMS: claims}
             noted = {name: value for name, value in noted.items() if value != known[name]}
             if new:
@@ -537,13 +522,13 @@ class AnswerBook:
         where = (questions.c.dataset == self._dataset, questions.c.item_id == item_id)
         connection.execute(update(questions).where(*where).values(**values))
 
-    def _ours(self, connection: Connection, ids: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+    def _ours(self, connection: Connection, ids: Sequence[str]) -> dict[str, int | None]:
+        """Those that are questions of ours -> how many people closed it, where that is fewer than now."""
+        found: dict[str, int | None] = {}
         for some in _sql.chunks(ids):
-            query = select(questions.c.item_id).where(
-                questions.c.dataset == self._dataset, questions.c.item_id.in_(some)
-            )
-            found.update(connection.scalars(query))
+            mine = (questions.c.dataset == self._dataset, questions.c.item_id.in_(some))
+            rows = connection.execute(select(questions.c.item_id, questions.c.people).where(*mine))
+            found.update((row.item_id, row.people) for row in rows)
         return found
 
     def _rows(self, connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Row[Any]]]:
@@ -570,7 +555,12 @@ class AnswerBook:
         }
 
 
-def _state(said: Sequence[Annotation], people: int) -> State:
+def needed(own: int | None, people: int) -> int:
+    """How many people close a question: as many as now, or fewer where it was closed with fewer."""
+    return people if own is None else min(own, people)
+
+
+def state_of(said: Sequence[Annotation], people: int) -> State:
     """Open until so many people have answered or skipped, or one answer is ground truth; skipped where all did."""
     answers = [one for one in said if not one.skipped]
     settled = any(one.ground_truth for one in answers)

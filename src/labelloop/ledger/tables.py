@@ -98,6 +98,7 @@ questions = Table(
     Column("state", String, nullable=False),
     Column("task_id", String),
     Column("prediction", JSON),
+    Column("people", Integer),  # how many closed it, where it was closed before that number was raised
     Index("questions_round", "dataset", "round", "state"),
     Index("questions_counts", "dataset", "round", "purpose", "state"),  # counted at every tick, without their guesses
 )
@@ -298,6 +299,12 @@ def _three_facts(connection: Connection) -> None:
     _note_addresses(connection)
 
 
+def _people(connection: Connection) -> None:
+    """A question may have been closed with fewer people than close one now; none was, before."""
+    if "people" not in {column["name"] for column in inspect(connection).get_columns("questions")}:
+        connection.exec_driver_sql("ALTER TABLE questions ADD COLUMN people INTEGER")
+
+
 def _note_addresses(connection: Connection) -> None:
     """Which item every address holds, also where no stamp was kept."""
     from labelloop.ledger import _sql
@@ -325,6 +332,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _aside,
     _authors,
     _three_facts,
+    _people,
 ]
 """What brings a database from version i to i + 1; appended to, never edited."""
 

@@ -26,6 +26,7 @@ from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing, Proposal
 from labelloop.loop.beside import Controls
 from labelloop.loop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
+from labelloop.loop.overlap import Overlap
 from labelloop.loop.ownership import Ownership
 from labelloop.loop.pool import refuse_most
 from labelloop.loop.queue import outdated
@@ -37,7 +38,7 @@ from labelloop.loop.unusable import Unusable, unusable
 from labelloop.loop.vanished import Losses
 from labelloop.machine.clocks import elapsed
 from labelloop.machine.registry import build
-from labelloop.protocols import Dataset, Learner, Overlapping, Owned, Progress, Pruning, Recognising, Revealing, silent
+from labelloop.protocols import Dataset, Learner, Owned, Progress, Pruning, Recognising, Revealing, silent
 from labelloop.selection import RANDOM
 from labelloop.storage.artifacts import Artifacts
 from labelloop.storage.runs import Line, Run, nobody
@@ -168,9 +169,10 @@ class Loop:
         self._label_changes = self.ledger.labels.changes()
         self.controls = Controls(stack, self.ledger, config.dataset.name, self.schema, self.belief, clock)
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
+        self.overlap = Overlap(self.ledger, config.dataset.people_per_item)
         self._losses = Losses()
         self._renewed: list[str] = []
-        self._opened_again: list[str] = []
+        self._shared: list[str] = []
         self._renewal = Renewal(
             self.ledger, lambda: self.dataset, self.questions_of, lambda: self.ownership.claim(self.dataset)
         )
@@ -203,7 +205,7 @@ class Loop:
             fresh = all(state == "planned" for _, _, state in self.ledger.answers.counts())
             name = self._config.dataset.name
             try:
-                self._dataset = self._shared(self._opened(name, create=fresh))
+                self._dataset = self._opened(name, create=fresh)
             except NoSecretError:
                 raise
             except NotFoundError as error:
@@ -233,27 +235,6 @@ class Loop:
             return []
         answers.remember(TITLE, title)
         return [f"the dataset {name!r} is called {title!r} in the annotator now, and is the same one"]
-
-    def _shared(self, dataset: Dataset) -> Dataset:
-        """Tell annotator and ledger how many people a question needs; the annotator's own number stays if never set."""
-        people = self._config.dataset.people_per_item
-        if (people, self.ledger.answers.people()) != (1, 1):
-            if not isinstance(dataset, Overlapping):
-                raise ConfigError(
-                    f"dataset.people_per_item is {people}, but this annotator cannot show an item to several people",
-                    "set people_per_item = 1 under [dataset]",
-                )
-            if self.ownership.is_others(dataset):
-                return dataset  # whoever asks or hears next refuses it, or takes it over
-            before = self.ledger.answers.people()
-            dataset.share(people)
-            opened = self.ledger.answers.share(people)
-            if people > before and opened:
-                self._opened_again = [
-                    f"dataset.people_per_item is {people} now and was {before}: {opened} question(s) of the past are"
-                    f" open again, and the round waits for them; {before} closes them as before"
-                ]
-        return dataset
 
     def reconnect(self) -> None:
         """Forget the connection to the annotator, which may be elsewhere after an outage."""
@@ -290,8 +271,7 @@ class Loop:
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = [*self._identify(), *asked, *self._opened_again, *self._renewed, *self.taken.judge()]
-            self._opened_again = []
+            notes = [*self._identify(), *asked, *self._shared, *self._renewed, *self.taken.judge()]
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):
@@ -319,6 +299,7 @@ class Loop:
         if self.ledger.rounds.last() is None:
             self.ownership.refuse_unmarked(self.dataset)
             self.ledger.changed.done(list(self.ledger.changed.waiting()))
+            self._shared = self.overlap.carry_out(self.dataset)
             return changes
         self.trust()
         pages = self.dataset.answers(self.ledger.answers.cursor())
@@ -328,6 +309,7 @@ class Loop:
             self.ledger.rounds.fix(STRANGERS, True)
         self._renew_links()
         self._renewed = self._renewal.carry_out(self._clock())
+        self._shared = self.overlap.carry_out(self.dataset)
         return changes
 
     def _renew_links(self) -> None:

@@ -76,14 +76,6 @@ class Ownership:
             if theirs not in (None, mine, following):
                 raise self._refusal(mine, theirs)
 
-    def is_others(self, dataset: Dataset) -> bool:
-        """Whether the dataset is not as this ledger left it."""
-        try:
-            self.refuse_others(dataset)
-        except OtherOwnerError:
-            return True
-        return False
-
     def claim(self, dataset: Dataset) -> None:
         """Leave the next mark, before anything is asked. Killed anywhere and repeated, it is still ours.
 

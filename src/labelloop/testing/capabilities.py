@@ -92,6 +92,19 @@ class OverlappingContract(AskedDataset):
         assert self.said(dataset) == {"a": [given]}
         assert dataset.size() == 3
 
+    def test_some_questions_are_shown_to_more_people_and_what_is_closed_stays_closed(
+        self, annotator: Annotator, person: Person
+    ) -> None:
+        dataset = self.asked(annotator)
+        assert isinstance(dataset, Overlapping)
+        given = self.say(person, "a")
+        for people in (2, 3, 3):
+            dataset.share(people, only=["b", "c"])
+            dataset.widen(["b"], people)
+            assert dataset.people == people
+            assert person.next_item(self.NAME) in ("b", "c")
+        assert self.said(dataset) == {"a": [given]}
+
 
 class PruningContract(AskedDataset):
     """A dataset that is `Pruning`."""

@@ -25,7 +25,8 @@ class FakeQueue(FakeMemory):
 
     def open_items(self) -> list[str]:
         """The items that more people may answer, in the order they were asked."""
-        return [item for item, task in self._tasks.items() if len({one.annotator for one in task.said}) < self.people]
+        said = {item: len({one.annotator for one in task.said}) for item, task in self._tasks.items()}
+        return [item for item, people in said.items() if people < self._own.get(item, self.people)]
 
     def queue(self) -> list[str]:
         """The items nobody answered or skipped, in the order people get them."""
@@ -35,10 +36,16 @@ class FakeQueue(FakeMemory):
         turns = {item: shown.turn.at for item in waiting if (shown := self._shown(item)) and shown.turn}
         return sorted(waiting, key=lambda item: turns.get(item, inf))
 
-    def share(self, people: int) -> None:
-        """Show every question to so many people."""
+    def share(self, people: int, only: Collection[str] | None = None) -> None:
+        """Show every question to so many people; or these, and those to come."""
         self._present()
+        self._own = {} if only is None else {item: 1 for item in self._tasks if item not in only}
         self.people = people
+
+    def widen(self, items: Collection[str], people: int) -> None:
+        """Show these questions to so many people."""
+        self._present()
+        self._own |= {item: people for item in items if item in self._tasks}
 
     def relabel(self, schema: LabelSchema) -> None:
         """Ask for other labels; every guess is out of date."""

@@ -37,13 +37,14 @@ class FakeMemory:
     Attributes:
         schema: What people are asked.
         gone: Whether the dataset was deleted; every call says so.
-        people: How many people each question is shown to.
+        people: How many people a question is shown to, unless it has a number of its own.
     """
 
     def __init__(self, name: str, schema: LabelSchema, numbers: Iterator[int]) -> None:
         self.schema = schema
         self.gone = False
         self.people = 1
+        self._own: dict[str, int] = {}
         self._name = name
         self._numbers = numbers
         self._now = 0

@@ -64,7 +64,7 @@ class DatasetConfig(_Section):
 
     people_per_item: Annotated[int, Field(ge=1)] = 1
     """How many people each item is shown to. A question is closed once as many have answered or skipped it, or one
-    answer is marked as ground truth.
+    answer is marked as ground truth. A higher number counts for what is open and for what is asked from then on.
     """
 
     duplicates: Literal["near", "exact"] = "near"

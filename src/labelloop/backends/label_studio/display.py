@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from labelloop.backends.label_studio.bounds import guarded
-from labelloop.backends.label_studio.client import WRITE_TIMEOUT
+from labelloop.backends.label_studio.overlap import Overlaps
 from labelloop.backends.label_studio.project import ProjectPart
 from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER
 from labelloop.types import Question
@@ -40,14 +40,27 @@ class Display(ProjectPart):
         with self.place.writing():
             self.place.client.call("PATCH", self.place.path, body=body)
 
-    def share(self, people: int) -> None:
-        """Show every task, also those that were asked before, to so many people; repeating changes nothing."""
-        if people == self._visible.people:
-            return
-        body = {"maximum_annotations": people}
+    @property
+    def people(self) -> int:
+        """How many people a task is shown to that is asked from now on."""
+        return self._visible.people
+
+    def share(self, people: int, only: Collection[str] | None = None) -> None:
+        """Show every task to so many people; or only these and those to come, and the others to nobody more."""
         with self.place.writing():
-            self.place.client.call("PATCH", self.place.path, query={"include": "id"}, body=body, timeout=WRITE_TIMEOUT)
+            if only is None:
+                self._overlaps().share(people)
+            else:
+                self._overlaps().share_only(people, only)
         self._visible.people = people
+
+    def widen(self, items: Collection[str], people: int) -> None:
+        """Show the tasks of these items to so many people; repeating changes nothing."""
+        with self.place.writing():
+            self._overlaps().widen(items, people)
+
+    def _overlaps(self) -> Overlaps:
+        return Overlaps(self.place.client, self.place.number, self._visible.people)
 
     def show(self, version: str, *, by_turns: bool) -> None:
         """Have annotators see the predictions of this version, which must have one; of none if it is empty.
