@@ -1,0 +1,83 @@
+"""reopen: it says what it costs people first, and asks; status agrees on what is open."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelloop.cli import run
+
+import people
+from small_world import World
+
+_STACK = """
+[stacks.default]
+annotator = "memory"
+[annotators.memory]
+flavor = "people:shared"
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A round that one person answered, and then two people per item."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    made = World(tmp_path, people.forget())
+    made.add(40)
+    made.play(1)
+    with (tmp_path / "labelloop.toml").open("a") as file:
+        file.write(_STACK)
+    made.tick(dataset__people_per_item=2, loop__rounds=1)
+    return made
+
+
+def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
+    capsys.readouterr()
+    settings = ["--set=dataset.people_per_item=2", "--set=loop.rounds=1"]
+    assert run(["-C", str(world.root), *settings, *arguments]) == code
+    heard = capsys.readouterr()
+    return heard.out + heard.err
+
+
+def states(world: World) -> set[str]:
+    return {one.state for one in world.questions()}
+
+
+def test_reopening_says_first_what_it_costs_and_needs_a_yes(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(world.questions())
+
+    plan = said(capsys, world, "reopen", "--dry-run")
+    refused = said(capsys, world, "reopen", code=2)
+    before = states(world)
+    done = said(capsys, world, "reopen", "--yes")
+    again = said(capsys, world, "reopen")
+
+    assert f"{count} closed question(s)" in plan
+    assert f"{count} more answer(s)" in plan
+    assert "nobody agreed" in refused
+    assert before == {"answered"}
+    assert f"{count} question(s) are open again" in done
+    assert states(world) == {"asked"}
+    assert "nothing to open" in again
+
+
+def test_scripts_get_the_numbers_and_status_agrees(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(world.questions())
+    expected = {"people": 2, "questions": count, "answers": count}
+
+    def waiting() -> int:
+        now = json.loads(said(capsys, world, "--json", "status"))
+        return int(now["asked"]) - int(now["answered"]) - int(now["skipped"])
+
+    closed = waiting()
+    planned = json.loads(said(capsys, world, "--json", "reopen", "--dry-run"))
+    done = json.loads(said(capsys, world, "--json", "reopen", "--yes"))
+
+    assert planned == done == expected
+    assert (closed, waiting()) == (0, count)
+    assert len(world.dataset.open_items()) == count
