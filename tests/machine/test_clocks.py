@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from labelloop.backends.label_studio.client import _wanted_pause
+from labelloop.backends.label_studio.answers import wanted_pause
 from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.local_store import STALE, UNFINISHED, LocalArtifactStore
 from labelloop.commands.doctor import _is_left
@@ -181,7 +181,7 @@ def test_a_server_that_is_busy_is_waited_for_by_its_own_clock(jump: timedelta) -
         },
     )
 
-    assert _wanted_pause(answer) == pytest.approx(7, abs=1)
+    assert wanted_pause(answer) == pytest.approx(7, abs=1)
 
 
 def test_another_time_zone_at_each_tick_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from labelloop.backends.label_studio import bounds, refusals
+from labelloop.backends.label_studio.answers import LATER, AnswerReader, is_personal
 from labelloop.backends.label_studio.bounds import Deadline, EndlessError, understood
-from labelloop.backends.label_studio.refusals import ForeignError, OversizeError, clean
-from labelloop.backends.label_studio.repeats import AwayError, CutError, FailedError, Repeats, SpoiledError
-from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError, NotFoundError
+from labelloop.backends.label_studio.refusals import clean
+from labelloop.backends.label_studio.repeats import AwayError, CutError, Repeats, SpoiledError
+from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
 from labelloop.errors.masking import has_any_credentials
 from labelloop.machine.road import LOOPBACK, Road, advice, bare
 
@@ -35,12 +36,8 @@ _USUAL_LIFETIME = 300.0
 _LARGEST_FILE = 64 * 2**20
 _FILES = "/data/"
 _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
-_LATER = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
-_INSIDE = "reserved network address"
-_SECRET_LOOK = re.compile(r"[0-9a-fA-F]{40}")
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 _TOKEN_LETTERS = re.compile(r"[\x21-\x7e]+")
-_GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
 _REPEATS = Repeats()
 
 
@@ -83,9 +80,8 @@ class Client:
         self.most_bytes = most_bytes
         self._token = token.strip()
         self._clock = clock
-        self._remedy = remedy
         self._repeats = repeats
-        self._access = ""
+        self._reader = AnswerReader(self.url, self._token, remedy, tuple(self.road.headers.values()))
         self._renew_at = 0.0
         self.told_time: datetime | None = None
         self._renewing = threading.Lock()
@@ -139,9 +135,9 @@ class Client:
 
     def _attempt(self, method: str, path: str, authorization: str, request: Mapping[str, Any]) -> Any:
         answer = self._send(method, path, authorization, **request)
-        if answer.status_code == httpx.codes.UNAUTHORIZED and self._is_personal:
+        if answer.status_code == httpx.codes.UNAUTHORIZED and is_personal(self._token):
             answer = self._send(method, path, self._authorization(renew=True), **request)
-        return self._parsed(answer, method, path)
+        return self._reader.parsed(answer, method, path)
 
     def version(self) -> str:
         """The release the server says it is, whoever asks.
@@ -154,15 +150,15 @@ class Client:
 
         def attempt(_: int) -> httpx.Response:
             got = self._send("GET", path, "")
-            if got.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or got.status_code in _LATER or got.is_redirect:
-                self._parsed(got, "GET", path)
+            if got.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or got.status_code in LATER or got.is_redirect:
+                self._reader.parsed(got, "GET", path)
             return got
 
         answer = self._repeats(attempt)
         try:
-            return clean(self._masked(str(bounds.parsed(answer.content)["release"])), 40)
+            return clean(self._reader.masked(str(bounds.parsed(answer.content)["release"])), 40)
         except (ValueError, TypeError, KeyError):
-            who = self._masked(refusals.described(answer))
+            who = self._reader.masked(refusals.described(answer))
             raise ConfigError(
                 f"{self.url} answers ({answer.status_code}), but not as Label Studio does{who}",
                 refusals.advice(answer),
@@ -189,7 +185,7 @@ class Client:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(f"Label Studio at {self.url} has no {path}", "it may have been deleted there")
         if answer.status_code != httpx.codes.OK:
-            self._parsed(answer, "GET", path)
+            self._reader.parsed(answer, "GET", path)
             raise BadItemError(f"Label Studio answered {answer.status_code} for {path}", "is it shown there?")
         return answer.content
 
@@ -199,27 +195,23 @@ class Client:
         with understood(self.url):
             return dict(user)
 
-    @property
-    def _is_personal(self) -> bool:
-        return self._token.count(".") == 2
-
     def _authorization(self, renew: bool = False) -> str:
-        if not self._is_personal:
+        if not is_personal(self._token):
             return f"Token {self._token}"
         with self._renewing:
             if renew or self._clock() >= self._renew_at:
                 self._renew()
-            return f"Bearer {self._access}"
+            return f"Bearer {self._reader.access}"
 
     def _renew(self) -> None:
         path, body = "/api/token/refresh/", {"refresh": self._token}
-        answer = self._repeats(lambda _: self._parsed(self._send("POST", path, "", body=body), "POST", path))
+        answer = self._repeats(lambda _: self._reader.parsed(self._send("POST", path, "", body=body), "POST", path))
         with understood(self.url):
             access = answer["access"]
             if not isinstance(access, str) or not _TOKEN_LETTERS.fullmatch(access):
                 raise TypeError("the access token is no token")
-            self._access = access
-        self._renew_at = self._clock() + max(0.0, _lifetime(self._access) - _RENEW_BEFORE)
+            self._reader.access = access
+        self._renew_at = self._clock() + max(0.0, _lifetime(self._reader.access) - _RENEW_BEFORE)
 
     def _send(
         self,
@@ -283,91 +275,9 @@ class Client:
             kind = CutError
         via = f" through the proxy {bare(self._proxy)}" if self._proxy else ""
         return kind(
-            f"Label Studio at {self.url} cannot be reached{via}: {self._masked(clean(str(error), 200))}",
+            f"Label Studio at {self.url} cannot be reached{via}: {self._reader.masked(clean(str(error), 200))}",
             advice(self.url, self._proxy, error) or "check the address, and that the server is up (labelloop stack up)",
         )
-
-    def _parsed(self, answer: httpx.Response, method: str, path: str) -> Any:
-        where = f"Label Studio at {self.url} answered {answer.status_code} to {method} {path}"
-        said = _json_of(answer)
-        if answer.is_success and said is not None:
-            return said
-        if answer.is_success and not answer.content:
-            return None
-        if not refusals.is_own(answer, said):
-            raise self._foreign(answer, method, path)
-        detail = self._detail(said)
-        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            if _INSIDE in detail:
-                raise ConfigError(where + detail, "that server calls no address of its own network: allow it there")
-            raise self._refused(detail, where)
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFoundError(where + detail, "it may have been deleted in Label Studio")
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            hint = "read the server's log, then try again"
-            kind = FailedError if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR else SpoiledError
-            raise kind(where + detail, hint, after=_wanted_pause(answer))
-        if answer.status_code in _LATER:
-            raise SpoiledError(where + detail, "try again later", after=_wanted_pause(answer))
-        if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-            raise OversizeError(where + detail, refusals.advice(answer), status=answer.status_code)
-        raise BackendError(where + detail, "the request was refused as it is; nothing was stored")
-
-    def _foreign(self, answer: httpx.Response, method: str, path: str) -> LabelLoopError:
-        """What stands between us and Label Studio has answered in its place."""
-        status, who = answer.status_code, self._masked(refusals.described(answer))
-        advised = refusals.advice(answer)
-        if answer.is_redirect:
-            to = self._masked(clean(answer.headers.get("Location", "nowhere"), 200))
-            return ConfigError(f"{self.url} answered {status} to {method} {path}: it sends us on to {to}{who}", advised)
-        if answer.is_success:
-            kind = "a login page" if refusals.is_login(answer) else "something else"
-            return ForeignError(
-                f"{self.url} does not speak Label Studio's API: no JSON from {method} {path}, but {kind}{who}",
-                advised,
-                status=status,
-            )
-        said = f"{self.url} answered {status} to {method} {path}, and not in Label Studio's words: a proxy, firewall"
-        said += f" or login page before it{who}"
-        if status in _GATEWAY:
-            return CutError(said, advised, after=_wanted_pause(answer))
-        if status == httpx.codes.INTERNAL_SERVER_ERROR:  # maybe Label Studio's own, which has no words for some
-            return FailedError(said, advised, after=_wanted_pause(answer))
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _LATER:
-            return SpoiledError(said, advised, after=_wanted_pause(answer))
-        if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-            return OversizeError(said, advised, status=status)
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return ConfigError(said, advised)  # whoever it is, it does not know us
-        return ForeignError(said, advised, status=status)
-
-    def _masked(self, text: str) -> str:
-        """The text without our token, or anything that looks like one, or the value of a header of ours."""
-        for secret in (self._token, self._access, *self.road.headers.values()):
-            if len(secret) > 3:
-                text = text.replace(secret, "...")
-        return _SECRET_LOOK.sub("...", text)
-
-    def _detail(self, said: Any) -> str:
-        """What the server said, short, and on one line."""
-        if isinstance(said, Mapping):
-            said = said.get("validation_errors") or said.get("detail") or said
-        text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-        return ": " + clean(self._masked(text), 500)
-
-    def _refused(self, said: str, where: str) -> ConfigError:
-        personal, legacy = (f"{self.url}/user/account/{page}" for page in ("personal-access-token", "legacy-token"))
-        if self._is_personal:
-            why, page = f"the personal access token is wrong, expired or switched off{said}", personal
-        elif "legacy token authentication has been disabled" in said:
-            why, page = "this organization does not take legacy tokens any more", personal
-        elif _SECRET_LOOK.fullmatch(self._token):
-            why = f"the legacy token is wrong, expired or switched off{said}"
-            page = f"{personal} (or {legacy}, if the organization allows legacy tokens)"
-        else:
-            why = f"the token of {len(self._token)} characters is neither a personal access token nor a legacy one"
-            page = personal
-        return ConfigError(f"{where}: {why}", self._remedy(page))
 
 
 def _written(body: Any) -> bytes:
@@ -402,19 +312,6 @@ def _suggested(url: str) -> str:
     return f"http://{host}" if host.startswith(LOOPBACK) else f"https://{host}"
 
 
-def _wanted_pause(answer: httpx.Response) -> float:
-    """Seconds of a Retry-After header; 0 without one."""
-    said = answer.headers.get("Retry-After", "")
-    try:
-        if said.strip().isdigit():
-            return float(said)
-        now = answer.headers.get("Date")  # of the clock that the pause is told by
-        since = parsedate_to_datetime(now) if now else datetime.now(UTC)
-        return max(0.0, (parsedate_to_datetime(said) - since).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
-
-
 def _time_of(answer: httpx.Response) -> datetime | None:
     """What the clock of whoever answered said; None where it does not."""
     try:
@@ -431,14 +328,6 @@ def _lifetime(access: str) -> float:
         return float(claims["exp"]) - float(claims["iat"])
     except (IndexError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return _USUAL_LIFETIME
-
-
-def _json_of(answer: httpx.Response) -> Any:
-    """The JSON of an answer; None for anything else."""
-    try:
-        return bounds.parsed(answer.content)
-    except ValueError:
-        return None
 
 
 def _proxy_with(proxy: str, road: Road) -> httpx.Proxy | None:

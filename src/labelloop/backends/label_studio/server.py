@@ -230,12 +230,12 @@ class Server:
             if self._wait(info, lambda: process.poll() is None, _START_TIMEOUT, progress):
                 return info
         except ConfigError:  # whoever answered does not know us: ours is still waking up, and about to see that
-            if not self._will_move(port, process):
+            if not _will_move(self.log, port, process):
                 process.terminate()
                 process.wait()
                 raise
-        if not self._moved(port):
-            raise self._failure(process)
+        if not _moved(self.log, port):
+            raise _failure(self.log, process)
         process.terminate()
         process.wait()
         return None
@@ -247,7 +247,7 @@ class Server:
         """
         client = Client(info.url, self.credentials()["token"], repeats=Repeats(attempts=1))
         started = time.monotonic()
-        while alive() and not self._moved(info.port):
+        while alive() and not _moved(self.log, info.port):
             progress("starting Label Studio", int(time.monotonic() - started), None)
             if _is_listening(info.port):
                 try:
@@ -260,33 +260,6 @@ class Server:
             time.sleep(0.1)
         return False
 
-    def _moved(self, port: int) -> bool:
-        """Whether the server said that it silently went to another port because this one was taken."""
-        try:
-            return f"Port {port} is in use" in self.log.read_text(errors="replace")[:4000]
-        except OSError:
-            return False
-
-    def _will_move(self, port: int, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the server comes to say so within a minute: it looks at the port only after its imports."""
-        started = time.monotonic()
-        while not self._moved(port) and process.poll() is None and time.monotonic() - started < _MOVE_TIMEOUT:
-            time.sleep(0.1)
-        return self._moved(port)
-
-    def _failure(self, process: subprocess.Popen[bytes]) -> BackendError:
-        said = tail(self.log.read_text(errors="replace"))
-        code = process.poll()
-        what = "did not become healthy in time" if code is None else f"ended with exit code {code} while starting"
-        if code is None:
-            process.terminate()
-            process.wait()
-        return BackendError(
-            f"Label Studio {what}; the last lines of {self.log}:\n{said}",
-            f"read {self.log}, then run the command again",
-            retryable=True,
-        )
-
     def _stop(self, progress: Progress) -> None:
         for sign, patience in ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0)):
             running = self.state()
@@ -297,17 +270,9 @@ class Server:
                 os.kill(running.pid, sign)
             except ProcessLookupError:
                 break
-            if self._is_gone(patience):
+            if _is_free(self.home / "server.lock", patience):
                 break
         (self.home / "server.json").unlink(missing_ok=True)
-
-    def _is_gone(self, patience: float) -> bool:
-        started = time.monotonic()
-        while is_held(self.home / "server.lock"):
-            if time.monotonic() - started > patience:
-                return False
-            time.sleep(0.05)
-        return True
 
     def _environment(self, data: Path) -> dict[str, str]:
         return child_environment(
@@ -359,6 +324,45 @@ def _can_bind(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
+    return True
+
+
+def _moved(log: Path, port: int) -> bool:
+    """Whether the server said that it silently went to another port because this one was taken."""
+    try:
+        return f"Port {port} is in use" in log.read_text(errors="replace")[:4000]
+    except OSError:
+        return False
+
+
+def _will_move(log: Path, port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the server comes to say so within a minute: it looks at the port only after its imports."""
+    started = time.monotonic()
+    while not _moved(log, port) and process.poll() is None and time.monotonic() - started < _MOVE_TIMEOUT:
+        time.sleep(0.1)
+    return _moved(log, port)
+
+
+def _failure(log: Path, process: subprocess.Popen[bytes]) -> BackendError:
+    said = tail(log.read_text(errors="replace"))
+    code = process.poll()
+    what = "did not become healthy in time" if code is None else f"ended with exit code {code} while starting"
+    if code is None:
+        process.terminate()
+        process.wait()
+    return BackendError(
+        f"Label Studio {what}; the last lines of {log}:\n{said}",
+        f"read {log}, then run the command again",
+        retryable=True,
+    )
+
+
+def _is_free(lock: Path, patience: float) -> bool:
+    started = time.monotonic()
+    while is_held(lock):
+        if time.monotonic() - started > patience:
+            return False
+        time.sleep(0.05)
     return True
 
 
