@@ -169,7 +169,7 @@ def test_rotated_credentials_reach_label_studio_with_the_next_hearing(
     assert httpx.get(old_link).content == b"still there"
 
     iam(s3).delete_access_key(UserName=READER, AccessKeyId=first["aws_access_key_id"])
-    stack._store.where = held_with(s3.where, **second)
+    stack.media.store.where = held_with(s3.where, **second)
     assert "older credentials" in dataset.survey().stale
     list(dataset.answers(None))
     assert dataset.survey().stale == ""

@@ -232,7 +232,7 @@ class LabelStudioAnnotator(Running, Inspection, Callbacks):
             served=None if self.url else connection.server.serves() or _EVERYTHING,
             writing=connection.writing,
             bucket=self.bucket,
-            access=access_of(self._media.store),
+            access=access_of(self.media.store),
         )
 
     def _surroundings(self) -> Mapping[str, str]:

@@ -71,7 +71,7 @@ class Inspection(ServerPart):
             return ""
         number = self._projects.find(name)
         seen = look(self.client(), number, bucket) if number else ""
-        return seen or rehearse(self.client(), bucket, self._media.store)
+        return seen or rehearse(self.client(), bucket, self.media.store)
 
     def looked_at(self, name: str) -> Sequence[tuple[bool, str, str]]:
         """What a browser gets of one picture of each sort that was asked about: (whether it is shown, words, hint).

@@ -18,12 +18,13 @@ class ServerPart:
     Attributes:
         connection: The way to the server, ours or somebody else's.
         url: Of someone else's server; empty for our own.
+        media: The bucket that people are shown pictures from.
     """
 
     def __init__(self, connection: ServerConnection, media: StoredMedia) -> None:
         self.connection = connection
         self.url = connection.url
-        self._media = media
+        self.media = media
         self._projects = Projects(connection)
 
     def client(self) -> Client:
@@ -42,7 +43,7 @@ class ServerPart:
         Raises:
             ConfigError: The secret is missing, or misses a value.
         """
-        found = self._media.bucket()
+        found = self.media.bucket()
         if found and not self.url:
             calls.allow_bucket(self.connection.home, found)
         return found
