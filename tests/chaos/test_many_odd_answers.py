@@ -56,7 +56,7 @@ def tasks_of(annotator: LabelStudioAnnotator, project: int) -> dict[str, int]:
 def post(person: LabelStudioPerson, task: int, body: Mapping[str, Any]) -> bool:
     """Whether it went through without an error; Label Studio may have kept it nevertheless, or refused it."""
     with suppress(BackendError):
-        person._client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
+        person.client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
         return True
     return False
 

@@ -65,7 +65,7 @@ def test_an_answer_that_label_studio_cannot_show_is_set_aside_by_its_number_and_
     bad, *good = items
     for item in good:
         person.answer(NAME, item, regions_of(SCHEMA, [truth[item]]))
-    post(second_person._client, ids[bad], SURROGATE)
+    post(second_person.client, ids[bad], SURROGATE)
 
     outcome = world.tick(**settings)
     again = world.tick(**settings)
@@ -133,7 +133,7 @@ def test_a_huge_answer_is_not_kept_and_not_read_again(
         },
     ]
     for item, body in zip(items, huge, strict=False):
-        post(second_person._client, ids[item], body)
+        post(second_person.client, ids[item], body)
 
     before = size_of(world)
     outcome = world.tick(**settings)

@@ -35,7 +35,7 @@ def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
 
 
 def number_of(person: LabelStudioPerson) -> int:
-    return int(person._client.whoami()["id"])
+    return int(person.client.whoami()["id"])
 
 
 def seen(world: World, **settings: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_nobody_but_the_owner_decides_alone_or_in_another_name(
     truth = world.truth()
     marked, forged, decided, *_ = sorted(world.dataset.present())
     wrong = {item: LABELS[(LABELS.index(truth[item]) + 1) % 3] for item in truth}
-    owner, bob = person._client, second_person._client
+    owner, bob = person.client, second_person.client
     tasks = {one: person._task(NAME, one) for one in (marked, forged, decided)}
 
     def body(item: str, label: str, **more: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class LabelStudioPerson:
     """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
 
     def answer(self, dataset: str, item_id: str, regions: Sequence[Region]) -> str:
         """Submit an annotation."""
@@ -66,11 +66,11 @@ class LabelStudioPerson:
     def edit(self, dataset: str, annotation_id: str, regions: Sequence[Region]) -> None:
         """Update an annotation."""
         body = {"result": [dict(one) for one in regions]}
-        self._client.call("PATCH", f"/api/annotations/{annotation_id}/", body=body)
+        self.client.call("PATCH", f"/api/annotations/{annotation_id}/", body=body)
 
     def retract(self, dataset: str, annotation_id: str) -> None:
         """Delete an annotation."""
-        self._client.call("DELETE", f"/api/annotations/{annotation_id}/")
+        self.client.call("DELETE", f"/api/annotations/{annotation_id}/")
 
     def next_item(self, dataset: str) -> str:
         """The item of the task that the label stream shows next."""
@@ -79,28 +79,28 @@ class LabelStudioPerson:
     def filled_in(self, dataset: str, item_id: str) -> tuple[str, ...]:
         """The labels in the shown version's prediction of a task."""
         fields = {"include": "model_version"}
-        version = self._client.call("GET", f"/api/projects/{self.project(dataset)}", query=fields)["model_version"]
-        opened = self._client.call("GET", f"/api/tasks/{self._task(dataset, item_id)}")
+        version = self.client.call("GET", f"/api/projects/{self.project(dataset)}", query=fields)["model_version"]
+        opened = self.client.call("GET", f"/api/tasks/{self._task(dataset, item_id)}")
         shown = [one["result"] for one in opened["predictions"] if one["model_version"] == version]
         return tuple(label for result in shown for region in result for label in region["value"]["choices"])
 
     def next_task(self, dataset: str) -> Mapping[str, Any]:
         """The task the label stream shows next, with the predictions shown on it."""
-        shown: Mapping[str, Any] = self._client.call("GET", f"/api/projects/{self.project(dataset)}/next")
+        shown: Mapping[str, Any] = self.client.call("GET", f"/api/projects/{self.project(dataset)}/next")
         return shown
 
     def project(self, dataset: str) -> int:
         """Label Studio's id of the project with this title."""
-        found = self._client.call("GET", "/api/projects", query={"title": dataset, "include": "id,title"})
+        found = self.client.call("GET", "/api/projects", query={"title": dataset, "include": "id,title"})
         return int(next(one["id"] for one in found["results"] if one["title"] == dataset))
 
     def _submit(self, dataset: str, item_id: str, body: Mapping[str, Any]) -> str:
         path = f"/api/tasks/{self._task(dataset, item_id)}/annotations/"
-        return str(self._client.call("POST", path, body=dict(body))["id"])
+        return str(self.client.call("POST", path, body=dict(body))["id"])
 
     def _task(self, dataset: str, item_id: str) -> int:
         wanted = [tasks.where(f"data.{tasks.UID}", "equal", item_id, "String")]
-        rows, _ = tasks.page(self._client, self.project(dataset), wanted, "id", 1)
+        rows, _ = tasks.page(self.client, self.project(dataset), wanted, "id", 1)
         return int(rows[0]["id"])
 
 
