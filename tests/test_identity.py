@@ -160,7 +160,7 @@ def test_a_corrected_text_shows_no_guess_about_the_old_one_and_is_embedded_anew(
         texts.say(item, LABELS[int(item) % 3])
     texts.tick()
     guessed = next(item for item in texts.world.dataset.open_items() if texts.world.dataset.prediction(item))
-    embedded = texts.world.loop(**texts.settings).learning.embedded()[1].matrix.copy()
+    embedded = texts.world.loop(**texts.settings).learning.embeddings.embedded()[1].matrix.copy()
     rows = {n: f"{LABELS[n % 3]} number {n}" for n in range(30)} | {int(guessed): "something else altogether"}
 
     texts.add(table(texts.root / "v1.csv", rows))
@@ -168,7 +168,7 @@ def test_a_corrected_text_shows_no_guess_about_the_old_one_and_is_embedded_anew(
 
     assert texts.world.dataset.prediction(guessed) is None
     assert texts.shown(guessed).text == "something else altogether"
-    columns, now = texts.world.loop(**texts.settings).learning.embedded()
+    columns, now = texts.world.loop(**texts.settings).learning.embeddings.embedded()
     different = np.flatnonzero((embedded != now.matrix).any(axis=1))
     assert [str(columns.ids[row]) for row in different] == [guessed]
     assert columns.readable.all()

@@ -147,7 +147,7 @@ def test_a_workspace_of_every_ledger_version_opens_with_all_its_answers(version:
     assert loop.ledger.items.count() == 48
     assert sum(map(len, answers.values())) == 35
     assert [one.state for one in loop.ledger.rounds.all()] == ["asked"] * 4
-    assert loop.learning.champion() == loop.ledger.rounds.last().model  # type: ignore[union-attr]
+    assert loop.learning.models.champion() == loop.ledger.rounds.last().model  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("version", [one for one in VERSIONS if one >= KEPT])
@@ -157,7 +157,7 @@ def test_nothing_is_computed_again_after_an_upgrade(version: int, tmp_path: Path
     with loop.ledger.lease.held():
         learned = loop.learning.learn()
         loop.learning.doubt()
-        said = loop.learning.probabilities(loop.learning.champion(), learned.features)
+        said = loop.learning.models.probabilities(loop.learning.models.champion(), learned.features)
 
     assert counting.executed == []
     assert said.shape == (48, 3)

@@ -46,8 +46,8 @@ def waiting(world: World, purpose: str = "") -> list[Asking]:
 def doubtful_first(world: World, items: Sequence[str]) -> list[str]:
     """Items by the margin of the model in use, the smallest first."""
     loop = world.loop()
-    columns, features = loop.learning.embedded()
-    said = loop.learning.probabilities(world.last().model, features)
+    columns, features = loop.learning.embeddings.embedded()
+    said = loop.learning.models.probabilities(world.last().model, features)
     doubt = dict(zip(map(str, columns.ids), closeness_of_two(said, SCHEMA.multiple), strict=True))
     return sorted(items, key=lambda item: -doubt[item])
 

@@ -184,7 +184,7 @@ def test_without_a_backbone_to_choose_by_a_selector_that_needs_one_is_refused_wi
 def test_without_a_backbone_to_choose_by_the_loop_goes_on_with_selectors_that_need_none(animals: World) -> None:
     outcome = animals.play(4, **BARE)
 
-    assert isinstance(animals.loop(**BARE).learning.backbone, Blind)
+    assert isinstance(animals.loop(**BARE).learning.embeddings.backbone, Blind)
     assert outcome.round is not None
     assert outcome.round.metrics["score"] == 1.0
 

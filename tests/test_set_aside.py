@@ -318,7 +318,7 @@ def test_a_file_that_is_not_what_it_was_when_it_is_shown_is_left_out_and_the_rou
     files: Files, harm: str
 ) -> None:
     loop = files.world.loop(**SETTINGS, loop__batch=12, holdout__share=0.0)
-    loop.learning.embedded()  # so that nobody notices before people are asked
+    loop.learning.embeddings.embedded()  # so that nobody notices before people are asked
     loop.ledger.close()
     spoilt = files.folder / "3.png"
     spoilt.unlink()

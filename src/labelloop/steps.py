@@ -40,9 +40,11 @@ from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
 from labelloop.loop.batch import Proposal, Scored
+from labelloop.loop.embeddings import Features
+from labelloop.loop.gatekeeper import Judged
 from labelloop.loop.loop import Loop, judgement
+from labelloop.loop.models import version_of
 from labelloop.loop.round_steps import ConsensusLabels
-from labelloop.loop.training import Features, Judged, version_of
 from labelloop.protocols import ArtifactStore, Dataset
 from labelloop.storage.artifacts import Ref
 from labelloop.storage.runs import Artifact, Line, step
@@ -159,7 +161,7 @@ def get_labeled_data(loop: Loop) -> Labeled:
 def embed(loop: Loop) -> Features:
     """Every item's embedding, by the learner's backbone, or by one to choose by; only what is new is computed."""
     with loop.run.telling("embed") as line:
-        _, features = loop.learning.embedded()
+        _, features = loop.learning.embeddings.embedded()
         line.cached = line.cached or [True]
         lost = int(features.unreadable.sum())
         line.words = f"{len(features.matrix)} items" + (f", {lost} unreadable" if lost else "")
@@ -175,8 +177,10 @@ def convert_annotations(
         names: Item id -> labels, from a function of yours; by `loop.belief` in labelloop.toml if left out.
     """
     with loop.run.telling("convert_annotations") as line:
-        known = loop.learning.know(_columns(loop, features), _beliefs(loop, labeled, names))
-        training, held_out = (loop.learning.examples(known, features, held_out=side) for side in (False, True))
+        known = loop.learning.snapshots.know(_columns(loop, features), _beliefs(loop, labeled, names))
+        training, held_out = (
+            loop.learning.snapshots.examples(known, features, held_out=side) for side in (False, True)
+        )
         line.words = f"{len(training)} examples, {len(held_out)} held out for the score"
         line.words += f", {len(known.strange)} set aside" if known.strange else ""
         return Converted(training, held_out, known.strange, labeled.changes)
@@ -200,7 +204,7 @@ def train(loop: Loop, examples: Examples) -> Artifact[Path]:
 def evaluate(loop: Loop, model: Artifact[Path], held_out: Examples) -> Metrics:
     """The honest score of a model, on the protected holdout."""
     with loop.run.telling("evaluate") as line:
-        score = loop.learning.score(model, held_out)
+        score = loop.learning.gate.score(model, held_out)
         line.words = in_words(score)
         return score
 
@@ -208,7 +212,7 @@ def evaluate(loop: Loop, model: Artifact[Path], held_out: Examples) -> Metrics:
 def judge(loop: Loop, model: Artifact[Path], converted: Converted) -> Judged:
     """Decide whether to deploy: if it passes the gate against the model in use, on the same held-out items."""
     with loop.run.telling("judge") as line:
-        judged = loop.learning.judge(model, converted.held_out)
+        judged = loop.learning.gate.judge(model, converted.held_out)
         line.words = f"{'deploy' if judged.promoted else 'keep'} {judged.version}: {judged.gate}"
         return judged
 
@@ -221,7 +225,7 @@ def deploy(loop: Loop, judged: Judged, converted: Converted) -> bool:
     """
     with loop.run.telling("deploy") as line, loop.ledger.lease.held():
         loop.settle()
-        if loop.learning.champion() not in (judged.champion, judged.model):
+        if loop.learning.models.champion() not in (judged.champion, judged.model):
             raise BusyError("another model was put to use while this one was judged", "run it again")
         line.words = f"{judged.version} {'is now' if judged.promoted else 'stays'} in use"
         last = loop.ledger.rounds.last()
@@ -236,7 +240,7 @@ def deploy(loop: Loop, judged: Judged, converted: Converted) -> bool:
 def deployed_model(loop: Loop) -> Artifact[Path] | None:
     """The model in use; None while there is none."""
     with loop.run.telling("deployed_model") as line:
-        ref = loop.learning.champion()
+        ref = loop.learning.models.champion()
         line.words = version_of(Ref.parse(ref)) if ref else "none yet"
         return loop.run.artifact(Ref.parse(ref)) if ref else None
 
@@ -299,7 +303,7 @@ def predict(loop: Loop, model: Artifact[Path], features: Features) -> Scores:
     """What a model says about every item, with its version."""
     with loop.run.telling("predict") as line:
         version = version_of(model.ref)
-        scores = Scores(loop.learning.probabilities(str(model.ref), features), version)
+        scores = Scores(loop.learning.models.probabilities(str(model.ref), features), version)
         line.words = f"{len(scores.probabilities)} items by {version}"
         return scores
 
@@ -315,7 +319,7 @@ def select(
         selector: Instead of the configured one: a name, or `module:function`.
     """
     with loop.run.telling("select") as line:
-        known = loop.learning.know(_columns(loop, features))
+        known = loop.learning.snapshots.know(_columns(loop, features))
         said, version = (scores.probabilities, scores.version) if scores else (None, "")
         last = loop.ledger.rounds.last()
         number = last.number + 1 if last else 1

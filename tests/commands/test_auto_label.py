@@ -107,7 +107,7 @@ def test_a_multiple_choice_is_refused(taught: World) -> None:
 @pytest.mark.parametrize("per_label", [False, True])
 def test_where_everything_was_asked_that_is_the_reason(taught: World, per_label: bool) -> None:
     loop = taught.loop(**SETTINGS, auto_label__per_label=per_label)
-    known = loop.learning.know(loop.ledger.items.columns())
+    known = loop.learning.snapshots.know(loop.ledger.items.columns())
     asked = replace(known, asked=~known.held_out)
     likely = np.full((len(known.asked), 3), 1 / 3, np.float32)
 
@@ -140,7 +140,7 @@ def test_taken_labels_are_marked_and_are_no_answers(taught: World, tmp_path: Pat
     assert not mine.keys() & people.keys()
     assert all(row["labels"] == truth[item_id] for item_id, row in mine.items())
     assert {row["held_out"] for row in mine.values()} == {"false"}
-    held_out = loop.learning.know(loop.ledger.items.columns()).held_out
+    held_out = loop.learning.snapshots.know(loop.ledger.items.columns()).held_out
     assert not mine.keys() & {str(one) for one in loop.ledger.items.columns().ids[held_out]}
     assert loop.look().changes == before.changes, "nobody has said anything"
     assert {row["source"] for row in exported(loop, tmp_path, only_human=True)} == {"human"}
@@ -362,7 +362,7 @@ def test_items_that_were_asked_leave_room_for_the_errors_that_may_be_left(taught
     """The bound counts the items that the selector took out of the pool."""
     loop = taught.loop(**SETTINGS)
     found = auto_label.plan(loop)
-    known = loop.learning.know(loop.ledger.items.columns())
+    known = loop.learning.snapshots.know(loop.ledger.items.columns())
     assert found.open == int((~known.held_out & ~known.asked).sum())
     assert np.isin(found.rows, np.flatnonzero(~known.held_out & ~known.asked)).all()
 

@@ -164,7 +164,7 @@ def test_the_verdict_of_somebody_else_is_believed_and_the_history_kept(world: Wo
     for item_id in items.values():
         said = loop.ledger.said(loop.schema)[item_id]
         assert [one.annotator for one in said] == [ANN, BOB]
-        known = loop.learning.know(loop.ledger.items.columns())
+        known = loop.learning.snapshots.know(loop.ledger.items.columns())
         row = list(known.columns.ids).index(item_id)
         assert LABELS[int(known.targets[row].argmax())] == truth[item_id]
         past = loop.ledger.answers.past(item_id)
@@ -178,7 +178,7 @@ def test_the_policy_decides_about_verdicts_too(world: World) -> None:
     loop = world.loop(loop__belief="unanimous")
     loop.hear()
 
-    known = loop.learning.know(loop.ledger.items.columns())
+    known = loop.learning.snapshots.know(loop.ledger.items.columns())
 
     assert not known.believed[list(known.columns.ids).index(first.about)]
 

@@ -14,8 +14,8 @@ from labelloop.commands.tick import learned_as_dict, learned_in_words, outcome_a
 from labelloop.evaluation.savings import Savings
 from labelloop.ledger.answers import Changes
 from labelloop.loop.decide import Wait
+from labelloop.loop.gatekeeper import Gatekeeper
 from labelloop.loop.loop import Outcome
-from labelloop.loop.training import Learning
 
 from small_world import LABELS, NOW, World
 
@@ -48,13 +48,13 @@ def test_the_status_says_what_choosing_had_saved_when_it_was_looked_at_and_compu
     world = World(tmp_path)
     world.add(120)
     loss = Savings(100, 80, 60, 40, 90, 500, True)
-    monkeypatch.setattr(Learning, "savings", lambda *_: loss)
+    monkeypatch.setattr(Gatekeeper, "savings", lambda *_: loss)
     world.play(7, loop__gate="always")
     assert status_as_dict(world.loop())["saved"] == {}
     assert "saved " not in status_in_words(world.loop())
 
     world.play(2, loop__gate="always")
-    monkeypatch.setattr(Learning, "savings", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(Gatekeeper, "savings", lambda *_: pytest.fail("computed"))
 
     told = status_as_dict(world.loop())["saved"]
     assert (told["needed"], told["of_round"], told["auto_chooses"]) == (60, 8, 0.5)

@@ -23,7 +23,6 @@ LINES = 450
 LARGE = {
     "data/sources.py",
     "loop/loop.py",
-    "loop/training.py",
 }
 """Modules that are larger: to be divided."""
 
@@ -44,7 +43,6 @@ BROAD = {
     "ledger/items.py:ItemBook",
     "loop/batch.py:Choosing",
     "loop/loop.py:Loop",
-    "loop/training.py:Learning",
     "storage/artifacts.py:Artifacts",
     "testing/secrets.py:SecretsManagerContract",
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelloop.evaluation.savings import BEYOND, REPEATS, SIZES, Savings, Trust, random_curve, savings, sizes
-from labelloop.loop.training import Learning
+from labelloop.loop.gatekeeper import Gatekeeper
 from labelloop.types import Examples, Inputs
 
 from quick_learner import QuickLearner
@@ -121,7 +121,7 @@ def test_a_loop_gives_way_to_random_from_the_round_that_shows_a_loss(
 ) -> None:
     world = World(tmp_path)
     world.add(120)
-    monkeypatch.setattr(Learning, "savings", lambda *_: LOSS)
+    monkeypatch.setattr(Gatekeeper, "savings", lambda *_: LOSS)
     settled = {"loop__gate": "always", "loop__random_share": 0.0}
 
     outcomes = [world.play(1, **settled) for _ in range(9)]
@@ -137,7 +137,7 @@ def test_a_loop_gives_way_to_random_from_the_round_that_shows_a_loss(
 def test_a_selector_that_was_chosen_is_never_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path)
     world.add(120)
-    monkeypatch.setattr(Learning, "savings", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(Gatekeeper, "savings", lambda *_: pytest.fail("looked"))
 
     for _ in range(9):
         world.play(1, loop__selector="margin", loop__gate="always")

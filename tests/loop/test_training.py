@@ -13,7 +13,7 @@ from labelloop.errors import ConfigError
 from labelloop.ledger import tables
 from labelloop.loop import embedding
 from labelloop.loop.decide import Start
-from labelloop.loop.training import without_holdout
+from labelloop.loop.notices import without_holdout
 from labelloop.types import Examples, Inputs, Item, NewItem
 
 import quick_learner

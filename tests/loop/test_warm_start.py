@@ -111,7 +111,7 @@ def test_a_learner_with_other_options_begins_from_nothing_without_a_question(tau
 def test_a_model_that_is_gone_is_no_beginning(taught: World) -> None:
     loop = taught.loop(**WARM)
     earlier = taught.last()
-    loop.learning.is_stored = lambda ref: ref != earlier.model  # type: ignore[method-assign]
+    loop.learning.models.is_stored = lambda ref: ref != earlier.model  # type: ignore[method-assign]
 
     assert "begin" not in loop.study().judged.gate
 

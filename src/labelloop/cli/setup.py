@@ -88,7 +88,7 @@ def add(
     from labelloop.commands.add import take_in
     from labelloop.data.sources import Columns
     from labelloop.ledger import open_ledger
-    from labelloop.loop.training import look_ahead, noticed
+    from labelloop.loop.notices import look_ahead, noticed
 
     dataset = app.workspace.config.dataset
     with (

@@ -86,11 +86,11 @@ def plan(loop: Loop) -> Offer:
     """
     auto_label_offer.refuse_several(loop.schema)
     last = loop.ledger.rounds.last()
-    if last is None or not last.speaks(loop.schema.labels) or not loop.learning.champion():
+    if last is None or not last.speaks(loop.schema.labels) or not loop.learning.models.champion():
         raise ConfigError("there is no model yet whose labels could be taken", "labelloop watch")
-    columns, features = loop.learning.embedded()
-    likely = loop.learning.probabilities(last.model, features)
-    known = loop.learning.know(columns)
+    columns, features = loop.learning.embeddings.embedded()
+    likely = loop.learning.models.probabilities(last.model, features)
+    known = loop.learning.snapshots.know(columns)
     audited = np.isin(columns.ids, _being_audited(loop, last.model))
     known = replace(known, asked=known.asked & ~audited)
     return loop.taken.offer(known, likely, terms_of(loop))
@@ -121,7 +121,7 @@ def apply(loop: Loop) -> Certificate:
             goes_on = before is not None and (before.terms, before.labels) == (made.terms, made.labels)
             order = before.order if before and goes_on else 0
             made = replace(made, order=order, at=loop.now().isoformat(timespec="seconds"))
-            before = loop.ledger.auto.note(made, found.taken(ids, loop.learning.salt))
+            before = loop.ledger.auto.note(made, found.taken(ids, loop.learning.snapshots.salt))
         loop.ask_audits("labels were taken from the model")
         return before
 

@@ -304,7 +304,7 @@ def _prove_choosing(config: Config, learner: Learner) -> str:
 def _items(workspace: Workspace) -> Iterator[Finding]:
     """What is wrong with the items as a whole, as far as it was noticed."""
     from labelloop.ledger import open_ledger
-    from labelloop.loop.training import warnings_of  # numpy, which bringing a stack up does not need
+    from labelloop.loop.notices import warnings_of  # numpy, which bringing a stack up does not need
 
     try:
         with closing(open_ledger(workspace.ledger_url, workspace.config.dataset.name)) as ledger:

@@ -29,8 +29,8 @@ from labelloop.kinds.values import brief
 from labelloop.ledger import aside
 from labelloop.ledger.answers import Asking, Purpose
 from labelloop.loop.loop import Loop, judgement
+from labelloop.loop.notices import held_out
 from labelloop.loop.ownership import TAKE_OVER
-from labelloop.loop.training import held_out
 from labelloop.loop.unusable import unheard_in_words
 from labelloop.loop.vanished import Losses
 from labelloop.machine.clocks import elapsed_seconds
@@ -111,7 +111,7 @@ def _processes(loop: Loop) -> Iterator[Fault]:
 def _artifacts(loop: Loop) -> Iterator[Fault]:
     """Results that are damaged, and embeddings and the model in use where they are missing."""
     artifacts, last = loop.artifacts, loop.ledger.rounds.last()
-    chunks = loop.ledger.items.chunks(loop.learning.backbone.fingerprint)
+    chunks = loop.ledger.items.chunks(loop.learning.embeddings.backbone.fingerprint)
     needed = {chunk.ref: "embeddings" for chunk in chunks}
     if last is not None and last.model:
         needed[last.model] = f"the model in use, {last.version},"
@@ -160,7 +160,7 @@ def _items(loop: Loop) -> Iterator[Fault]:
 def _try_again(loop: Loop) -> None:
     def retry() -> None:
         loop.ledger.aside.hurry()
-        loop.learning.retry()
+        loop.learning.embeddings.retry()
 
     _under_lease(loop, retry)
     if left := loop.ledger.aside.all():

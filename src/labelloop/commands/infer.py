@@ -29,8 +29,8 @@ def write_predictions(loop: Loop, output: str) -> int:
 
 
 def _predicted(loop: Loop, model: str, version: str) -> Iterator[PredictionRow]:
-    columns, features = loop.learning.embedded()
-    probabilities = loop.learning.probabilities(model, features)
+    columns, features = loop.learning.embeddings.embedded()
+    probabilities = loop.learning.models.probabilities(model, features)
     for start in range(0, len(columns.ids), BATCH):
         items = loop.ledger.items.between(start, start + BATCH)
         guesses = labels.guesses(loop.schema, probabilities[start : start + BATCH])

@@ -15,7 +15,7 @@ from labelloop.kinds import LabelSchema, labels
 from labelloop.ledger.rounds import Round
 from labelloop.loop.embedding import embed_items
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import held_out
+from labelloop.loop.notices import held_out
 from labelloop.protocols import Predictor
 from labelloop.types import Inputs, Item, Prediction, Question, Turn
 from labelloop.workspace.root import FILE
@@ -39,7 +39,7 @@ class Answering:
         self._open_loop = open_loop
         self._fetch = fetch
         self._loop = open_loop()
-        self._backbone = self._loop.learning.backbone
+        self._backbone = self._loop.learning.embeddings.backbone
         self._one_at_a_time = threading.Lock()
         self._model: tuple[str, Predictor] | None = None
         self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -137,7 +137,7 @@ class Answering:
 
     def _begin_again(self) -> None:
         loop = self._open_loop()
-        self._backbone = loop.learning.backbone
+        self._backbone = loop.learning.embeddings.backbone
         self._loop.ledger.close()
         self._loop, self._model = loop, None
         self._rows.clear()
@@ -147,7 +147,7 @@ class Answering:
 
         A picture that is not one of ours has no address at which a learner could read it itself.
         """
-        if self._loop.learning.reads_items:
+        if self._loop.learning.snapshots.reads_items:
             rows = [row for row, item in enumerate(items) if shown[row] and (item.id or item.modality == "text")]
             return rows, Inputs(_ids(items, rows), None, tuple(items[row] for row in rows))
         features = self._features(items)
@@ -185,7 +185,7 @@ class Answering:
 
     def _chunk(self, ref: str) -> np.ndarray:
         if ref not in self._chunks:
-            self._chunks[ref] = self._loop.learning.stored(ref)
+            self._chunks[ref] = self._loop.learning.embeddings.stored(ref)
         self._chunks.move_to_end(ref)
         while len(self._chunks) > CHUNKS_KEPT:
             self._chunks.popitem(last=False)
@@ -205,7 +205,7 @@ class Answering:
         if item.modality == "text":
             return item.text
         if item.id:
-            return self._loop.learning.read(item)
+            return self._loop.learning.embeddings.read(item)
         try:
             return self._fetch(item)
         except NotFoundError as error:
@@ -218,7 +218,7 @@ class Answering:
 
     def _predictor(self, model: str) -> Predictor:
         if self._model is None or self._model[0] != model:
-            self._model = model, self._loop.learning.predictor(model)
+            self._model = model, self._loop.learning.models.predictor(model)
         return self._model[1]
 
 

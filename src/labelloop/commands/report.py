@@ -19,7 +19,7 @@ from labelloop.kinds import consensus
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import noticed
+from labelloop.loop.notices import noticed
 from labelloop.report.views import (
     ArmView,
     Confusion,

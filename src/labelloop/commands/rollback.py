@@ -126,7 +126,7 @@ def _record(loop: Loop, planned: Rollback) -> Done:
         "version": to.version,
         "promoted": True,
         "gate": f"rolled back from {before.version} to {to.version} of round {to.number}",
-        "metrics": asdict(loop.learning.score_now(to.model)),
+        "metrics": asdict(loop.learning.gate.score_now(to.model)),
         "barred": planned.barred,
         "rolled_back": True,
         "room": before.room,
@@ -194,5 +194,5 @@ def _refuse(loop: Loop, to: Round) -> None:
         raise ConfigError(
             f"model {to.version} speaks other labels: {', '.join(to.labels)}", "labelloop labels undo, or another model"
         )
-    if not loop.learning.is_stored(to.model):
+    if not loop.learning.models.is_stored(to.model):
         raise NotFoundError(f"model {to.version} is gone from the artifact store", "name another: --dry-run lists them")

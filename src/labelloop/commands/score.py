@@ -14,8 +14,9 @@ from labelloop.evaluation.gate import margin
 from labelloop.evaluation.intervals import exact, fisher
 from labelloop.evaluation.metrics import Bin, Metrics
 from labelloop.evaluation.savings import Savings
+from labelloop.loop.gatekeeper import JudgedModel
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import JudgedModel, without_holdout
+from labelloop.loop.notices import without_holdout
 
 DRIFTED = 0.05
 """The p-value below which older and newer held-out answers are said to differ."""
@@ -108,14 +109,14 @@ def scorecard(loop: Loop) -> Scorecard:
     Raises:
         ConfigError: There is no model, or no held-out answer.
     """
-    learning, model = loop.learning, loop.learning.champion()
+    learning, model = loop.learning, loop.learning.models.champion()
     last = loop.ledger.rounds.last()
     if not model or last is None or not last.speaks(loop.schema.labels):
         raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
-    now = learning.standing(model)
+    now = learning.gate.standing(model)
     if not len(now.judging):
         raise ConfigError("nobody has answered a held-out question yet, so there is no score", _way_to_a_score(loop))
-    score = learning.score(now.model, now.judging)
+    score = learning.gate.score(now.model, now.judging)
     brought = next(one for one in loop.ledger.rounds.all() if one.model == model)
     return Scorecard(
         last.version,
@@ -124,7 +125,7 @@ def scorecard(loop: Loop) -> Scorecard:
         margin(score.independent),
         _naive(loop),
         _drift(loop, now),
-        learning.savings(now, last.learned_from),
+        learning.gate.savings(now, last.learned_from),
     )
 
 
@@ -135,14 +136,18 @@ def _naive(loop: Loop) -> Naive:
         return Naive(None, 0, 0)
     known = np.isfinite(doubted.probabilities).all(axis=1)
     examples = doubted.examples
-    drawn = loop.learning.at_random()
+    drawn = loop.learning.gate.at_random()
     chosen = sum(str(item_id) not in drawn for item_id in examples.inputs.ids)
     if not known.any():
         return Naive(None, len(examples), chosen)
     # An answer whose label is in no other part cannot be guessed by anybody, and counts as wrong.
     likely = np.where(known[:, np.newaxis], doubted.probabilities, ~examples.targets)
     found = metrics.evaluate(
-        likely, examples.targets, examples.labels, multiple=examples.multiple, metric=loop.learning.metric
+        likely,
+        examples.targets,
+        examples.labels,
+        multiple=examples.multiple,
+        metric=loop.workspace.config.holdout.metric,
     )
     return Naive(found.score, len(examples), chosen)
 

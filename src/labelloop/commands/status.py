@@ -12,7 +12,7 @@ from labelloop.ledger import aside
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import decide
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import noticed
+from labelloop.loop.notices import noticed
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
     RoundView,

@@ -87,7 +87,7 @@ def play(demo: Demo, view: Stage, visiting: Visiting) -> Shown:
         starting: Future[None] = beside.submit(start, stack.annotator, silent)
         loop = Loop(workspace, stack, progress)
         take_in(loop.ledger, [str(truth.place)], demo.modality, Columns(), progress=progress)
-        loop.learning.embedded()
+        loop.learning.embeddings.embedded()
         _await(starting, progress)
     if demo.me:
         _follow(loop, stack, view, visiting)

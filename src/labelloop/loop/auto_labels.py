@@ -47,10 +47,12 @@ class TakenLabels:
         now, judged = self._ledger.auto.active(), learned.judged
         if now is None or not judged.model or self._ledger.auto.all()[-1].model == judged.model:
             return []
-        found = self.offer(learned.known, self._learning.probabilities(judged.model, learned.features), now.terms)
+        found = self.offer(
+            learned.known, self._learning.models.probabilities(judged.model, learned.features), now.terms
+        )
         order = now.order if now.labels == self._schema.labels else 0  # else the audit begins anew, in the new labels
         made = replace(found.certificate(judged.model, judged.version), order=order, at=self._clock().isoformat())
-        self._ledger.auto.note(made, found.taken(learned.known.columns.ids, self._learning.salt))
+        self._ledger.auto.note(made, found.taken(learned.known.columns.ids, self._learning.snapshots.salt))
         if found.why:
             return [f"the labels of model {made.version} were not taken, those before it stay: {found.why}"]
         return [f"{made.taken} of {made.open} open items have the label of model {made.version} now"]

@@ -13,9 +13,11 @@ from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.loop import queue, round_steps
+from labelloop.loop.embeddings import Features
+from labelloop.loop.models import version_of
 from labelloop.loop.pool import refuse_blind
 from labelloop.loop.round_steps import BatchOptions, Snapshot
-from labelloop.loop.training import Features, Learned, Learning, version_of
+from labelloop.loop.training import Learned, Learning
 from labelloop.selection import RANDOM
 from labelloop.selection.names import AUTO
 from labelloop.selection.relabel import Answered, Relabelling, again
@@ -88,7 +90,7 @@ class Choosing:
             if code or ":" not in name:
                 round_steps.selector_for(self._schema, name, self._config.loop.belief)
             if code:
-                refuse_blind(self._learning.backbone, name)
+                refuse_blind(self._learning.embeddings.backbone, name)
 
     def trust(self, learned: Learned, number: int) -> Trust:
         """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.
@@ -99,8 +101,8 @@ class Choosing:
         trust = Trust(last.trust, last.trust_looked, last.saved) if last else Trust()
         if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
             return trust
-        now = self._learning.standing(learned.judged.model)
-        return trust.after(number, self._learning.savings(now, learned.learned_from))
+        now = self._learning.gate.standing(learned.judged.model)
+        return trust.after(number, self._learning.gate.savings(now, learned.learned_from))
 
     def propose(self, learned: Learned, number: int, room: int | None, trust: float = 1.0) -> Proposal:
         """Choose the batch of round `number`, at most `room` questions; pure but for what is cached.
@@ -110,7 +112,7 @@ class Choosing:
         """
         with learned.watch.stage("score"):
             model = learned.judged.model
-            probabilities = self._learning.probabilities(model, learned.features) if model else None
+            probabilities = self._learning.models.probabilities(model, learned.features) if model else None
         with learned.watch.stage("select"):
             known = learned.known if probabilities is None else round_steps.judgeable(learned.known, probabilities)
             scored = Scored(known, learned.features, probabilities, learned.judged.version)
@@ -135,9 +137,9 @@ class Choosing:
 
     def refreshed(self, model: str, number: int) -> Sequence[Asking]:
         """The open questions with what a model says about them, and with their turns from round `number` on."""
-        columns, features = self._learning.embedded()
-        said = self._learning.probabilities(model, features)
-        known = round_steps.judgeable(self._learning.know(columns), said)
+        columns, features = self._learning.embeddings.embedded()
+        said = self._learning.models.probabilities(model, features)
+        known = round_steps.judgeable(self._learning.snapshots.know(columns), said)
         scored = Scored(known, features, said, version_of(Ref.parse(model)))
         return self._queued(scored, number, []).refreshed
 
@@ -155,7 +157,7 @@ class Choosing:
         """
         if not version or self._config.loop.queue == "asked":
             return {}
-        at = queue.by_chance(dict.fromkeys(questions, waited), self._learning.salt)
+        at = queue.by_chance(dict.fromkeys(questions, waited), self._learning.snapshots.salt)
         return {question: Turn(place, version) for question, place in at.items()}
 
     def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:
@@ -173,7 +175,7 @@ class Choosing:
 
     def _batch(self, scored: Scored, taste: BatchOptions, protected: int, rng: np.random.Generator) -> list[Asking]:
         known, probabilities = scored.known, scored.probabilities
-        held = round_steps.choose_held_out(known, protected, self._learning.salt)
+        held = round_steps.choose_held_out(known, protected, self._learning.snapshots.salt)
         rows, why = round_steps.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if probabilities is not None:
@@ -266,7 +268,7 @@ class Choosing:
             order = self._ranked(scored, [*sorted(fixed, key=lambda item: fixed[item]), *order], selector, rng)
         places = queue.placed(order, fixed)
         waited = {one.item_id: _waited(one, number) for one in moved if one.item_id not in places}
-        return {**places, **queue.by_chance(waited, self._learning.salt)}
+        return {**places, **queue.by_chance(waited, self._learning.snapshots.salt)}
 
     def _ranked(self, scored: Scored, items: Sequence[str], selector: str, rng: np.random.Generator) -> list[str]:
         """The items that can be read, in the order in which the selector would ask them now."""

@@ -26,6 +26,8 @@ from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing, Proposal
 from labelloop.loop.beside import Controls
 from labelloop.loop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
+from labelloop.loop.gatekeeper import Judged
+from labelloop.loop.notices import noticed_anew
 from labelloop.loop.overlap import Overlap
 from labelloop.loop.ownership import Ownership
 from labelloop.loop.pool import refuse_most
@@ -33,7 +35,7 @@ from labelloop.loop.queue import outdated
 from labelloop.loop.renewal import Renewal
 from labelloop.loop.situation import situation
 from labelloop.loop.stop_advice import advise
-from labelloop.loop.training import Judged, Learned, Learning, Stopwatch, noticed_anew
+from labelloop.loop.training import Learned, Learning, Stopwatch
 from labelloop.loop.unusable import Unusable, unusable
 from labelloop.loop.vanished import Losses
 from labelloop.machine.clocks import elapsed
@@ -267,7 +269,7 @@ class Loop:
             changes = self._take_in()
             asked = self.controls.ask()
             self.ask_opinions()
-            self.learning.retry()
+            self.learning.embeddings.retry()
             now = self.look()
             lost = self._notice_lost(now)
             repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
@@ -463,7 +465,7 @@ class Loop:
             seconds=learned.watch.seconds,
             started_at=started,
             labels=self.schema.labels,
-            barred=self.learning.barred(),
+            barred=self.learning.models.barred(),
         )
 
     def _refuse_lost_pool(self) -> None:
@@ -476,7 +478,7 @@ class Loop:
         if last is None or not last.stopped or last.room == 0:
             return
         if 2 * lost > self.ledger.items.count() - self.ledger.changed.count():
-            raise self.learning.nothing_left()
+            raise self.learning.embeddings.nothing_left()
 
     def _left_out(self) -> list[str]:
         """The items that a round leaves out as they cannot be read now, and what is wrong with all, in words."""

@@ -21,7 +21,7 @@ def advise(learning: Learning, schema: LabelSchema, learned: Learned, history: S
     Predictions of earlier models come from the cache of `predict`.
     """
     before = _learned_more(history, schema, learned.learned_from)
-    models = [one.model for one in before[-stopping.ROUNDS :] if learning.is_stored(one.model)]
+    models = [one.model for one in before[-stopping.ROUNDS :] if learning.models.is_stored(one.model)]
     signals = {
         "stable": stopping.stable(_kappas(learning, schema, learned, models)),
         "flat": _flat(learning, schema, learned, models),
@@ -77,9 +77,9 @@ def _kappas(learning: Learning, schema: LabelSchema, learned: Learned, models: S
     if not now or not distinct:
         return []
     readable = np.flatnonzero(learned.known.columns.readable)
-    chosen = readable[stopping.stop_set(learned.known.columns.ids[readable], learning.salt)]
-    inputs = learning.inputs(learned.known.columns.ids[chosen], learned.features.matrix[chosen])
-    said = [learning.decided(model, inputs) for model in (*distinct, now)]
+    chosen = readable[stopping.stop_set(learned.known.columns.ids[readable], learning.snapshots.salt)]
+    inputs = learning.snapshots.inputs(learned.known.columns.ids[chosen], learned.features.matrix[chosen])
+    said = [learning.models.decided(model, inputs) for model in (*distinct, now)]
     return [stopping.kappa(said[i], said[i + 1]) for i in range(len(said) - 1)]
 
 
@@ -88,9 +88,11 @@ def _flat(learning: Learning, schema: LabelSchema, learned: Learned, models: Seq
     now = learned.judged.model
     if not now or len(models) < stopping.ROUNDS:
         return Signal(None, f"only {len(models)} of {stopping.ROUNDS} earlier rounds to compare with")
-    judging = learning.examples(learned.known, learned.features, held_out=True)
+    judging = learning.snapshots.examples(learned.known, learned.features, held_out=True)
     there = int((learned.known.held_out & learned.known.columns.readable).sum())
     if not len(judging):
         return stopping.flat(np.empty(0), np.empty(0), there)
-    wrong = [(learning.decided(model, judging.inputs) != judging.targets).sum(axis=1) for model in (models[0], now)]
+    wrong = [
+        (learning.models.decided(model, judging.inputs) != judging.targets).sum(axis=1) for model in (models[0], now)
+    ]
     return stopping.flat(wrong[0], wrong[1], there)

@@ -173,8 +173,8 @@ def from_loop(loop: Loop, fewest: int = 0) -> Labelled:
         raise ConfigError(
             "a replay of items with several labels is not there yet", "simulate a dataset whose task is single-choice"
         )
-    columns, features = loop.learning.embedded()
-    known = loop.learning.know(columns)
+    columns, features = loop.learning.embeddings.embedded()
+    known = loop.learning.snapshots.know(columns)
     rows = np.flatnonzero(known.believed & columns.readable)
     if not len(rows):
         raise ConfigError("nothing is answered yet, so there is nothing to replay", "labelloop simulate FOLDER")
@@ -182,7 +182,7 @@ def from_loop(loop: Loop, fewest: int = 0) -> Labelled:
     targets = known.targets[rows]
     answers = names[np.where(targets.any(axis=1), targets.argmax(axis=1), len(names) - 1)]
     groups = np.unique(columns.groups[rows], return_inverse=True)[1]
-    items = loop.learning.inputs(columns.ids[rows], features.matrix[rows]).items
+    items = loop.learning.snapshots.inputs(columns.ids[rows], features.matrix[rows]).items
     return labelled(np.ascontiguousarray(features.matrix[rows]), answers, groups, fewest, items)
 
 

@@ -75,7 +75,7 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
             raise NotFoundError(f"there is no file {wanted.place}", "check the path")
         there = labelled.from_npz(Path(wanted.place), wanted.fewest)
         with _scratch(wanted.modality or "image", there.labels, config, progress) as loop:
-            if loop.learning.reads_items:
+            if loop.learning.snapshots.reads_items:
                 raise ConfigError(
                     f"{wanted.place} has embeddings, and learner {config.learner.flavor!r} reads the items themselves",
                     "name a folder of class folders, or a table with a column of labels",
@@ -93,7 +93,12 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
     with _scratch(found.items[0].modality, names, config, progress) as loop:
         learning = loop.learning
         made = labelled.embedded(
-            found, loop.run, learning.backbone, wanted.fewest, progress, keep_items=learning.reads_items
+            found,
+            loop.run,
+            learning.embeddings.backbone,
+            wanted.fewest,
+            progress,
+            keep_items=learning.snapshots.reads_items,
         )
         return Ready(made, loop.learner, len(found.unreadable) + len(found.items) - len(made))
 

@@ -10,8 +10,8 @@ import labelloop
 from labelloop.cli import main as run_command
 from labelloop.cli.output import working
 from labelloop.errors import ConfigError
+from labelloop.loop.gatekeeper import Judged
 from labelloop.loop.loop import Loop
-from labelloop.loop.training import Judged
 from labelloop.steps import in_words
 
 from pipelines.inference import inference
