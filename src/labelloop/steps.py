@@ -39,11 +39,12 @@ from labelloop.kinds import labels
 from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
-from labelloop.loop.batch import Proposal, Scored
+from labelloop.loop.batch import Proposal
 from labelloop.loop.embeddings import Features
 from labelloop.loop.gatekeeper import Judged
 from labelloop.loop.loop import Loop, judgement
 from labelloop.loop.models import version_of
+from labelloop.loop.queue_order import Scored
 from labelloop.loop.round_steps import ConsensusLabels
 from labelloop.protocols import ArtifactStore, Dataset
 from labelloop.storage.artifacts import Ref

@@ -41,7 +41,6 @@ BROAD = {
     "learners/texts.py:TextBackbone",
     "ledger/answers.py:AnswerBook",
     "ledger/items.py:ItemBook",
-    "loop/batch.py:Choosing",
     "loop/loop.py:Loop",
     "storage/artifacts.py:Artifacts",
     "testing/secrets.py:SecretsManagerContract",

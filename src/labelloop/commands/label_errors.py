@@ -190,7 +190,7 @@ def ask(loop: Loop, n: int) -> AskedAgain:
         fresh = [one for one in find(loop) if not one.opinion or one.opinion == "gone"]
         room = max(0, n - _open(loop))
         new = list(_questions(loop, fresh[:room]))
-        turns = loop.choosing.turns_by_chance([one.question for one in new], loop.version, last.number)
+        turns = loop.choosing.order.turns_by_chance([one.question for one in new], loop.version, last.number)
         loop.ledger.opinions.plan([replace(one, turn=turns.get(one.question)) for one in new], loop.now())
         sent += loop.ask_opinions()
         everybody = {one.annotator for said in loop.ledger.answers.current().values() for one in said}

@@ -427,7 +427,7 @@ class Loop:
         """
         if self.taken.is_audited():
             return None
-        due = self.choosing.by_chance(self.taken.due(), self.version)
+        due = self.choosing.order.by_chance(self.taken.due(), self.version)
         return self.record(reason, due) if due else None
 
     def _plan(self, start: Start) -> tuple[Mapping[str, str], list[str]]:
@@ -444,7 +444,7 @@ class Loop:
         notes = [*self._left_out(), *self.taken.take(learned)]
         if trust.share < 1.0:
             notes.append(f"auto chooses {trust.share:.0%}, the others are drawn at random: random was cheaper so far")
-        audits = self.choosing.by_chance(self.taken.due(), proposal.version)
+        audits = self.choosing.order.by_chance(self.taken.due(), proposal.version)
         proposal = proposal.with_audits(audits, [self._config.loop.seed, start.number, 1])
         planned = self._round(start, learned, proposal, started)
         planned = replace(planned, trust=trust.share, trust_looked=trust.looked, saved=trust.saved)
