@@ -48,7 +48,13 @@ def test_a_label_removed_by_hand_is_named_and_nothing_is_asked(world: LiveWorld)
     one = next(line for line in config.split(">") if 'value="7"' in line) + ">"
     client.call("PATCH", path, body={"label_config": config.replace(one, "")})
 
-    refused(world, 2, f"the label config of '{NAME}' in Label Studio was changed", "7", "settings/labeling")
+    refused(
+        world,
+        2,
+        f"the label config of '{NAME}' in Label Studio is not what labelloop.toml says",
+        "7",
+        "settings/labeling",
+    )
 
     client.call("PATCH", path, body={"label_config": config})
     world.answer_all()

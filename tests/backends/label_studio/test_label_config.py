@@ -7,8 +7,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labelloop.backends.label_studio.config import columns_of, config_of, differences
-from labelloop.kinds import LabelSchema
+from labelloop.backends.label_studio.config import (
+    columns_of,
+    config_of,
+    differences,
+    missing_controls,
+    with_controls,
+)
+from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.ratings import Rating
+from labelloop.kinds.spans import TextSpans
 
 SCHEMA = LabelSchema("image", ("cat", "dog"))
 
@@ -95,3 +103,56 @@ def test_columns_that_are_shown_stand_above_the_item_and_change_nothing_else() -
 )
 def test_a_task_holds_every_column_that_is_shown_as_a_text(meta: dict[str, Any], told: dict[str, str]) -> None:
     assert columns_of(LabelSchema("text", ("a", "b"), show=("author", "post.date")), meta) == told
+
+
+BESIDE = (
+    Control("parts", TextSpans(("HEAD", "TAIL")), "image", "Mark <each> part"),
+    Control("tone", Rating(4), "image"),
+)
+MORE = LabelSchema("image", ("cat", "dog"), beside=BESIDE)
+
+
+def test_each_control_stands_below_its_line_and_before_what_people_see() -> None:
+    nodes = list(ElementTree.fromstring(config_of(MORE)))
+
+    assert [node.tag for node in nodes] == ["Header", "Choices", "Header", "Labels", "Rating", "Image"]
+    assert nodes[2].get("value") == "Mark <each> part"
+    assert differences(MORE, parsed(MORE)) == []
+
+
+def test_a_control_that_is_not_asked_yet_is_no_difference_and_is_put_in() -> None:
+    before = config_of(SCHEMA)
+
+    assert [one.name for one in missing_controls(MORE, before)] == ["parts", "tone"]
+    assert differences(MORE, {**parsed(MORE), "label_config": before}) == []
+    after = with_controls(MORE, before)
+    assert missing_controls(MORE, after) == []
+    assert with_controls(MORE, after) == after
+    assert [node.tag for node in ElementTree.fromstring(after)][-3:] == ["Labels", "Rating", "Image"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ('<Label value="TAIL" hotkey="w"/>', ""),
+        ('maxRating="4"', 'maxRating="5"'),
+        ('<Rating name="tone" toName="image"', '<Number name="tone" toName="image"'),
+        ('<Rating name="tone" toName="image"', '<Rating name="tone" toName="other"'),
+    ],
+)
+def test_a_control_that_is_asked_otherwise_is_named_and_brought_back(ours: str, theirs: str) -> None:
+    changed = config_of(MORE).replace(ours, theirs)
+
+    [said] = differences(MORE, {**parsed(MORE), "label_config": changed})
+    assert "is asked otherwise than [controls." in said
+    assert differences(MORE, {**parsed(MORE), "label_config": with_controls(MORE, changed)}) == []
+
+
+def test_looks_that_people_changed_are_no_difference() -> None:
+    changed = config_of(MORE).replace('hotkey="q"', 'hotkey="z" background="red"')
+
+    assert differences(MORE, {**parsed(MORE), "label_config": changed}) == []
+
+
+def test_a_label_config_that_is_no_xml_has_none_of_the_controls() -> None:
+    assert [one.name for one in missing_controls(MORE, "<View>")] == ["parts", "tone"]

@@ -189,7 +189,7 @@ def _differences_beside(schema: LabelSchema, xml: str) -> list[str]:
     """What a label config asks otherwise beside the main control; one that it does not ask at all is none."""
     there = [(control, _named(xml, control.name)) for control in schema.beside]
     return [
-        f"the control {control.name!r} is another one than [controls.{control.name}]"
+        f"the control {control.name!r} is asked otherwise than [controls.{control.name}] says"
         for control, node in there
         if node is not None and _differs(control, node)
     ]

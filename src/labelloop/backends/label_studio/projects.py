@@ -120,7 +120,7 @@ class Projects:
         differing = differences(schema, project)
         if differing:
             raise ConfigError(
-                f"the label config of {name!r} in Label Studio was changed: {'; '.join(differing)}",
+                f"the label config of {name!r} in Label Studio is not what labelloop.toml says: {'; '.join(differing)}",
                 "labelloop doctor --repair brings labelloop.toml's back; or undo it at"
                 f" {self._connection.client().url}/projects/{project['id']}/settings/labeling; labelloop labels changes"
                 " them in both places",
