@@ -139,6 +139,19 @@ def test_the_history_says_spans_and_stars_in_words(tmp_path: Path) -> None:
         assert history_as_dict(loop, one)[0]["says"] == "cat; tone: 3 of 4; parts: HEAD 0-3, TAIL 4-6"
 
 
+def test_an_answer_in_a_control_whose_name_is_no_name_is_told_as_it_is(tmp_path: Path) -> None:
+    world = asking(tmp_path)
+    world.tick()
+    one = world.dataset.open_items()[0]
+    say(world, one, {"from_name": ["tone"], "type": "rating", "value": {"rating": 3}}, {"from_name": {}, "value": None})
+    world.tick()
+
+    assert told(world)["tone"]["answered"] == 0
+    with world.loop() as loop:
+        assert "rating 3" in history_as_dict(loop, one)[0]["says"]
+    assert rows_of(world, tmp_path / "all.jsonl")[0]["answers"] == {"tone": None, "parts": []}
+
+
 def test_how_much_people_agree_is_told_of_each_control(tmp_path: Path) -> None:
     world = asking(tmp_path)
     world.tick(dataset__people_per_item=2)

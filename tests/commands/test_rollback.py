@@ -229,7 +229,7 @@ def _killed(*_: object, **__: object) -> None:
 
 def test_a_model_that_is_gone_is_refused(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = played(animals)
-    monkeypatch.setattr(loop.learning, "is_stored", lambda ref: False)
+    monkeypatch.setattr(loop.learning.models, "is_stored", lambda ref: False)
 
     with pytest.raises(NotFoundError, match="is gone from the artifact store"):
         roll_back(loop)

@@ -116,7 +116,8 @@ def extra(schema: LabelSchema, annotations: Sequence[Annotation]) -> dict[str, l
 def regions_in_words(schema: LabelSchema, regions: Sequence[Region]) -> str:
     """What an annotation says: what is known of each control, as its kind tells it; empty where nothing is said."""
     known = {one.name: one for one in schema.beside}
-    parts = [region_in_words(region) for region in regions if region.get("from_name") not in known]
+    names = list(known)  # people may name a control by what cannot be hashed
+    parts = [region_in_words(region) for region in regions if region.get("from_name") not in names]
     for name, control in known.items():
         ours = [region for region in regions if region.get("from_name") == name]
         if ours:
