@@ -47,7 +47,7 @@ def for_people(people: int) -> dict[str, Any]:
 def shown(person: LabelStudioPerson) -> dict[str, tuple[int, bool]]:
     """Item -> its overlap, and whether Label Studio takes it to be done."""
     query = {"project": person.project(NAME), "fields": "all", "page_size": 100}
-    rows = person._client.call("GET", "/api/tasks", query=query)["tasks"]
+    rows = person.client.call("GET", "/api/tasks", query=query)["tasks"]
     return {row["data"]["labelloop_id"]: (row["overlap"], row["is_labeled"]) for row in rows}
 
 
