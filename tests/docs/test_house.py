@@ -43,7 +43,6 @@ BROAD = {
     "ledger/items.py:ItemBook",
     "loop/loop.py:Loop",
     "storage/artifacts.py:Artifacts",
-    "testing/secrets.py:SecretsManagerContract",
 }
 """Classes that have more: to be divided."""
 
