@@ -11,7 +11,8 @@ import pytest
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger.answers import AnswerBook, Asking
-from labelloop.loop.loop import PRUNED, Outcome
+from labelloop.loop.asker import PRUNED
+from labelloop.loop.loop import Outcome
 from labelloop.selection.uncertainty import closeness_of_two
 
 from small_world import LABELS, NOW, SCHEMA, World
@@ -269,7 +270,7 @@ def test_killed_after_deleting_it_is_noted_by_the_next_tick(aged: World, monkeyp
 
 
 def test_an_annotator_that_cannot_delete_predictions_says_so(aged: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelloop.loop.loop.Pruning", Unable)
+    monkeypatch.setattr("labelloop.loop.asker.Pruning", Unable)
 
     with pytest.raises(ConfigError, match="cannot delete predictions") as refused:
         aged.tick(loop__old_predictions="prune")

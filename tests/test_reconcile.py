@@ -12,7 +12,7 @@ import pytest
 from labelloop.commands.tick import outcome_as_dict, outcome_in_words
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Changes
-from labelloop.loop.loop import Repair
+from labelloop.loop.listener import Repair
 
 from small_world import NAME, NOW, SCHEMA, World
 

@@ -344,7 +344,7 @@ def test_a_second_opinion_that_cannot_be_shown_is_left_out_and_the_others_are_as
     loop = files.world.loop(**SETTINGS)
 
     with loop.ledger.lease.held():
-        assert loop.ask_opinions() == 3
+        assert loop.asker.ask_opinions() == 3
 
     assert {one.question for one in loop.ledger.opinions.all()} == {f"{one}~2" for one in ids[1:]}
     assert [one.item_id for one in loop.ledger.aside.all()] == [ids[0]]

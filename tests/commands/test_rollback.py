@@ -9,6 +9,7 @@ import pytest
 from labelloop.commands.rollback import in_words, plan, roll_back
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.ledger.rounds import Round
+from labelloop.loop.asker import Asker
 from labelloop.loop.decide import Finish, Wait
 from labelloop.loop.loop import Loop
 
@@ -199,7 +200,7 @@ def test_a_rollback_that_was_killed_is_completed_and_not_repeated(
     animals: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = played(animals)
-    monkeypatch.setattr(Loop, "_ask", _killed)
+    monkeypatch.setattr(Asker, "send", _killed)
     with pytest.raises(KeyboardInterrupt):
         roll_back(loop)
     monkeypatch.undo()
@@ -214,7 +215,7 @@ def test_a_rollback_that_was_killed_is_completed_and_not_repeated(
 
 def test_a_tick_completes_a_rollback_that_was_killed(animals: World, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = played(animals)
-    monkeypatch.setattr(Loop, "_ask", _killed)
+    monkeypatch.setattr(Asker, "send", _killed)
     with pytest.raises(KeyboardInterrupt):
         roll_back(loop)
     monkeypatch.undo()

@@ -22,7 +22,6 @@ LINES = 450
 
 LARGE = {
     "data/sources.py",
-    "loop/loop.py",
 }
 """Modules that are larger: to be divided."""
 

@@ -19,7 +19,7 @@ from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import CURSOR, Changes
 from labelloop.ledger.tables import annotated, history
 from labelloop.loop.decide import Start, Wait
-from labelloop.loop.loop import Repair
+from labelloop.loop.listener import Repair
 from labelloop.testing.annotator import LabelStudioPerson
 
 from small_world import NAME, SCHEMA, World

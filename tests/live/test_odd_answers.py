@@ -19,7 +19,7 @@ from labelloop.errors import BackendError
 from labelloop.kinds.consensus import believe_all
 from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start
-from labelloop.loop.loop import Repair
+from labelloop.loop.listener import Repair
 from labelloop.testing.annotator import LabelStudioPerson
 from odd_answers import choice
 

@@ -25,7 +25,7 @@ from labelloop.ledger.lease import TTL_SECONDS, Lease
 from labelloop.ledger.rounds import Round
 from labelloop.ledger.tables import leases
 from labelloop.loop.decide import Start, Wait
-from labelloop.loop.loop import RECONCILED
+from labelloop.loop.listener import RECONCILED
 from labelloop.loop.queue import outdated
 from labelloop.machine.clocks import SKEW, elapsed
 

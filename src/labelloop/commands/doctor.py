@@ -237,7 +237,7 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
         return
     if not isinstance(dataset, Surveyed):
         return
-    loop.trust()
+    loop.listener.trust()
     survey = dataset.survey(loop.ledger.answers.cursor())
     yield from _questions(loop, dataset, survey)
     yield from _answers(loop, dataset, survey)

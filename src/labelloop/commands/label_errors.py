@@ -192,7 +192,7 @@ def ask(loop: Loop, n: int) -> AskedAgain:
         new = list(_questions(loop, fresh[:room]))
         turns = loop.choosing.order.turns_by_chance([one.question for one in new], loop.version, last.number)
         loop.ledger.opinions.plan([replace(one, turn=turns.get(one.question)) for one in new], loop.now())
-        sent += loop.ask_opinions()
+        sent += loop.asker.ask_opinions()
         everybody = {one.annotator for said in loop.ledger.answers.current().values() for one in said}
         return AskedAgain(sent, _open(loop), max(0, len(fresh) - room), tuple(sorted(everybody)))
 

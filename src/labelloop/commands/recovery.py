@@ -53,7 +53,7 @@ def write_back(loop: Loop) -> Lost:
         loop.ownership.take_over(dataset)
         loop.ownership.claim(dataset)
         blind = [replace(one, prediction=None, turn=None) for one in found.questions]
-        dataset.ask(loop.questions_of(blind))
+        dataset.ask(loop.asker.questions_of(blind))
         dataset.restore(found.answers)
         loop.ledger.answers.rewind()
         if loop.ledger.overlap.keeps():

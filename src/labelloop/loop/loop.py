@@ -13,8 +13,7 @@ import numpy as np
 import labelloop
 from labelloop.data.addresses import Addressing
 from labelloop.data.locations import access_of
-from labelloop.data.sources import unreadable
-from labelloop.errors import BadItemError, ConfigError, NoSecretError, NotFoundError, OtherLabelsError
+from labelloop.errors import ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.evaluation.budget import Budget, Spent
 from labelloop.kinds import LabelSchema, labels
 from labelloop.kinds.label_changes import translated
@@ -22,71 +21,33 @@ from labelloop.ledger import Ledger, aside, open_ledger
 from labelloop.ledger.answers import Asking, Changes
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
+from labelloop.loop.asker import Asker
 from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing, Proposal
 from labelloop.loop.beside import Controls
 from labelloop.loop.decide import Action, Finish, Policy, Situation, Start, Stop, decide, why_nothing
 from labelloop.loop.gatekeeper import Judged
+from labelloop.loop.listener import Listener, Repair
 from labelloop.loop.notices import noticed_anew
 from labelloop.loop.overlap import Overlap
 from labelloop.loop.ownership import Ownership
-from labelloop.loop.pool import refuse_most
-from labelloop.loop.queue import outdated
 from labelloop.loop.renewal import Renewal
 from labelloop.loop.situation import situation
 from labelloop.loop.stop_advice import advise
-from labelloop.loop.training import Learned, Learning, Stopwatch
+from labelloop.loop.training import Learned, Learning
 from labelloop.loop.unusable import Unusable, unusable
 from labelloop.loop.vanished import Losses
-from labelloop.machine.clocks import elapsed
 from labelloop.machine.registry import build
-from labelloop.protocols import Dataset, Learner, Owned, Progress, Pruning, Recognising, Revealing, silent
+from labelloop.protocols import Dataset, Learner, Progress, Recognising, silent
 from labelloop.selection import RANDOM
 from labelloop.storage.artifacts import Artifacts
 from labelloop.storage.runs import Line, Run, nobody
-from labelloop.types import Item, Missing, Question, Region, Unheard
+from labelloop.types import Region, Unheard
 from labelloop.workspace.config import Workspace
 from labelloop.workspace.stack import Stack
 
-STRANGERS = "strangers"
-"""The fact that somebody else has put questions of our kind into the dataset."""
-
 KEY, TITLE = "dataset_key", "dataset_title"
 """What the annotator tells the dataset by, and what people called it when that was said last."""
-
-RECONCILED = "answers_reconciled"
-"""When everything was last compared with the annotator."""
-
-SCANNED = "answers_scanned"
-"""The numbers of questions, there and in the ledger, that a scan of all ids has explained."""
-
-LINKED = "links_renewed"
-"""When what is open was last shown at an address of its own time."""
-
-PRUNED = "predictions_pruned"
-"""The model versions whose predictions were deleted from the annotator, and when each had been replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What was different between ledger and annotator after everything had been heard as usual, and is no more.
-
-    Attributes:
-        changes: Annotations that no hearing had noticed.
-        lost: Questions that had vanished from the annotator.
-        back: Questions that had been given up as vanished, and are there.
-        twice: Second copies of a question, removed from the annotator.
-    """
-
-    changes: Changes = field(default_factory=Changes)
-    lost: int = 0
-    back: int = 0
-    twice: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many things were different."""
-        return self.changes.total + self.lost + self.back + self.twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +128,26 @@ class Loop:
         self.progress = progress
         self._clock = clock
         self._dataset: Dataset | None = None
-        self._agreed = False
         self._label_changes = self.ledger.labels.changes()
         self.controls = Controls(stack, self.ledger, config.dataset.name, self.schema, self.belief, clock)
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self.overlap = Overlap(self.ledger, config.dataset.people_per_item)
-        self._losses = Losses()
-        self._renewed: list[str] = []
-        self._shared: list[str] = []
-        self._renewal = Renewal(
-            self.ledger, lambda: self.dataset, self.questions_of, lambda: self.ownership.claim(self.dataset)
+        self.asker = Asker(lambda: self.dataset, self.ledger, self.ownership, self.address, self.access, clock)
+        renewal = Renewal(
+            self.ledger,
+            lambda: self.dataset,
+            self.asker.questions_of,
+            lambda: self.ownership.claim(self.dataset),
+        )
+        self.listener = Listener(
+            lambda: self.dataset,
+            self.ledger,
+            config,
+            self.ownership,
+            self.address,
+            renewal,
+            self.overlap,
+            clock,
         )
 
     @cached_property
@@ -241,7 +212,7 @@ class Loop:
     def reconnect(self) -> None:
         """Forget the connection to the annotator, which may be elsewhere after an outage."""
         self._dataset = None
-        self._agreed = False
+        self.listener.agreed = False
 
     def tick(self, *, reconcile: bool = False, take_over: bool = False, believe_losses: bool = False) -> Outcome:
         """Hear, decide, act once. Idempotent: killed anywhere and called again, it continues where it stopped.
@@ -265,106 +236,38 @@ class Loop:
             self.address.prove()
             _ = self.learner  # before anything is computed for people who cannot be asked
             taken = self.ownership.take_over(self.dataset) if take_over else False
-            self._losses = Losses(believed=believe_losses or taken)
-            changes = self._take_in()
+            self.listener.losses = Losses(believed=believe_losses or taken)
+            changes = self.listener.take_in()
             asked = self.controls.ask()
-            self.ask_opinions()
+            self.asker.ask_opinions()
             self.learning.embeddings.retry()
             now = self.look()
-            lost = self._notice_lost(now)
-            repair = self.reconcile() if reconcile or self._is_due_to_reconcile() else None
-            notes = [*self._identify(), *asked, *self._shared, *self._renewed, *self.taken.judge()]
+            lost = self.listener.notice_lost(now)
+            repair = self.listener.reconcile() if reconcile or self.listener.is_due_to_reconcile() else None
+            notes = [*self._identify(), *asked, *self.listener.notes, *self.taken.judge()]
             action = decide(self.look() if lost or repair or notes else now, self.policy)
             set_aside: Mapping[str, str] = {}
             if isinstance(action, Start):
                 set_aside, more = self._plan(action)
                 notes += more
             if isinstance(action, Start | Finish):
-                self._ask(sure=isinstance(action, Start) and self._agreed)
+                self.asker.send(sure=isinstance(action, Start) and self.listener.agreed)
             elif isinstance(action, Stop) and (made := self.ask_audits("labels taken from the model are audited")):
                 action = Start(made.number, 0, made.reason)
             self._refuse_lost_pool()
-            pruned = self._prune() if self._config.loop.old_predictions == "prune" else 0
+            pruned = self.asker.prune() if self._config.loop.old_predictions == "prune" else 0
             unheard, last = self.ledger.answers.unheard(), self.ledger.rounds.last()
             return Outcome(action, changes, last, lost, set_aside, repair, notes, pruned, unheard)
 
     def hear(self, *, believe_losses: bool = False) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
-        self._losses = Losses(believed=believe_losses)
-        changes = self._take_in()
-        return changes, self._notice_lost(self.look())
-
-    def _take_in(self) -> Changes:
-        changes = Changes()
-        self.ownership.refuse_others(self.dataset)  # also before anything is computed for people who cannot be asked
-        self._renewed = []
-        if self.ledger.rounds.last() is None:
-            self.ownership.refuse_unmarked(self.dataset)
-            self.ledger.changed.done(list(self.ledger.changed.waiting()))
-            self._shared = self.overlap.carry_out(self.dataset)
-            return changes
-        self.trust()
-        pages = self.dataset.answers(self.ledger.answers.cursor())
-        for page in self._losses.believable(self.ledger.answers, pages):
-            changes += self.ledger.answers.hear(page, self._clock())
-        if changes.strangers:
-            self.ledger.rounds.fix(STRANGERS, True)
-        self._renew_links()
-        self._renewed = self._renewal.carry_out(self._clock())
-        self._shared = self.overlap.carry_out(self.dataset)
-        return changes
-
-    def _renew_links(self) -> None:
-        """Have what is open shown at its address of now, where addresses hold for a time that is over."""
-        since = self.ledger.answers.recall(LINKED)
-        if not self.address or (
-            since and self._since(datetime.fromisoformat(since)) < self._config.dataset.address_lasts
-        ):
-            return
-        asked = {one.item for one in self.ledger.answers.questions(["asked"])}
-        self.ledger.changed.show_again(sorted(asked), self._clock())
-        self.ledger.answers.remember(LINKED, self._clock().isoformat())
-
-    def reconcile(self) -> Repair:
-        """Compare every question and every answer with the annotator, and repair the ledger; slow, under the lease.
-
-        Killed anywhere, it leaves a cursor that is too old, never one that is too new.
-        """
-        if self.ledger.rounds.last() is None:
-            return Repair()
-        self.ownership.refuse_others(self.dataset)
-        self.trust()
-        before, gone = self.dataset.size(), self._gone()
-        lost = self._lose(self.dataset.present())
-        twice = max(0, before - self.dataset.size())
-        changes = Changes()
-        for page in self._losses.believable(self.ledger.answers, self.dataset.answers(None)):
-            changes += self.ledger.answers.hear(page, self._clock())
-        self.ledger.answers.remember(RECONCILED, self._clock().isoformat())
-        return Repair(changes, lost, gone + lost - self._gone(), twice)
-
-    def trust(self) -> None:
-        """Have ground truth count where one of `loop.ground_truth_by` declared it: by default, who we are there."""
-        setting = self._config.loop.ground_truth_by
-
-        def trusted() -> Sequence[str] | None:
-            if setting is not None:
-                return None if "*" in setting else setting
-            return [self.dataset.owner] if isinstance(self.dataset, Owned) else None
-
-        self.ledger.answers.trust(setting, trusted)
+        self.listener.losses = Losses(believed=believe_losses)
+        changes = self.listener.take_in()
+        return changes, self.listener.notice_lost(self.look())
 
     def unusable(self) -> Unusable:
         """What people said that is not learned from, from the ledger alone."""
         return unusable(self.ledger, self.schema, self.belief)
-
-    def _gone(self) -> int:
-        return sum(n for key, n in self.ledger.answers.counts().items() if key[2] == "gone")
-
-    def _is_due_to_reconcile(self) -> bool:
-        every = self._config.loop.reconcile_every
-        since = self.ledger.answers.recall(RECONCILED) or self.ledger.rounds.began()
-        return bool(every and since) and self._since(datetime.fromisoformat(since)) >= every
 
     def study(self) -> Learned:
         """Hear, learn and judge, without asking or promoting anything; a tick that follows reuses the result."""
@@ -416,9 +319,6 @@ class Loop:
     def now(self) -> datetime:
         """The time."""
         return self._clock()
-
-    def _since(self, moment: datetime) -> float:
-        return elapsed(moment, self._clock())
 
     def ask_audits(self, reason: str) -> Round | None:
         """Ask about the next taken labels that are to be audited, in a round of their own; None if there are none.
@@ -539,7 +439,7 @@ class Loop:
         started = self._clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
         self.ledger.rounds.plan(made, batch, self._clock(), refreshed, opinions)
-        self._ask(sure=False)
+        self.asker.send(sure=False)
         return made
 
     def settle(self) -> int:
@@ -551,141 +451,8 @@ class Loop:
         self.refuse_other_labels()
         last = self.ledger.rounds.last()
         if last is not None and last.state == "planned":
-            self._ask(sure=False)
-        return self.ask_opinions()
-
-    def _ask(self, *, sure: bool) -> None:
-        """Send what is planned, and new guesses and turns of open questions; then confirm the round.
-
-        Args:
-            sure: The annotator has the questions of the ledger and no others.
-        """
-        planned = self.ledger.rounds.last()
-        assert planned is not None
-        watch = Stopwatch()
-        with watch.stage("ask"):
-            due = self._due(planned)
-            unasked = sure and all(one.state == "planned" for one in due)
-            if due:
-                self.ownership.claim(self.dataset)
-            lost = self._unreadable(due)
-            sent = [one for one in due if one.item_id not in lost]
-            asked = self.dataset.ask(self.questions_of(sent), unasked=unasked) if sent else None
-        self._note_seen()
-        missing = {**lost, **(asked.missing if asked else {})}
-        if missing:
-            self._leave_out(due, missing)
-        if asked and asked.existing > sum(one.state != "planned" for one in sent):
-            self.ledger.answers.rewind()  # they were there before us, maybe with answers that we passed over
-        done = replace(planned, seconds={**planned.seconds, **watch.seconds})
-        if missing:
-            done = replace(done, asked=done.asked - sum(one.item_id in missing for one in due))
-        self.ledger.rounds.confirm(done, asked.tasks if asked else {}, self._clock())
-
-    def _due(self, planned: Round) -> list[Asking]:
-        """The questions that finishing a round sends: all of its own, and open ones with a guess or turn of its model.
-
-        Questions of the round that were sent before a crash are sent again, also those that people have answered since:
-        asking is idempotent, and only a complete `ask` makes the predictions visible.
-        """
-        asked = self.ledger.answers.questions
-        own = asked(["planned", "asked", "answered", "skipped"], round=planned.number)
-        others = [one for one in asked(["planned", "asked"]) if one.round != planned.number]
-        return [*own, *(one for one in others if one.version != "" and one.version == planned.version)]
-
-    def _leave_out(self, due: Sequence[Asking], missing: Mapping[str, Missing]) -> None:
-        """Drop the planned questions that people could not be shown, and set their items aside.
-
-        Raises:
-            UnreadableError: They are most of those that were sent; nothing was given up.
-        """
-        planned = [one for one in due if one.state == "planned"]
-        lost = [one for one in planned if one.item_id in missing]
-        refuse_most(len(planned), [missing[one.item_id] for one in lost])
-        self.ledger.aside.put({one.item: missing[one.item_id] for one in lost}, self._clock())
-        self.ledger.rounds.drop([one.item_id for one in lost])
-
-    def _unreadable(self, due: Sequence[Asking]) -> dict[str, Missing]:
-        """Planned questions about files that are gone or have changed, or about items that have no address now."""
-        planned = [one for one in due if one.state == "planned"]
-        items = self.ledger.items.get([one.item for one in planned])
-        missing: dict[str, Missing] = {}
-        for item in items.values():
-            try:
-                items[item.id] = self.address(item)
-            except BadItemError as error:
-                missing[item.id] = Missing(error.message)
-        missing |= unreadable(items.values(), self.access)
-        return {one.item_id: missing[one.item] for one in planned if one.item in missing}
-
-    def ask_opinions(self) -> int:
-        """Send the second opinions that are planned and belong to no round; how many; under the lease."""
-        due = self.ledger.answers.questions(["planned"], round=0)
-        lost = self._unreadable(due)
-        sent = [one for one in due if one.item_id not in lost]
-        if sent:
-            asked = self.dataset.ask(self.questions_of(sent))
-            self.ledger.opinions.confirm(asked.tasks)
-            lost |= asked.missing
-        if lost:
-            self._leave_out(due, lost)
-        return len(due) - len(lost)
-
-    def questions_of(self, due: Sequence[Asking]) -> list[Question]:
-        """As the annotator is asked; what it takes for the item's id is that of the question."""
-        items = {one.id: self._addressed(one) for one in self.ledger.items.get([one.item for one in due]).values()}
-        return [Question(replace(items[one.item], id=one.item_id), one.prediction, one.turn) for one in due]
-
-    def _addressed(self, item: Item) -> Item:
-        """The item at its address of now, or at the one that it has, where there is none."""
-        try:
-            return self.address(item)
-        except BadItemError:
-            return item
-
-    def _prune(self) -> int:
-        """Delete the predictions of one model that people see no more, the oldest first; how many there were.
-
-        Raises:
-            ConfigError: The annotator keeps its predictions.
-        """
-        done = self.ledger.answers.recall(PRUNED) or {}
-        due = outdated(self.ledger.rounds.all(), self._clock())
-        version = next((one for one, replaced in due.items() if done.get(one) != replaced), "")
-        if not version:
-            return 0
-        if not isinstance(self.dataset, Pruning):
-            raise ConfigError(
-                f"{self.stack.annotator!r} cannot delete predictions, and loop.old_predictions is 'prune'",
-                'set old_predictions = "keep" under [loop] in labelloop.toml',
-            )
-        pruned = self.dataset.prune([version])
-        self.ledger.answers.remember(PRUNED, {**done, version: due[version]})
-        return pruned
-
-    def _notice_lost(self, now: Situation) -> int:
-        if now.last is None:
-            return 0
-        counted = (self.dataset.size(), now.there)
-        self._note_seen()
-        self._agreed = counted[0] == now.there and not self.ledger.rounds.fact(STRANGERS)
-        if counted[0] == now.there or list(counted) == self.ledger.answers.recall(SCANNED):
-            return 0
-        lost = self._lose(self.dataset.present())
-        left = [self.dataset.size(), now.there - lost]
-        if left[0] != left[1]:  # tasks that people added by hand are no reason to scan at every tick
-            self.ledger.answers.remember(SCANNED, left)
-        return lost
-
-    def _note_seen(self) -> None:
-        """Write down whether people see predictions, for an annotator that knows: somebody may switch them off."""
-        if isinstance(self.dataset, Revealing):
-            self.ledger.answers.note_seen(not self.dataset.hides_predictions, self._clock())
-
-    def _lose(self, present: set[str]) -> int:
-        """Note which questions are not among those that there are; how many."""
-        self._losses.refuse_questions(self.ledger.answers, present)
-        return len(self.ledger.answers.lose(present, self._clock()))
+            self.asker.send(sure=False)
+        return self.asker.ask_opinions()
 
 
 def judgement(judged: Judged) -> dict[str, Any]:
