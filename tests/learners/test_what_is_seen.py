@@ -97,7 +97,7 @@ def test_what_is_read_otherwise_is_known_by_another_name(backbone: TextBackbone)
     texts = ["village " * 300, "อาหารอร่อยครับ"]
 
     assert digests_of(backbone, [Item(str(i), "text", text=one) for i, one in enumerate(texts)]) == [
-        "0/windows",
+        "0/windows 2",
         "1/letters",
     ]
 
@@ -110,6 +110,18 @@ def test_long_and_short_texts_are_embedded_together_as_they_are_alone(backbone: 
     alone = np.concatenate([backbone.embed([one]) for one in prepared])
     assert (np.sum(together * alone, axis=1) > 0.98).all()
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_the_last_window_is_as_long_as_the_others_and_ends_with_the_text(backbone: TextBackbone) -> None:
+    ids = backbone.prepare("the village by the river " * 26)  # a few words longer than one window
+    assert 128 < len(ids) < 150
+
+    first, last = backbone._windows(ids)
+
+    assert len(first) == len(last) == 128
+    assert np.array_equal(first[:-1], ids[:127])
+    assert np.array_equal(last[1:], ids[-127:])
+    assert backbone.sight("the village by the river " * 26).windows == 2
 
 
 def test_a_text_without_end_costs_a_bounded_number_of_windows(backbone: TextBackbone) -> None:

@@ -46,6 +46,9 @@ LETTERS = 3
 MOST_LETTERS = 20_000
 """Letters of such a text that are read."""
 
+WINDOWS = "windows 2"
+"""How long texts are read; another number where their embeddings change: these are computed again."""
+
 FED = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -141,7 +144,7 @@ class TextBackbone:
         if len(content) <= self.options.max_tokens - 2 and content.isascii():
             return ""
         seen = self.sight(content)
-        return "letters" if seen.by_letters else "windows" if seen.windows > 1 else ""
+        return "letters" if seen.by_letters else WINDOWS if seen.windows > 1 else ""
 
     def _tokens(self, text: str) -> np.ndarray:
         return np.asarray(self._splitter.encode(text[: self.most_characters]).ids, dtype=np.int64)
@@ -210,13 +213,17 @@ class TextBackbone:
         return whole
 
     def _windows(self, ids: np.ndarray) -> list[np.ndarray]:
-        """A text's tokens in parts that the network reads, each with the tokens that stand around a text."""
+        """A text's tokens in parts that the network reads, each with the tokens that stand around a text.
+
+        Each is as long as can be: the last one reaches back to what was read already. A few words alone would count
+        as much as all that stands before them.
+        """
         before, after = self._around
         body = ids[before : len(ids) - after]
         size = self.options.max_tokens - before - after
         if len(ids) <= self.options.max_tokens or size < 1:
             return [ids[: self.options.max_tokens]]
-        starts = np.arange(0, len(body), size)
+        starts = np.minimum(np.arange(0, len(body), size), len(body) - size)
         if len(starts) > MOST_WINDOWS:
             starts = starts[np.linspace(0, len(starts) - 1, MOST_WINDOWS).astype(int)]
         ends = ids[:before], ids[len(ids) - after :]
