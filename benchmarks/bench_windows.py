@@ -40,7 +40,7 @@ def main() -> None:
     for task in given.task or TASKS:
         found = list(islice(SOURCES[task][1](), given.texts))
         prepared = [reads.prepare(text) for text, _, _ in found]
-        first = [one[: reads.options.max_tokens] for one in prepared]
+        first = [one if one.dtype == np.float32 else one[: reads.options.max_tokens] for one in prepared]
         answers = [label for _, label, _ in found]
         scores = [
             np.array([accuracy(features, answers, given.answers, seed) for seed in range(given.seeds)])
