@@ -32,9 +32,9 @@ def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
 def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
     said = loop.ledger.said(loop.schema)
     believed = consensus.believe_all(loop.schema, said, policy=loop.belief).answers
-    others = loop.controls.beside(said)
+    others, labels_alone = loop.controls.beside(said), replace(loop.schema, beside=())
     purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
-    ids = [*believed, *(one for one in said if one not in believed and _says_more(loop.schema, said[one]))]
+    ids = [*believed, *(one for one in said if one not in believed and _says_more(labels_alone, said[one]))]
     for start in range(0, len(ids), BATCH):
         items = loop.ledger.items.get(ids[start : start + BATCH])
         for item_id in ids[start : start + BATCH]:
@@ -56,9 +56,8 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
 
 
 def _says_more(schema: LabelSchema, annotations: Sequence[Annotation]) -> bool:
-    """Whether somebody says something in another control than the main one."""
-    ours = replace(schema, beside=())
-    return any(other_controls(ours, one.regions) for one in annotations if not one.skipped)
+    """Whether somebody says something in a control that the schema does not know."""
+    return any(other_controls(schema, one.regions) for one in annotations if not one.skipped)
 
 
 def _plain(one: Beside, item_id: str) -> Any:

@@ -10,9 +10,11 @@ from labelloop.commands.auto_label import granted
 from labelloop.evaluation.metrics import hardly_found
 from labelloop.ledger import aside
 from labelloop.ledger.rounds import Round
+from labelloop.loop.beside import Beside
 from labelloop.loop.decide import decide
 from labelloop.loop.loop import Loop
 from labelloop.loop.notices import noticed
+from labelloop.loop.unusable import Unusable
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
     RoundView,
@@ -49,6 +51,10 @@ def round_view(one: Round) -> RoundView:
 
 def status_as_dict(loop: Loop) -> Mapping[str, Any]:
     """Where the loop stands, for scripts."""
+    return _as_dict(loop, loop.unusable(), loop.controls.beside())
+
+
+def _as_dict(loop: Loop, unusable: Unusable, beside: Mapping[str, Beside]) -> Mapping[str, Any]:
     now = loop.look()
     action = decide(now, loop.policy)
     counts = loop.ledger.answers.counts()
@@ -64,8 +70,8 @@ def status_as_dict(loop: Loop) -> Mapping[str, Any]:
         "warnings": noticed(loop.ledger, loop.workspace.config),
         "advice": now.last.advice if now.last else {},
         "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
-        "unusable": loop.unusable().as_dict(),
-        "controls": {name: one.as_dict() for name, one in loop.controls.beside().items()},
+        "unusable": unusable.as_dict(),
+        "controls": {name: one.as_dict() for name, one in beside.items()},
         "spent": _spent(loop),
         "saved": _saved(now.last),
         "auto_label": _taken(loop),
@@ -106,14 +112,15 @@ def _taken(loop: Loop) -> Mapping[str, Any]:
 
 def status_in_words(loop: Loop) -> str:
     """Where the loop stands, for people."""
-    now = status_as_dict(loop)
+    unusable, beside = loop.unusable(), loop.controls.beside()  # each reads all answers
+    now = _as_dict(loop, unusable, beside)
     lines = [
         f"dataset   {now['dataset']}: {now['items']} items, {now['unreadable']} unreadable",
         f"answers   {now['answered']} of {now['asked']} questions, {now['skipped']} skipped, "
         f"{now['held_out']} held out for the score",
-        *(f"{word:9} {line}" for word, line in loop.unusable().in_words(now["answered"], now["asked"])),
+        *(f"{word:9} {line}" for word, line in unusable.in_words(now["answered"], now["asked"])),
     ]
-    lines += [f"beside    {one.in_words()}" for one in loop.controls.beside().values()]
+    lines += [f"beside    {one.in_words()}" for one in beside.values()]
     lines += [f"left out  {now['left_out']}"] if now["left_out"] else []
     lines += [f"warning   {one}" for one in now["warnings"]]
     last = loop.ledger.rounds.last()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,16 @@ def names_of(schema: LabelSchema, regions: Sequence[Region]) -> tuple[str, ...]:
     Raises:
         ConfigError: A label is unknown to the schema, or the value is not a list of labels.
     """
-    kind = Choices(schema.labels, multiple=True)  # several for a single choice are told to who asks for one
-    names = kind.read([region for region in regions if region.get("from_name") == schema.control])
+    names = _several(tuple(schema.labels)).read(
+        [region for region in regions if region.get("from_name") == schema.control]
+    )
     return names or ()
+
+
+@lru_cache(maxsize=64)
+def _several(labels: tuple[str, ...]) -> Choices:
+    """Reads several labels also where one is asked for: whoever asks for one is told of all."""
+    return Choices(labels, multiple=True)
 
 
 def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> list[str]:

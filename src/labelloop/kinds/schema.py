@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices
@@ -90,9 +91,14 @@ class LabelSchema:
     @property
     def main(self) -> Control:
         """The control that is learned from, and whose score is the score."""
-        return Control(self.control, Choices(self.labels, self.multiple), self.modality)
+        return _main(self.control, tuple(self.labels), self.multiple, self.modality)
 
     @property
     def controls(self) -> tuple[Control, ...]:
         """Everything that is asked, the main control first."""
         return (self.main, *self.beside)
+
+
+@lru_cache(maxsize=64)
+def _main(name: str, labels: tuple[str, ...], multiple: bool, shown: str) -> Control:  # asked for with every prediction
+    return Control(name, Choices(labels, multiple), shown)

@@ -10,13 +10,12 @@ from typing import Any
 from labelloop.errors import ConfigError
 from labelloop.kinds.consensus import ConsensusMethod, agreement, believe_all
 from labelloop.kinds.schema import Control, LabelSchema
-from labelloop.kinds.values import brief
 from labelloop.ledger import Ledger
+from labelloop.loop.unusable import some_of
 from labelloop.protocols import AskingBeside
 from labelloop.types import Annotation
 from labelloop.workspace.stack import Stack
 
-SHOWN = 3
 SINCE = "controls_since"
 
 
@@ -53,9 +52,7 @@ class Beside:
         if self.several:
             parts.append(f"people agree by {self.agreement:.0%} on {self.several} that several answered")
         if self.set_aside:
-            some = "; ".join(f"{brief(item)}: {why}" for item, why in list(self.set_aside.items())[:SHOWN])
-            more = f"; and {len(self.set_aside) - SHOWN} more (--json)" if len(self.set_aside) > SHOWN else ""
-            parts.append(f"answers to {len(self.set_aside)} set aside: {some}{more}")
+            parts.append(f"answers to {len(self.set_aside)} set aside: {some_of(self.set_aside)}")
         return ", ".join(parts)
 
 

@@ -54,11 +54,9 @@ class Unusable:
         """
         lines = []
         if self.set_aside:
-            some = "; ".join(f"{brief(item)}: {why}" for item, why in list(self.set_aside.items())[:SHOWN])
-            more = f"; and {len(self.set_aside) - SHOWN} more (--json)" if len(self.set_aside) > SHOWN else ""
             kind = f"{len(self.without)} of them without a label: nothing else was said about them"
             head = f"{answered} of {asked} answered, answers to {len(self.set_aside)} items set aside, {kind}"
-            lines.append(("set aside", f"{head}: {some}{more}"))
+            lines.append(("set aside", f"{head}: {some_of(self.set_aside)}"))
         if self.unheard:
             lines.append(("unheard", unheard_in_words(self.unheard)))
         if self.claims:
@@ -69,6 +67,12 @@ class Unusable:
             names = ", ".join(f"{brief(name)} ({n})" for name, n in list(self.controls.items())[:10])
             lines.append(("controls", f"people also answer in {names}: kept and exported, not learned from"))
         return lines
+
+
+def some_of(set_aside: Mapping[str, str]) -> str:
+    """The first of the items to which an answer was set aside, each with why, and how many more there are."""
+    some = "; ".join(f"{brief(item)}: {why}" for item, why in list(set_aside.items())[:SHOWN])
+    return some + (f"; and {len(set_aside) - SHOWN} more (--json)" if len(set_aside) > SHOWN else "")
 
 
 def unheard_in_words(unheard: Sequence[Unheard]) -> str:

@@ -139,11 +139,7 @@ def _misfit(item_id: str, why: str) -> ConfigError:
 
 
 def _is_multiple(xml: str, control: str) -> bool:
-    try:
-        root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
-    except ElementTree.ParseError:
-        return False
-    found = [node for node in root.iter("Choices") if node.get("name") == control]
+    found = [node for node in _elements(xml) if node.tag == "Choices" and node.get("name") == control]
     return bool(found) and found[0].get("choice", "single").startswith("multiple")
 
 
