@@ -11,11 +11,13 @@ from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Statistic, share
 from labelloop.kinds.values import number, only_one, value_of
 from labelloop.types import Region
+from labelloop.types.names import named
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@named("labelloop.Rating")
 @dataclass(frozen=True, slots=True)
 class Rating:
     """From one star to `stars`; an answer is how many.

@@ -13,6 +13,7 @@ from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Meaning, Statistic, f1, share
 from labelloop.kinds.values import brief, checked_labels, known_label, texts, value_of
 from labelloop.types import Region
+from labelloop.types.names import named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,7 @@ Spans = tuple[Span, ...]
 _HOTKEYS = "qwertyuiop"
 
 
+@named("labelloop.TextSpans")
 @dataclass(frozen=True, slots=True)
 class TextSpans:
     """Parts of a text, each with a label; an answer is the spans in the order of the text.

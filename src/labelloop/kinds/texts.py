@@ -11,6 +11,7 @@ from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Statistic, medoid, share
 from labelloop.kinds.values import brief, texts, value_of
 from labelloop.types import Region
+from labelloop.types.names import named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +23,7 @@ _COMPARED = 2_000
 """Characters of each text that are compared one by one; beyond, texts are equal or not."""
 
 
+@named("labelloop.FreeText")
 @dataclass(frozen=True, slots=True)
 class FreeText:
     """What people write, without spaces around it.

@@ -33,7 +33,7 @@ from labelloop.errors import BackendError, ConfigError, LabelLoopError, StepErro
 from labelloop.protocols import Orchestrator, Progress, silent
 from labelloop.storage.artifacts import Artifacts, Ref, address, is_frozen, is_table, kind_of_type
 from labelloop.storage.former_keys import FORMER
-from labelloop.types.names import name_of
+from labelloop.types.names import counts, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -295,7 +295,8 @@ def _fingerprint_of_object(value: Any, what: str) -> Any:
     if isinstance(own, str):
         return ["own", _Code(name_of(type(value)) or _qualified(type(value))), own]
     if is_frozen(value):
-        inside = {f.name: fingerprint(getattr(value, f.name), f"{what}.{f.name}") for f in fields(value) if f.compare}
+        told = {f.name: getattr(value, f.name) for f in fields(value) if counts(f, getattr(value, f.name))}
+        inside = {name: fingerprint(one, f"{what}.{name}") for name, one in told.items()}
         return ["dataclass", _code(type(value)), inside]
     if isinstance(value, np.ndarray) or is_table(type(value)) or (isinstance(value, Path) and value.is_dir()):
         return ["stored", str(_address(value, what))]

@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from labelloop.types.names import named
+from labelloop.types.names import LATER, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -375,6 +375,9 @@ class Examples:
         labels: The k label names, in the order of the columns.
         multiple: Whether a row may have several labels.
         held_out: (n,) bool, items that must never be trained on.
+        answers: Where what is asked are no labels of the whole item: n answers as `kind` has them. Then a column of
+            `targets` says only whether its label is anywhere in the answer.
+        kind: What an answer is (`labelloop.kinds.kind.Kind`); None where the targets say all.
     """
 
     inputs: Inputs
@@ -382,6 +385,8 @@ class Examples:
     labels: tuple[str, ...]
     multiple: bool
     held_out: np.ndarray
+    answers: tuple[Any, ...] = field(default=(), metadata=LATER)
+    kind: Any = field(default=None, metadata=LATER)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -400,7 +405,11 @@ def rows_of(inputs: Inputs, rows: np.ndarray) -> Inputs:
 def only(examples: Examples, rows: np.ndarray) -> Examples:
     """Some of the examples, by position or as a mask (n,) bool. Pure."""
     inputs = rows_of(examples.inputs, rows)
-    return replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])
+    made = replace(examples, inputs=inputs, targets=examples.targets[rows], held_out=examples.held_out[rows])
+    if not examples.answers:
+        return made
+    positions = rows.nonzero()[0] if rows.dtype == bool else rows
+    return replace(made, answers=tuple(examples.answers[int(row)] for row in positions))
 
 
 @named("labelloop.Pool")
