@@ -12,6 +12,7 @@ class EveryCapabilityContract(
     capabilities.RetractingContract,
     capabilities.RevealingContract,
     capabilities.OwnedContract,
+    capabilities.RecognisingContract,
     capabilities.ManagedContract,
     capabilities.SigningInContract,
     capabilities.ChangingLabelsContract,

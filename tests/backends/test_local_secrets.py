@@ -18,7 +18,7 @@ from labelloop.backends import local_secrets
 from labelloop.backends.local_secrets import KEY_VARIABLE, LocalSecretsManager
 from labelloop.errors import BusyError, ConfigError
 from labelloop.machine.privacy import alone
-from labelloop.testing.secrets import VALUE, MemorySecrets, SecretsManagerContract
+from labelloop.testing.secrets import VALUE, ExclusiveSecretsContract, MemorySecrets
 
 
 class KeyringError(Exception):
@@ -67,13 +67,13 @@ def use_keyring(monkeypatch: pytest.MonkeyPatch, mood: str) -> FakeKeyring:
     return keyring
 
 
-class TestLocalSecretsManager(SecretsManagerContract):
+class TestLocalSecretsManager(ExclusiveSecretsContract):
     @pytest.fixture
     def secrets(self, tmp_path: Path) -> LocalSecretsManager:
         return LocalSecretsManager(path=str(tmp_path / "ws" / "secrets"))
 
 
-class TestMemorySecrets(SecretsManagerContract):
+class TestMemorySecrets(ExclusiveSecretsContract):
     @pytest.fixture
     def secrets(self) -> MemorySecrets:
         return MemorySecrets()

@@ -10,10 +10,10 @@ import pytest
 
 from labelloop.backends.local_store import STALE, UNFINISHED, LocalArtifactStore
 from labelloop.errors import BackendError, ConfigError
-from labelloop.testing.stores import ArtifactStoreContract, BrokenBody, MemoryStore
+from labelloop.testing.stores import ArtifactStoreContract, BrokenBody, LocalFilesContract, MemoryStore
 
 
-class TestLocalArtifactStore(ArtifactStoreContract):
+class TestLocalArtifactStore(LocalFilesContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalArtifactStore:
         return LocalArtifactStore(path=str(tmp_path / "store"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from secrets import token_hex
 from typing import ClassVar
 
 import pytest
@@ -28,6 +29,7 @@ from labelloop.protocols import (
     PictureChecking,
     Pruning,
     Reached,
+    Recognising,
     Restoring,
     Retracting,
     Revealing,
@@ -194,6 +196,47 @@ class OwnedContract(AskedDataset):
         dataset = self.asked(annotator)
         assert isinstance(dataset, Owned)
         assert dataset.owner == dataset.owner != ""
+
+
+class RecognisingContract(AskedDataset):
+    """An annotator that is `Recognising`."""
+
+    BEFORE: ClassVar[str] = "capabilities before"
+
+    def test_a_dataset_has_one_key_of_its_own_for_as_long_as_it_is_there(self, annotator: Annotator) -> None:
+        assert isinstance(annotator, Recognising)
+        self.asked(annotator)
+        key = annotator.key_of(self.NAME)
+
+        annotator.open(self.NAME, self.SCHEMA, create=False)
+
+        assert annotator.key_of(self.NAME) == key != ""
+        assert annotator.title_of(self.NAME) == self.NAME
+        assert annotator.key_of(f"{self.NAME} of nobody") == ""
+
+    def test_a_dataset_that_people_call_otherwise_now_is_opened_by_its_key(self, annotator: Annotator) -> None:
+        assert isinstance(annotator, Recognising)
+        self.asked(annotator)
+        before = f"{self.BEFORE} {token_hex(4)}"  # what was recognised once is known from then on
+
+        annotator.recognise(before, annotator.key_of(self.NAME))
+        found = annotator.open(before, self.SCHEMA, create=False)
+
+        assert found.present() == {"a", "b", "c"}
+        assert annotator.title_of(before) == self.NAME
+        assert annotator.key_of(before) == annotator.key_of(self.NAME)
+
+    def test_a_dataset_that_is_known_is_not_taken_for_another(self, annotator: Annotator) -> None:
+        assert isinstance(annotator, Recognising)
+        self.asked(annotator)
+        key, other = annotator.key_of(self.NAME), f"{self.BEFORE} {token_hex(4)}"
+        annotator.open(other, self.SCHEMA)
+
+        annotator.recognise(self.NAME, annotator.key_of(other))
+
+        assert annotator.key_of(self.NAME) == key != annotator.key_of(other)
+        assert annotator.open(self.NAME, self.SCHEMA, create=False).present() == {"a", "b", "c"}
+        annotator.delete(other)
 
 
 class ManagedContract(AskedDataset):

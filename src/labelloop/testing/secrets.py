@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import SecretsManager, check_secret_name
+from labelloop.protocols import ExclusiveSecrets, SecretsManager, check_secret_name
 
 VALUE = "s3cr3t-v4lu3"
 ODD_NAMES = ("", " ", "a b", "a/b", "../a", "a.b", "a:b", "-a", "a-", "a--b", "a__b", "ü", "a\n", "a" * 65)
@@ -35,6 +35,11 @@ class MemorySecrets:
     def set(self, name: str, values: Mapping[str, str]) -> None:
         """Create or replace."""
         self._secrets[check_secret_name(name)] = dict(values)
+
+    def add(self, name: str, values: Mapping[str, str]) -> bool:
+        """Create where there is none; whether it did."""
+        mine = dict(values)
+        return self._secrets.setdefault(check_secret_name(name), mine) is mine
 
     def delete(self, name: str) -> None:
         """Remove."""
@@ -179,3 +184,42 @@ class SecretsManagerContract(SecretNamesContract):
             secrets.get("lss")
 
         assert VALUE not in f"{secrets!r} {secrets} {caught.value!r} {caught.value.hint}"
+
+
+class ExclusiveSecretsContract(SecretsManagerContract):
+    """A secrets manager that is `ExclusiveSecrets`: with the same fixture."""
+
+    def test_a_new_secret_is_created_and_one_that_is_there_stays(self, secrets: SecretsManager) -> None:
+        assert isinstance(secrets, ExclusiveSecrets)
+
+        assert [secrets.add("ls", {"key": value}) for value in ("1", "2")] == [True, False]
+
+        assert dict(secrets.get("ls")) == {"key": "1"}
+
+    def test_a_secret_that_was_set_is_not_created_and_one_that_was_deleted_is(self, secrets: SecretsManager) -> None:
+        assert isinstance(secrets, ExclusiveSecrets)
+        secrets.set("ls", {"key": "1"})
+
+        before = secrets.add("ls", {"key": "2"})
+        secrets.delete("ls")
+        after = secrets.add("ls", {"key": "3"})
+
+        assert (before, after) == (False, True)
+        assert dict(secrets.get("ls")) == {"key": "3"}
+
+    def test_of_many_at_once_one_creates_it(self, secrets: SecretsManager) -> None:
+        assert isinstance(secrets, ExclusiveSecrets)
+
+        with ThreadPoolExecutor(4) as pool:
+            created = list(pool.map(lambda number: secrets.add("ls", {"key": str(number)}), range(8)))
+
+        assert created.count(True) == 1
+        assert dict(secrets.get("ls")) == {"key": str(created.index(True))}
+
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_no_secret_of_a_name_that_not_every_manager_can_keep_is_created(
+        self, secrets: SecretsManager, name: str
+    ) -> None:
+        assert isinstance(secrets, ExclusiveSecrets)
+        with pytest.raises(ConfigError, match="not a name for a secret"):
+            secrets.add(name, {"api_key": VALUE})

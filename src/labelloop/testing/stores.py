@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from labelloop.errors import ConfigError, NotFoundError
-from labelloop.protocols import ArtifactStore, BucketStore, check_key
+from labelloop.protocols import ArtifactStore, BucketStore, LocalFiles, check_key
 
 
 @dataclass
@@ -210,6 +210,46 @@ class ArtifactStoreContract:
 
         assert arrived == store
         assert arrived.exists("key")
+
+
+class LocalFilesContract(ArtifactStoreContract):
+    """For stores whose bodies are files of this machine: with the same fixture."""
+
+    def test_a_body_is_the_file_at_its_path(self, store: ArtifactStore) -> None:
+        assert isinstance(store, LocalFiles)
+        store.write("npy/ab/abc", io.BytesIO(b"a longer first body"))
+        store.write("npy/ab/abc", io.BytesIO(b"second"))
+
+        path = store.local_path("npy/ab/abc")
+
+        assert path is not None
+        assert path.is_absolute()
+        assert path.read_bytes() == b"second"
+
+    def test_what_is_no_body_has_no_path(self, store: ArtifactStore) -> None:
+        assert isinstance(store, LocalFiles)
+        store.write("a/key", io.BytesIO(b"x"))
+
+        with pytest.raises(Exception):  # noqa: B017 - the source's own error or the store's
+            store.write("broken", BrokenBody())
+
+        assert [store.local_path(key) for key in ("missing", "a", "a/key/below", "broken")] == [None] * 4
+
+    def test_a_path_outside_of_the_alphabet_is_refused(self, store: ArtifactStore) -> None:
+        assert isinstance(store, LocalFiles)
+        for key in ("", "/a", "..", "a/../b", "a b"):
+            with pytest.raises(ConfigError):
+                store.local_path(key)
+
+    def test_a_file_that_was_opened_stays_as_it_was(self, store: ArtifactStore) -> None:
+        assert isinstance(store, LocalFiles)
+        store.write("key", io.BytesIO(b"old"))
+        path = store.local_path("key")
+        assert path is not None
+
+        with path.open("rb") as mapped:
+            store.write("key", io.BytesIO(b"new"))
+            assert mapped.read() == b"old"
 
 
 class BucketStoreContract(ArtifactStoreContract):

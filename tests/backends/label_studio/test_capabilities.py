@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -43,12 +45,26 @@ class CapableAnnotator(FakeAnnotator):
     def __init__(self) -> None:
         super().__init__()
         self._hooks: set[tuple[str, str]] = set()
+        self._titles: dict[str, str] = {}
 
     def open(self, name: str, schema: LabelSchema, *, create: bool = True) -> FakeDataset:
         """As the fake one, with a dataset that can more."""
-        made = super().open(name, schema, create=create)
+        made = super().open(self.title_of(name), schema, create=create)
         made.__class__ = CapableDataset
+        self._titles.setdefault(name, name)
         return made
+
+    def key_of(self, name: str) -> str:
+        """Its title: nobody changes one here."""
+        return self._titles.get(name, "")
+
+    def title_of(self, name: str) -> str:
+        """What it is called here."""
+        return self._titles.get(name, name)
+
+    def recognise(self, name: str, key: str) -> None:
+        """Open that one under this name."""
+        self._titles.setdefault(name, key)
 
     def up(self, progress: Progress = silent) -> AnnotatorState:
         """It is."""
@@ -157,6 +173,17 @@ def test_every_protocol_says_in_at_most_seven_methods_what_to_build(name: str) -
 @pytest.mark.parametrize("name", [one for one in dir(capabilities) if one.endswith("Contract")])
 def test_every_contract_of_a_capability_is_in_the_reference(name: str) -> None:
     assert f"labelloop.testing.capabilities.{name}" in PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", declared())
+def test_every_protocol_has_a_contract_that_there_is(name: str) -> None:
+    rows = [line.split("|") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    said = next(row[-2] for row in rows if f"`{name}`" in row[1])
+
+    found = re.search(r"`(?:labelloop\.testing\.(\w+)\.)?(\w+Contract)`", said)
+
+    assert found, f"{name} has no contract"
+    assert hasattr(import_module(f"labelloop.testing.{found[1] or 'annotator'}"), found[2]), said
 
 
 def test_no_annotator_or_dataset_is_reached_past_what_is_declared() -> None:
