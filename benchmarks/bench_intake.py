@@ -30,7 +30,7 @@ BUCKET = "bench"
 
 def figures(quick: bool) -> Iterator[Figure]:
     """Known files, with their stamps remembered and with the stamps forgotten, which reads every one of them."""
-    import emulators
+    from support import emulators
 
     repeats = 2 if quick else 5
     with tempfile.TemporaryDirectory() as folder, emulators.seaweed(Path(folder, "s3")) as server:
@@ -80,7 +80,7 @@ def _photos(folder: Path) -> Path:
 def _store(url: str) -> S3ArtifactStore:
     import boto3
 
-    import emulators
+    from support import emulators
 
     keys: dict[str, Any] = {
         "aws_access_key_id": emulators.ACCESS_KEY,

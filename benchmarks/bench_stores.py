@@ -28,7 +28,7 @@ BUCKET = "bench"
 
 def figures(quick: bool) -> Iterator[Figure]:
     """Throughput against boto3 with as many threads, writing and reading; and a folder of many small files."""
-    import emulators
+    from support import emulators
 
     with tempfile.TemporaryDirectory() as folder, emulators.seaweed(Path(folder, "s3")) as server:
         keys = {"aws_access_key_id": emulators.ACCESS_KEY, "aws_secret_access_key": emulators.SECRET_KEY}

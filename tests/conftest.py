@@ -12,9 +12,9 @@ from pillow_heif import register_heif_opener
 
 from labelloop.ledger import connect
 
-import emulators
-from emulators import Emulator
-from small_world import World
+from support import emulators
+from support.emulators import Emulator
+from support.small_world import World
 
 register_heif_opener()  # has Pillow write HEIC, for tests; what reads it for users cannot
 

@@ -18,7 +18,7 @@ from labelloop.types import Item
 from labelloop.workspace.config import load
 from labelloop.workspace.init import code_named
 
-from small_world import LABELS, World
+from support.small_world import LABELS, World
 
 PIXELS = {"dataset__modality": "image", "learner__pixels": True, "holdout__share": 0.0}
 CAM = Item("cam 1/2", "image", uri="https://old.example/1.png")
@@ -144,4 +144,4 @@ def test_trust_names_the_function(tmp_path: Path) -> None:
 
     assert "links:today" in [code.target for code in code_named(dated.world.root, config)]
     config = load(dated.world.root, {}, {"dataset.address": "https://host:x/{id}"}).config
-    assert [code.target for code in code_named(dated.world.root, config)] == ["quick_learner:QuickLearner"]
+    assert [code.target for code in code_named(dated.world.root, config)] == ["support.quick_learner:QuickLearner"]

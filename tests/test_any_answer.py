@@ -18,7 +18,7 @@ from labelloop.kinds.consensus import believe
 from labelloop.kinds.label_changes import rename, translated
 from labelloop.loop.unusable import region_in_words
 
-from small_world import SCHEMA, World
+from support.small_world import SCHEMA, World
 
 characters = st.characters(codec=None)  # half emojis and NUL among them
 words = st.text(characters, max_size=20)

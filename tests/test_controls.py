@@ -24,7 +24,7 @@ from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import Region
 from labelloop.workspace.config import load
 
-from small_world import NAME, SCHEMA, World
+from support.small_world import NAME, SCHEMA, World
 
 EARLY = datetime(2025, 12, 1, tzinfo=UTC)
 """Before anybody answers."""

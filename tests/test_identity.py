@@ -21,7 +21,7 @@ from labelloop.kinds.labels import regions_of
 from labelloop.ledger.changed import REPLACED
 from labelloop.types import Item
 
-from small_world import LABELS, NAME, World
+from support.small_world import LABELS, NAME, World
 
 PIXELS = {"dataset__modality": "image", "learner__pixels": True, "holdout__share": 0.0}
 BY_ID = Columns(id="id")

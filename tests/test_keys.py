@@ -25,7 +25,7 @@ from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 from workspaces.calls import calls
 
-from small_world import NOW, Parts
+from support.small_world import NOW, Parts
 
 HERE = Path(__file__).parent / "workspaces"
 KEYS: Mapping[str, Mapping[str, str]] = json.loads((HERE / "keys.json").read_text())

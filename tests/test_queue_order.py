@@ -15,7 +15,7 @@ from labelloop.loop.asker import PRUNED
 from labelloop.loop.loop import Outcome
 from labelloop.selection.uncertainty import closeness_of_two
 
-from small_world import LABELS, NOW, SCHEMA, World
+from support.small_world import LABELS, NOW, SCHEMA, World
 
 EAGER = {"loop__retrain_after": 4, "loop__selector": "margin", "loop__random_share": 0.0}
 

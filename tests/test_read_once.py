@@ -25,9 +25,9 @@ from labelloop.ledger import Ledger, open_ledger
 from labelloop.protocols import BucketStore
 from labelloop.types import Modality
 
-import clouds
-from emulators import Emulator
-from http_double import Request, Response, serving
+from support import clouds
+from support.emulators import Emulator
+from support.http_double import Request, Response, serving
 
 CLOUDS = {
     "s3": ("s3_server", clouds.s3_store),

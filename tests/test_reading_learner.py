@@ -24,7 +24,7 @@ from labelloop.simulate.replay import ReplayPlan
 from labelloop.testing.learner import ReadingLearnerContract, texts
 from labelloop.types import Examples, Inputs, Item, only
 
-from small_world import LABELS, World
+from support.small_world import LABELS, World
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "learner-without-embeddings.md"
 WORDS = {"learner__flavor": "words_of_the_page:Words"}
@@ -39,7 +39,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder.mkdir()
     (folder / "words_of_the_page.py").write_text(body, "utf-8")
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(pool, "DEFAULT_LEARNER", "quick_learner:QuickLearner")
+    monkeypatch.setattr(pool, "DEFAULT_LEARNER", "support.quick_learner:QuickLearner")
     yield body
     sys.modules.pop("words_of_the_page", None)
 

@@ -18,7 +18,7 @@ from labelloop.cli import run
 from labelloop.ledger import open_ledger
 from labelloop.workspace.init import furnish
 
-from small_world import World
+from support.small_world import World
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")

@@ -14,7 +14,7 @@ from labelloop.kinds.labels import regions_of
 from labelloop.ledger.answers import Changes
 from labelloop.loop.listener import Repair
 
-from small_world import NAME, NOW, SCHEMA, World
+from support.small_world import NAME, NOW, SCHEMA, World
 
 
 @dataclass

@@ -14,8 +14,8 @@ from labelloop.loop.decide import Finish, Wait
 from labelloop.steps import sync_new_data_to_label_studio
 from labelloop.types import Turn
 
-from killing import Killed, Moment
-from small_world import LABELS, NAME, World
+from support.killing import Killed, Moment
+from support.small_world import LABELS, NAME, World
 
 RELABEL = {"loop__selector": "relabel(margin, 0.5)", "loop__belief": "weighted", "loop__batch": 12}
 ANN, BOB = "ann@example.com", "bob@example.com"

@@ -16,11 +16,11 @@ import pytest
 
 from labelloop.backends.local_secrets import KEY_VARIABLE, LocalSecretsManager
 
-import emulators
-from azure_key_vault import HEADER, KeyVaultDouble, certificate
-from emulators import Emulator
-from gcp_secret_manager import PROJECT, SecretManagerDouble
-from http_double import serving
+from support import emulators
+from support.azure_key_vault import HEADER, KeyVaultDouble, certificate
+from support.emulators import Emulator
+from support.gcp_secret_manager import PROJECT, SecretManagerDouble
+from support.http_double import serving
 
 pytestmark = pytest.mark.slow
 PROGRAM = "from labelloop.cli import main; main()"

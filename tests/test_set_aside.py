@@ -30,7 +30,7 @@ from labelloop.loop.loop import Outcome
 from labelloop.machine import downloads
 from labelloop.types import Item, Missing, NewItem
 
-from small_world import LABELS, NAME, World
+from support.small_world import LABELS, NAME, World
 
 SETTINGS = {"dataset__modality": "image", "learner__pixels": True, "dataset__hosts": ["127.0.0.1"]}
 

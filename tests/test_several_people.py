@@ -15,7 +15,7 @@ from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start, Wait
 from labelloop.testing.annotator import FakeDataset
 
-from small_world import NAME, SCHEMA, World
+from support.small_world import NAME, SCHEMA, World
 
 
 class Unable:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fragile_learner
 from labelloop.data.sources import content_id
 from labelloop.errors import StepError
 from labelloop.evaluation import holdout
 from labelloop.evaluation.halving import PATIENCE, spoilers
 from labelloop.loop.decide import Start
 
-from small_world import LABELS, World
+from support import fragile_learner
+from support.small_world import LABELS, World
 
-FRAGILE = {"learner__flavor": "fragile_learner:FragileLearner", "holdout__share": 0.0}
+FRAGILE = {"learner__flavor": "support.fragile_learner:FragileLearner", "holdout__share": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from labelloop.steps import (
 from labelloop.storage.runs import Line
 from labelloop.types import Annotation, Examples
 
-from small_world import LABELS, World
+from support.small_world import LABELS, World
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def test_every_pipeline_run_again_changes_nothing(animals: World) -> None:
 def test_an_example_that_the_learner_cannot_take_is_set_aside_by_name_and_the_others_make_a_model(
     animals: World,
 ) -> None:
-    settings = {"learner__flavor": "fragile_learner:FragileLearner", "loop__batch": 60}
+    settings = {"learner__flavor": "support.fragile_learner:FragileLearner", "loop__batch": 60}
     settings |= {"holdout__per_round": 24, "holdout__size": 24}
     bad = {*animals.add_texts([f"cat number {number} poison" for number in range(100, 106)])}
     infer(animals, **settings)

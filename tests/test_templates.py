@@ -20,7 +20,7 @@ from labelloop.evaluation.holdout import EARLY, Draw, early_of, held_out
 from labelloop.ledger import open_ledger
 from labelloop.simulate.labelled import read_labelled
 
-from templates import KINDS, Made, frames, letters
+from support.templates import KINDS, Made, frames, letters
 
 DRAWS = 100
 

@@ -19,7 +19,7 @@ from labelloop.kinds import LabelSchema, label_changes
 from labelloop.kinds.label_changes import LabelChange
 from labelloop.kinds.labels import regions_of
 
-from small_world import LABELS, NAME, World
+from support.small_world import LABELS, NAME, World
 
 SETTINGS: dict[str, Any] = {
     "auto_label__confidence": 0.7,

@@ -15,8 +15,8 @@ from labelloop.backends.aws_secrets import LIMIT, AWSSecretsManager
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.testing.secrets import VALUE, SecretsManagerContract
 
-from emulators import Emulator
-from http_double import Double, Request, Response, serving
+from support.emulators import Emulator
+from support.http_double import Double, Request, Response, serving
 
 REGION = "eu-west-1"
 

@@ -13,8 +13,8 @@ from labelloop.backends.azure_secrets import LIMIT, AzureKeyVault
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.testing.secrets import VALUE, SecretsManagerContract
 
-from azure_key_vault import HEADER, TOKEN, KeyVaultDouble, certificate, challenge, refusal
-from http_double import Double, Request, Response, serving
+from support.azure_key_vault import HEADER, TOKEN, KeyVaultDouble, certificate, challenge, refusal
+from support.http_double import Double, Request, Response, serving
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,9 @@ from labelloop.testing.secrets import MemorySecrets
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
-import clouds
-import emulators
-from emulators import Emulator
-from http_double import Double, Response, serving
+from support import clouds, emulators
+from support.emulators import Emulator
+from support.http_double import Double, Response, serving
 
 CANARY = "c4n4ryc4n4ryc4n4ry"
 FLAVORS = {"s3": S3ArtifactStore, "gcp": GCPArtifactStore, "azure": AzureArtifactStore}

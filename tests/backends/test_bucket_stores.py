@@ -9,8 +9,8 @@ from labelloop.backends.gcp_store import GCPArtifactStore
 from labelloop.backends.s3_store import S3ArtifactStore
 from labelloop.testing.stores import BucketStoreContract
 
-import clouds
-from emulators import Emulator
+from support import clouds
+from support.emulators import Emulator
 
 
 class TestS3ArtifactStore(BucketStoreContract):

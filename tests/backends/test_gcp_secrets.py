@@ -15,9 +15,9 @@ from labelloop.backends.gcp_secrets import LIMIT, GCPSecretManager
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.testing.secrets import VALUE, SecretsManagerContract
 
-import emulators
-from gcp_secret_manager import PROJECT, SecretManagerDouble, refusal
-from http_double import Double, Response, serving
+from support import emulators
+from support.gcp_secret_manager import PROJECT, SecretManagerDouble, refusal
+from support.http_double import Double, Response, serving
 
 
 @dataclass(frozen=True)

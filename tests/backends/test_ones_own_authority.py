@@ -20,12 +20,11 @@ from labelloop.backends.vault_secrets import VaultSecretsManager
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.machine.road import CA_VARIABLES, certificates_of, verified_by
 
-import clouds
-import emulators
-from azure_key_vault import HEADER, KeyVaultDouble
-from company import Gate, authority, reverse
-from gcp_secret_manager import PROJECT, SecretManagerDouble
-from http_double import serving
+from support import clouds, emulators
+from support.azure_key_vault import HEADER, KeyVaultDouble
+from support.company import Gate, authority, reverse
+from support.gcp_secret_manager import PROJECT, SecretManagerDouble
+from support.http_double import serving
 
 Behind = Callable[[str], str]
 

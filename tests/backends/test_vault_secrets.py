@@ -15,7 +15,7 @@ from labelloop.backends.vault_secrets import LIMIT, VaultSecretsManager
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.testing.secrets import VALUE, SecretsManagerContract
 
-from emulators import BAO_TOKEN, Emulator
+from support.emulators import BAO_TOKEN, Emulator
 
 
 @pytest.fixture(autouse=True)

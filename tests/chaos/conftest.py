@@ -11,8 +11,8 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.testing.secrets import MemorySecrets
 
-from live_world import LiveWorld
-from mothers import Mother
+from support.live_world import LiveWorld
+from support.mothers import Mother
 
 
 @pytest.fixture(scope="session")

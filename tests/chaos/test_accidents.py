@@ -27,9 +27,9 @@ from labelloop.kinds.consensus import believe_all
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.secrets import MemorySecrets
 
-from chaos_form import FULL
-from live_world import LiveWorld
-from mothers import Mother
+from support.chaos_form import FULL
+from support.live_world import LiveWorld
+from support.mothers import Mother
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -24,9 +24,9 @@ from labelloop.report.views import RoundView
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
-from chaos_form import FULL
-from live_world import LiveWorld
-from proxy import Weather, proxy
+from support.chaos_form import FULL
+from support.live_world import LiveWorld
+from support.proxy import Weather, proxy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800 if FULL else 300)]
 

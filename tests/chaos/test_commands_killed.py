@@ -16,9 +16,9 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.kinds.labels import regions_of
 
-from chaos_form import FULL
-from live_world import DIGITS, LiveWorld
-from mothers import Mother
+from support.chaos_form import FULL
+from support.live_world import DIGITS, LiveWorld
+from support.mothers import Mother
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1200 if FULL else 300)]
 

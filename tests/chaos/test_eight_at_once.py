@@ -17,8 +17,8 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError
 from labelloop.ledger.rounds import Round
 
-from chaos_form import FULL
-from live_world import LiveWorld
+from support.chaos_form import FULL
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1200 if FULL else 300)]
 
@@ -33,7 +33,7 @@ BUSY = 75
 _TICKERS = """
 import contextlib, importlib, io, json, os, random, sys, time
 from labelloop.cli import run
-from mother import LOADED
+from support.mother import LOADED
 for module in LOADED:
     importlib.import_module(module)
 root, count, end = sys.argv[1], int(sys.argv[2]), sys.argv[3]

@@ -19,9 +19,9 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import BackendError
 
-from chaos_form import FULL
-from live_world import LiveWorld
-from mothers import Mother
+from support.chaos_form import FULL
+from support.live_world import LiveWorld
+from support.mothers import Mother
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(3600 if FULL else 600)]
 

@@ -22,11 +22,11 @@ from labelloop.errors import BackendError
 from labelloop.kinds.consensus import believe_all
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
-from odd_answers import odd
 
-from chaos_form import FULL
-from guests import invited
-from small_world import NAME, SCHEMA, World
+from support.chaos_form import FULL
+from support.guests import invited
+from support.odd_answers import odd
+from support.small_world import NAME, SCHEMA, World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(3600 if FULL else 600)]
 

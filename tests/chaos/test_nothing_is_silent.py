@@ -28,8 +28,8 @@ from labelloop.kinds import LabelSchema
 from labelloop.loop.decide import Start, Stop
 from labelloop.loop.loop import Loop, Outcome
 
-from chaos_form import FULL
-from small_world import LABELS, NAME, NOW, World
+from support.chaos_form import FULL
+from support.small_world import LABELS, NAME, NOW, World
 
 pytestmark = pytest.mark.chaos
 

@@ -12,7 +12,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.environment import DATABASE
 from labelloop.kinds.labels import regions_of
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow]
 

@@ -11,7 +11,7 @@ from labelloop.loop.loop import Loop
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow]
 

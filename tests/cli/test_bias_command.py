@@ -11,8 +11,8 @@ import pytest
 
 from labelloop.cli import run
 
-import people
-from small_world import World
+from support import people
+from support.small_world import World
 
 
 def test_both_sides_are_compared_for_people_and_for_scripts(

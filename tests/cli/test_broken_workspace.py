@@ -14,8 +14,8 @@ from cli.test_commands import SCHEMA, Shell, shell
 from labelloop.cli import run
 from labelloop.workspace.root import STATE
 
-import people
-from chaos_form import FULL
+from support import people
+from support.chaos_form import FULL
 
 __all__ = ["shell"]
 

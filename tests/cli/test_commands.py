@@ -28,8 +28,8 @@ from labelloop.machine.registry import KINDS
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState
 
-import people
-from company import authority
+from support import people
+from support.company import authority
 
 TESTS = Path(__file__).parents[1]
 LABELS = ("cat", "dog", "owl")
@@ -41,11 +41,11 @@ batch = 6
 share = 0.25
 per_round = 4
 [learner]
-flavor = "quick_learner:QuickLearner"
+flavor = "support.quick_learner:QuickLearner"
 [stacks.default]
 annotator = "memory"
 [annotators.memory]
-flavor = "people:shared"
+flavor = "support.people:shared"
 """
 HEAVY = (
     *("numpy", "sklearn", "onnxruntime", "sqlalchemy", "pyarrow", "httpx", "PIL", "matplotlib", "rich", "fsspec"),
@@ -380,7 +380,7 @@ def test_a_service_at_fault_exits_with_3_and_the_next_tick_finishes(shell: Shell
 
 
 def test_a_step_that_raises_exits_with_4_and_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    import quick_learner
+    from support import quick_learner
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("one over nothing")

@@ -13,15 +13,15 @@ import pytest
 from labelloop.cli import run
 from labelloop.types import AnnotatorState
 
-import people
-from small_world import NAME, World
+from support import people
+from support.small_world import NAME, World
 
 _STACK = """
 [stacks.default]
 annotator = "memory"
 artifact_store = "shelf"
 [annotators.memory]
-flavor = "people:shared"
+flavor = "support.people:shared"
 [artifact_stores.shelf]
 flavor = "local"
 path = "artifacts"

@@ -11,14 +11,14 @@ import pytest
 from labelloop.cli import run
 from labelloop.kinds.labels import regions_of
 
-import people
-from small_world import LABELS, NAME, World
+from support import people
+from support.small_world import LABELS, NAME, World
 
 _STACK = """
 [stacks.default]
 annotator = "memory"
 [annotators.memory]
-flavor = "people:shared"
+flavor = "support.people:shared"
 """
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from labelloop.cli import run
 
-import people
-from small_world import World
+from support import people
+from support.small_world import World
 
 _STACK = """
 [stacks.default]
 annotator = "memory"
 [annotators.memory]
-flavor = "people:shared"
+flavor = "support.people:shared"
 """
 
 

@@ -26,9 +26,9 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.testing.secrets import MemorySecrets
 
-import emulators
-from emulators import Emulator
-from killing import Killed, Moment
+from support import emulators
+from support.emulators import Emulator
+from support.killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
 THEIR_RULE = {

@@ -21,11 +21,11 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.testing.secrets import MemorySecrets
 
-import emulators
-from azure_management import HEADER, AzureDouble
-from emulators import AZURE_ACCOUNT, AZURE_KEY, Emulator
-from http_double import Double, Response, serving
-from killing import Killed, Moment
+from support import emulators
+from support.azure_management import HEADER, AzureDouble
+from support.emulators import AZURE_ACCOUNT, AZURE_KEY, Emulator
+from support.http_double import Double, Response, serving
+from support.killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
 WANTED = AzureRequest(bucket="owls", account="owlaccount", group="loops", region="westeurope", origins=(ORIGIN,))

@@ -19,8 +19,8 @@ from labelloop.backends.local_secrets import LocalSecretsManager
 from labelloop.cli import run
 from labelloop.workspace.config import load
 
-import emulators
-from emulators import Emulator
+from support import emulators
+from support.emulators import Emulator
 
 
 @dataclass

@@ -22,11 +22,11 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.testing.secrets import MemorySecrets
 
-import emulators
-from emulators import Emulator
-from google_cloud import PROJECT, SECRET_PART, GoogleDouble
-from http_double import Double, Response, serving
-from killing import Killed, Moment
+from support import emulators
+from support.emulators import Emulator
+from support.google_cloud import PROJECT, SECRET_PART, GoogleDouble
+from support.http_double import Double, Response, serving
+from support.killing import Killed, Moment
 
 ORIGIN = "http://localhost:8093"
 THEIR_RULE = {"origin": ["https://theirs.example.com"], "method": ["PUT"], "maxAgeSeconds": 5}

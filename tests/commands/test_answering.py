@@ -13,8 +13,8 @@ from labelloop.kinds import label_changes
 from labelloop.kinds.labels import names_of
 from labelloop.types import Item, Prediction, Question
 
-import quick_learner
-from small_world import SCHEMA, World
+from support import quick_learner
+from support.small_world import SCHEMA, World
 
 
 def answering(world: World) -> Answering:

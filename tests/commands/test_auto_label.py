@@ -30,7 +30,7 @@ from labelloop.loop.loop import Loop
 from labelloop.protocols import Progress, silent
 from labelloop.workspace.stack import Stack
 
-from small_world import LABELS, NAME, Parts, World, held_by
+from support.small_world import LABELS, NAME, Parts, World, held_by
 
 SETTINGS: dict[str, Any] = {
     "auto_label__error": 0.2,

@@ -15,7 +15,7 @@ from labelloop.ledger.rounds import Guessed
 from labelloop.loop.round_steps import partly_blind
 from labelloop.types import Prediction
 
-from small_world import SCHEMA, World
+from support.small_world import SCHEMA, World
 
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 CAT = tuple(regions_of(SCHEMA, ["cat"]))

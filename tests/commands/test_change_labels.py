@@ -22,7 +22,7 @@ from labelloop.ledger.labels import LabelBook
 from labelloop.loop.decide import Start, Wait
 from labelloop.testing.annotator import FakeDataset
 
-from small_world import NAME, World
+from support.small_world import NAME, World
 
 
 class Unable:

@@ -17,9 +17,9 @@ from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import AnnotatorState
 from labelloop.workspace.stack import Stack
 
-import clouds
-from emulators import Emulator
-from small_world import Parts, World
+from support import clouds
+from support.emulators import Emulator
+from support.small_world import Parts, World
 
 
 class Forgetful(LocalArtifactStore):
@@ -227,7 +227,7 @@ def test_what_was_found_is_said_in_words(animals: World) -> None:
     results = {one.what: one.detail for one in checks(animals.workspace(), stack(animals))}
 
     assert results["orchestrator"] == "LocalOrchestrator: a step ran"
-    assert results["learner"] == "quick_learner:QuickLearner: one text became 16 numbers"
+    assert results["learner"] == "support.quick_learner:QuickLearner: one text became 16 numbers"
 
 
 def test_a_finding_keeps_message_hint_and_code_of_an_error() -> None:

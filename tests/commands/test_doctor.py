@@ -22,7 +22,7 @@ from labelloop.ledger.lease import Lease
 from labelloop.ledger.opinions import Opinion
 from labelloop.types import Item, NewItem, Prediction, Question, Survey
 
-from small_world import NAME, NOW, World
+from support.small_world import NAME, NOW, World
 
 BY_TURNS = "people get the questions by their turns, and not by the order of asking"
 

@@ -13,7 +13,7 @@ from labelloop.commands import hints
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.testing.secrets import MemorySecrets
 
-from small_world import NAME, World
+from support.small_world import NAME, World
 
 
 @dataclass

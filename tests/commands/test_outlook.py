@@ -18,7 +18,7 @@ from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Policy, Situation, Start, Stop, Wait, decide
 from labelloop.loop.loop import Loop
 
-from small_world import SCHEMA, World
+from support.small_world import SCHEMA, World
 
 RISING = (0.5, 0.62, 0.7, 0.75, 0.79)
 RESTING = (0.90, 0.91, 0.91, 0.91, 0.91, 0.91, 0.91, 0.91)

@@ -13,7 +13,7 @@ from labelloop.loop.asker import Asker
 from labelloop.loop.decide import Finish, Wait
 from labelloop.loop.loop import Loop
 
-from small_world import World
+from support.small_world import World
 
 
 def history(*models: str) -> list[Round]:

@@ -13,7 +13,7 @@ from labelloop.errors import ConfigError
 from labelloop.evaluation.intervals import fisher
 from labelloop.report.page import render
 
-from small_world import LABELS, World
+from support.small_world import LABELS, World
 
 
 def test_without_a_model_there_is_no_score(animals: World) -> None:

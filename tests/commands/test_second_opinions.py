@@ -15,7 +15,7 @@ from labelloop.kinds.label_changes import remove
 from labelloop.kinds.labels import names_of, regions_of
 from labelloop.loop.decide import Wait
 
-from small_world import LABELS, NAME, World
+from support.small_world import LABELS, NAME, World
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 WRONG = 3

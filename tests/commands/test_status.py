@@ -17,7 +17,7 @@ from labelloop.loop.decide import Wait
 from labelloop.loop.gatekeeper import Gatekeeper
 from labelloop.loop.loop import Outcome
 
-from small_world import LABELS, NOW, World
+from support.small_world import LABELS, NOW, World
 
 
 def test_the_status_before_the_first_round_says_what_comes(animals: World) -> None:

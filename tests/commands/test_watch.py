@@ -15,7 +15,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.loop.loop import Loop
 from labelloop.report.views import RoundView
 
-from small_world import NAME, NOW, World
+from support.small_world import NAME, NOW, World
 
 RANG = "it rang"
 

@@ -22,7 +22,7 @@ from labelloop.protocols import BucketStore
 from labelloop.testing.stores import MemoryStore
 from labelloop.types import Item
 
-import clouds
+from support import clouds
 
 CLOUDS = {
     "s3": ("s3_server", clouds.s3_store),

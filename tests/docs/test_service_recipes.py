@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import people
-from live_world import MAIN
-from small_world import World
+from support import people
+from support.live_world import MAIN
+from support.small_world import World
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "run-as-a-service.md"
 
@@ -81,8 +81,8 @@ def test_as_the_first_process_of_a_container_it_works_and_ends_in_order_when_it_
 ) -> None:
     entrypoint = json.loads(dockerfile().rpartition("ENTRYPOINT ")[2])
     with (animals.root / "labelloop.toml").open("a") as config:
-        config.write('[stacks.default]\nannotator = "memory"\n[annotators.memory]\nflavor = "people:shared"\n')
-    monkeypatch.setenv("PYTHONPATH", str(Path(people.__file__).parent))
+        config.write('[stacks.default]\nannotator = "memory"\n[annotators.memory]\nflavor = "support.people:shared"\n')
+    monkeypatch.setenv("PYTHONPATH", str(Path(people.__file__).parents[1]))
     contained = ["unshare", "--pid", "--fork", sys.executable, "-c", MAIN, *entrypoint[1:]]
 
     with subprocess.Popen(contained, cwd=animals.root, stderr=subprocess.PIPE, text=True) as process:

@@ -11,8 +11,8 @@ from labelloop.evaluation.savings import BEYOND, REPEATS, SIZES, Savings, Trust,
 from labelloop.loop.gatekeeper import Gatekeeper
 from labelloop.types import Examples, Inputs
 
-from quick_learner import QuickLearner
-from small_world import World
+from support.quick_learner import QuickLearner
+from support.small_world import World
 
 
 def curve_of(n: int, error: float, rng: np.random.Generator) -> np.ndarray:

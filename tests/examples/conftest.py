@@ -11,7 +11,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.examples import pull
 from labelloop.testing.secrets import MemorySecrets
 
-from example_project import Project
+from support.example_project import Project
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from labelloop.ledger.rounds import Round
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Seen
 
-import clouds
-from example_project import Project
+from support import clouds
+from support.example_project import Project
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 

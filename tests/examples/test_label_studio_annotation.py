@@ -12,7 +12,7 @@ import pytest
 
 from labelloop.ledger.rounds import Round
 
-from example_project import Project
+from support.example_project import Project
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 

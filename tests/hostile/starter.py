@@ -20,7 +20,7 @@ def main(into: Path) -> None:
     """Start each; write where it stood into a file of its own."""
     from simulate.test_replay import three_groups
 
-    from quick_learner import QuickLearner
+    from support.quick_learner import QuickLearner
 
     assert simulate(
         three_groups(each=20), ReplayPlan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from guest import Canary, canary
+from support.guest import Canary, canary
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

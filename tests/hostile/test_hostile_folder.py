@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos_form import FULL
+from support.chaos_form import FULL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if FULL else 300)]
 

@@ -13,7 +13,7 @@ from labelloop.learners.texts import MOST_WINDOWS, TextBackbone, by_letters
 from labelloop.loop.embedding import Sight, count_equal, digests_of, sight
 from labelloop.types import Item
 
-from reviews import LANGUAGES
+from support.reviews import LANGUAGES
 
 NOISE = (
     "ladder",

@@ -16,7 +16,7 @@ from labelloop.ledger import open_ledger
 from labelloop.ledger.health import flaw
 from labelloop.ledger.rescue import damage, rescue
 
-from small_world import NAME, World
+from support.small_world import NAME, World
 
 COMMANDS = [["tick"], ["status"], ["doctor"], ["--json", "doctor"], ["export"], ["score"], ["add", "texts.csv"]]
 

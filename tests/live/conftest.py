@@ -14,8 +14,8 @@ from labelloop.errors import NotFoundError
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.testing.secrets import MemorySecrets
 
-from desk import Desk
-from guests import invited
+from support.desk import Desk
+from support.guests import invited
 
 BOB = "bob@example.com"
 

@@ -13,7 +13,6 @@ import httpx
 import pytest
 from PIL import Image
 
-from guest import Canary, canary, guest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.guard import HEADERS
 from labelloop.backends.label_studio.served import Root
@@ -21,6 +20,8 @@ from labelloop.cli import run
 from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
+
+from support.guest import Canary, canary, guest
 
 pytestmark = pytest.mark.live
 

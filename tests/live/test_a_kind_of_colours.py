@@ -19,7 +19,7 @@ from labelloop.kinds.kind import Kind, Statistic, medoid, share
 from labelloop.testing.kind import KindContract
 from labelloop.types import Region
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 
 @dataclass(frozen=True)

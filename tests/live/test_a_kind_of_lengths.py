@@ -21,7 +21,7 @@ from labelloop.kinds.kind import Kind, Statistic, share
 from labelloop.testing.kind import KindContract
 from labelloop.types import Region
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 MILLIMETRES = {"mm": 1, "cm": 10, "m": 1000}
 

@@ -12,7 +12,7 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 
-from live_world import MAIN, LiveWorld
+from support.live_world import MAIN, LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -18,7 +18,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
 
-from company import LIMIT, Gate, authority, known_key, outward, reverse
+from support.company import LIMIT, Gate, authority, known_key, outward, reverse
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

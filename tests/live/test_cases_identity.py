@@ -19,7 +19,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = pytest.mark.live
 

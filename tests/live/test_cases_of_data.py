@@ -12,8 +12,8 @@ from PIL import Image
 
 from labelloop.data import decoding
 
-from company import Gate, reverse
-from desk import Desk
+from support.company import Gate, reverse
+from support.desk import Desk
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

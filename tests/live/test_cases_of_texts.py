@@ -15,9 +15,9 @@ import pytest
 from labelloop.data.sources import content_id
 from labelloop.ledger import Ledger, open_ledger
 
-from desk import Desk
-from reviews import CANCEL, LANGUAGES, ORDER, mails
-from templates import KINDS
+from support.desk import Desk
+from support.reviews import CANCEL, LANGUAGES, ORDER, mails
+from support.templates import KINDS
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from labelloop.machine.road import CA_VARIABLES
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
 
-from company import Gate, authority, outward, reverse
+from support.company import Gate, authority, outward, reverse
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

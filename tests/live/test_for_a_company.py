@@ -26,9 +26,9 @@ from labelloop.errors import LabelLoopError
 from labelloop.ledger import connect
 from labelloop.testing.secrets import MemorySecrets
 
-from company import authority
-from http_double import Request, Response, serving
-from live_world import LiveWorld
+from support.company import authority
+from support.http_double import Request, Response, serving
+from support.live_world import LiveWorld
 
 POSTGRES = os.environ.get("LABELLOOP_TEST_POSTGRES", "")
 pytestmark = [

@@ -22,7 +22,7 @@ from labelloop.loop.decide import Start, Wait
 from labelloop.loop.listener import Repair
 from labelloop.testing.annotator import LabelStudioPerson
 
-from small_world import NAME, SCHEMA, World
+from support.small_world import NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
 

@@ -12,8 +12,8 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 
-from live_world import LiveWorld
-from mothers import Mother
+from support.live_world import LiveWorld
+from support.mothers import Mother
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -6,7 +6,7 @@ import pytest
 
 from labelloop.testing.annotator import AnnotatorContract
 
-from every_capability import EveryCapabilityContract
+from support.every_capability import EveryCapabilityContract
 
 pytestmark = pytest.mark.live
 

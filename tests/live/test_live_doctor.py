@@ -11,7 +11,7 @@ from sqlalchemy import update
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.ledger import tables
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -11,7 +11,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -18,7 +18,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import run
 
-from live_world import DIGITS, LiveWorld
+from support.live_world import DIGITS, LiveWorld
 
 pytestmark = pytest.mark.live
 

@@ -11,7 +11,7 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.kinds.labels import regions_of
 
-from live_world import DIGITS, LiveWorld
+from support.live_world import DIGITS, LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.config import config_of
 from labelloop.backends.label_studio.marks import FIELD, mark_of, swap_mark
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

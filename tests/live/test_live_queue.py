@@ -19,7 +19,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.types import Item, Prediction, Question, Turn
 
-from live_world import LiveWorld
+from support.live_world import LiveWorld
 
 pytestmark = pytest.mark.live
 

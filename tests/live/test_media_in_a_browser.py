@@ -20,8 +20,8 @@ from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import NewItem, Question
 
-from buckets import S3, elsewhere
-from emulators import Emulator
+from support.buckets import S3, elsewhere
+from support.emulators import Emulator
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 

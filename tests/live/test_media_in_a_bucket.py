@@ -20,10 +20,9 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 
-import buckets
-import emulators
-from buckets import S3, elsewhere, held_with, link_to, looked_at, picture, task_data
-from emulators import Emulator
+from support import buckets, emulators
+from support.buckets import S3, elsewhere, held_with, link_to, looked_at, picture, task_data
+from support.emulators import Emulator
 
 pytestmark = pytest.mark.live
 
@@ -99,7 +98,7 @@ from labelloop.testing.secrets import MemorySecrets
 from labelloop.kinds import LabelSchema
 from labelloop.types import Bucket
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from buckets import Shelf, picture
+from support.buckets import Shelf, picture
 where = Bucket("s3", {name!r}, "pets/", {endpoint!r}, "us-east-1", credentials={keys!r})
 annotator = LabelStudioAnnotator(
     home=Path({home!r}), secrets=MemorySecrets({{"team": {{"token": sys.stdin.read()}}}}), url={url!r},
@@ -124,7 +123,7 @@ def test_two_processes_at_once_end_with_one_storage(
                 sys.executable,
                 "-c",
                 _ASK.format(
-                    path=[str(Path(buckets.__file__).parent)],
+                    path=[str(Path(buckets.__file__).parents[1])],
                     name=s3.name,
                     endpoint=s3.server.url,
                     keys=s3.keys,

@@ -13,9 +13,9 @@ from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 
-import emulators
-from buckets import GCS, Azure, Shelf, link_to, looked_at, picture, task_data
-from emulators import Emulator
+from support import emulators
+from support.buckets import GCS, Azure, Shelf, link_to, looked_at, picture, task_data
+from support.emulators import Emulator
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -16,8 +16,8 @@ from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start, Wait
 from labelloop.testing.annotator import LabelStudioPerson
 
-from guests import invited
-from small_world import NAME, SCHEMA, World
+from support.guests import invited
+from support.small_world import NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
 

@@ -21,9 +21,9 @@ from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start
 from labelloop.loop.listener import Repair
 from labelloop.testing.annotator import LabelStudioPerson
-from odd_answers import choice
 
-from small_world import NAME, SCHEMA, World
+from support.odd_answers import choice
+from support.small_world import NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
 

@@ -17,8 +17,8 @@ from labelloop.kinds.consensus import believe_all, disagreements
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 
-from guests import invited
-from small_world import LABELS, NAME, SCHEMA, World
+from support.guests import invited
+from support.small_world import LABELS, NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
 

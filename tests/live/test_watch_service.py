@@ -31,7 +31,7 @@ from labelloop.testing.annotator import SimulatedAnnotator
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
-from live_world import MAIN, TESTS
+from support.live_world import MAIN, TESTS
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -53,7 +53,7 @@ per_round = 2
 [watch]
 port = {port}
 [learner]
-flavor = "quick_learner:QuickLearner"
+flavor = "support.quick_learner:QuickLearner"
 [annotators.default]
 flavor = "label_studio"
 port = {server}

@@ -25,8 +25,8 @@ from labelloop.loop.decide import Finish, Start, Stop, Wait
 from labelloop.testing.annotator import FakeDataset
 from labelloop.types import AnnotatorState
 
-import quick_learner
-from small_world import LABELS, NAME, NOW, World
+from support import quick_learner
+from support.small_world import LABELS, NAME, NOW, World
 
 
 def test_without_items_the_first_tick_says_how_to_add_some(world: World) -> None:

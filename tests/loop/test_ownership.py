@@ -20,7 +20,7 @@ from labelloop.loop.ownership import OWNER, Mark, read
 from labelloop.loop.vanished import FEWEST_NEWEST
 from labelloop.types import Annotation, Answers
 
-from small_world import NAME, SCHEMA, World
+from support.small_world import NAME, SCHEMA, World
 
 
 def copied(world: World, to: Path) -> World:

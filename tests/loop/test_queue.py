@@ -9,7 +9,7 @@ import pytest
 from labelloop.ledger.rounds import Round
 from labelloop.loop.queue import by_chance, outdated, placed
 
-from small_world import NOW
+from support.small_world import NOW
 
 
 def test_without_fixed_places_the_order_is_spread_evenly() -> None:

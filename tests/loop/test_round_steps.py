@@ -15,7 +15,7 @@ from labelloop.loop import round_steps
 from labelloop.loop.round_steps import BatchOptions, ConsensusLabels, Snapshot
 from labelloop.types import Examples, Inputs
 
-from quick_learner import QuickLearner
+from support.quick_learner import QuickLearner
 
 SCHEMA = LabelSchema("text", ("cat", "dog"))
 

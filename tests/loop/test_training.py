@@ -16,8 +16,8 @@ from labelloop.loop.decide import Start
 from labelloop.loop.notices import without_holdout
 from labelloop.types import Examples, Inputs, Item, NewItem
 
-import quick_learner
-from small_world import LABELS, World
+from support import quick_learner
+from support.small_world import LABELS, World
 
 
 @pytest.fixture

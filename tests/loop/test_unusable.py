@@ -21,9 +21,9 @@ from labelloop.kinds.label_changes import rename, translated
 from labelloop.kinds.values import brief
 from labelloop.loop.unusable import region_in_words
 from labelloop.types import Annotation, Survey
-from odd_answers import KINDS, odd
 
-from small_world import NOW, SCHEMA, World
+from support.odd_answers import KINDS, odd
+from support.small_world import NOW, SCHEMA, World
 
 NOTE = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["looks like a lynx"]}}
 SURE = {"from_name": "sure", "to_name": "text", "type": "rating", "value": {"rating": 4}}

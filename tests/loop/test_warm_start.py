@@ -12,10 +12,10 @@ from labelloop.ledger.rounds import Round
 from labelloop.loop import round_steps, warm_start
 from labelloop.testing.learner import blobs
 
-from few_steps import FewSteps
-from small_world import World
+from support.few_steps import FewSteps
+from support.small_world import World
 
-WARM = {"learner__flavor": "few_steps:FewSteps", "loop__batch": 70, "loop__gate": "always"}
+WARM = {"learner__flavor": "support.few_steps:FewSteps", "loop__batch": 70, "loop__gate": "always"}
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from labelloop.loop.listener import RECONCILED
 from labelloop.loop.queue import outdated
 from labelloop.machine.clocks import SKEW, elapsed
 
-from small_world import NOW, World
+from support.small_world import NOW, World
 
 JUMPS = [timedelta(hours=1), timedelta(days=1), timedelta(days=365)]
 BOTH = [sign * jump for jump in JUMPS for sign in (1, -1)]

@@ -22,7 +22,7 @@ from labelloop.machine import downloads, road
 from labelloop.machine.downloads import Silence, download
 from labelloop.machine.road import CA_VARIABLES
 
-from company import Gate, authority, reverse
+from support.company import Gate, authority, reverse
 
 HERE = frozenset({"127.0.0.1"})
 

@@ -14,8 +14,8 @@ from labelloop.backends.label_studio.way import pairs, road_of
 from labelloop.errors import BackendError, ConfigError
 from labelloop.machine.road import CA_VARIABLES, Road
 
-from company import Gate, authority, outward, reverse
-from http_double import Response, serving
+from support.company import Gate, authority, outward, reverse
+from support.http_double import Response, serving
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 ONCE = Repeats(attempts=1)

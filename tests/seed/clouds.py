@@ -12,10 +12,8 @@ from typing import Any
 import boto3
 import httpx
 
-import azure_key_vault
-import emulators
-import gcp_secret_manager
-from http_double import serving
+from support import azure_key_vault, emulators, gcp_secret_manager
+from support.http_double import serving
 
 BUCKET = "labelloop-seed"
 ORIGIN = "--origin http://127.0.0.1:$PORT"

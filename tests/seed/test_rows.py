@@ -22,7 +22,7 @@ from labelloop.workspace.stack import Stack
 from seed.clouds import CLOUDS, Cloud
 from seed.shell import Shell, files_with
 
-import emulators
+from support import emulators
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -19,11 +19,11 @@ from labelloop.simulate.labelled import from_npz
 from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
 from labelloop.workspace.config import Config, LearnerConfig
 
-import quick_learner
-from small_world import World
+from support import quick_learner
+from support.small_world import World
 
-WORDS = Config(learner=LearnerConfig.model_validate({"flavor": "quick_learner:QuickLearner"}))
-PIXELS = Config(learner=LearnerConfig.model_validate({"flavor": "quick_learner:QuickLearner", "pixels": True}))
+WORDS = Config(learner=LearnerConfig.model_validate({"flavor": "support.quick_learner:QuickLearner"}))
+PIXELS = Config(learner=LearnerConfig.model_validate({"flavor": "support.quick_learner:QuickLearner", "pixels": True}))
 
 
 @pytest.fixture(autouse=True)
@@ -236,7 +236,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
 
 
 def workspace(tmp_path: Path) -> list[str]:
-    (tmp_path / "labelloop.toml").write_text('[learner]\nflavor = "quick_learner:QuickLearner"\n')
+    (tmp_path / "labelloop.toml").write_text('[learner]\nflavor = "support.quick_learner:QuickLearner"\n')
     return ["-C", str(tmp_path)]
 
 

@@ -12,7 +12,7 @@ from labelloop.errors import ConfigError, NotFoundError
 from labelloop.simulate.engine import simulate
 from labelloop.simulate.replay import Labelled, Player, ReplayPlan, ReplayState, full_score, replay, world
 
-from quick_learner import QuickLearner
+from support.quick_learner import QuickLearner
 
 
 def three_groups(each: int = 60, labels: int = 3) -> Labelled:

@@ -28,7 +28,7 @@ from labelloop.web import connections, server
 from labelloop.web.server import TlsCertificate, in_the_clear, serving
 from labelloop.web.service import service
 
-from company import authority
+from support.company import authority
 
 HALF = b"POST /hooks/abc HTTP/1.1\r\nHost: x\r\nX-A: "
 

@@ -19,7 +19,7 @@ from labelloop.report.views import RoundView
 from labelloop.web.server import AT_ONCE, serving
 from labelloop.web.service import service
 
-from small_world import World
+from support.small_world import World
 
 PATH = "/hooks/abc"
 CREDENTIAL = "Bearer the shared secret"

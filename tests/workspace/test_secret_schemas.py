@@ -10,7 +10,7 @@ import pytest
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.workspace.secret_schemas import SCHEMAS, checked, schema_named, schema_of
 
-import emulators
+from support import emulators
 
 CANARY = "cAnArY-0451"
 

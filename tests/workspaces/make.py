@@ -1,4 +1,4 @@
-"""How the workspaces in this folder were made: `python make.py NUMBER`, with PYTHONPATH=src:tests of an old commit.
+"""How the workspaces in this folder were made: `python make.py NUMBER` of an old commit, with its PYTHONPATH=src:tests.
 
 Four rounds of 48 texts, played by the last commit before the ledger's next version; version 7 by `b4b43ee`.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import small_world
+from support import small_world
 
 HERE = Path(__file__).parent
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 def main(number: str) -> None:
     """Play four rounds in a folder, and pack it."""
     os.environ["LABELLOOP_TRUST"] = "/"
-    text = small_world._TOML.replace("quick_learner:QuickLearner", "old_learner:OldLearner")
+    text = small_world._TOML.replace("support.quick_learner:QuickLearner", "old_learner:OldLearner")
     with TemporaryDirectory() as folder:
         small_world._TOML = text
         world = small_world.World(Path(folder))

@@ -18,9 +18,9 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import PROBE
 from labelloop.types import Bucket
 
-import clouds
-from emulators import Emulator
-from http_double import Double, Request, Response, serving
+from support import clouds
+from support.emulators import Emulator
+from support.http_double import Double, Request, Response, serving
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 IN_AN_HOUR = "IN_AN_HOUR"

@@ -22,7 +22,7 @@ from labelloop.testing import capabilities
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
 from labelloop.types import AnnotatorState, Item
 
-from every_capability import EveryCapabilityContract
+from support.every_capability import EveryCapabilityContract
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "python.md"
 

@@ -23,7 +23,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
 
-from http_double import Double, Request, Response, serving
+from support.http_double import Double, Request, Response, serving
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = LabelSchema("text", ("a", "b"))

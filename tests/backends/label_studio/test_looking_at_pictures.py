@@ -10,7 +10,7 @@ import pytest
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.probe import looked_at
 
-from http_double import Double, Request, Response, serving
+from support.http_double import Double, Request, Response, serving
 
 PNG, TIFF = b"\x89PNG\r\n\x1a\n" + b"0" * 40, b"II*\0" + b"0" * 40
 

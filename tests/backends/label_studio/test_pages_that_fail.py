@@ -16,7 +16,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import Repeats
 from labelloop.errors import BackendError, ConfigError
 
-from http_double import Double, Request, Response, serving
+from support.http_double import Double, Request, Response, serving
 
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 

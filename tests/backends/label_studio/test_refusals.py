@@ -12,7 +12,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import Repeats
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
 
-from http_double import Double, Response, serving
+from support.http_double import Double, Response, serving
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 ONCE = Repeats(attempts=1)

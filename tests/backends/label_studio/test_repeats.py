@@ -11,7 +11,7 @@ from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.repeats import AwayError, Repeats, SpoiledError
 from labelloop.errors import BackendError, NotFoundError
 
-from http_double import Request, Response, serving
+from support.http_double import Request, Response, serving
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 WELL = Response(200, {"well": True})

@@ -14,7 +14,7 @@ import pytest
 from labelloop.backends.label_studio.guard import HEADERS, secure
 from labelloop.backends.label_studio.signin import is_of_another, signed_in_link
 
-from http_double import Request, Response, serving
+from support.http_double import Request, Response, serving
 
 FORM = '<input name="csrfmiddlewaretoken" value="abc">'
 NOBODY = 65534

@@ -11,7 +11,7 @@ import pytest
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.client import Client
 
-from http_double import Double, Request, Response, serving
+from support.http_double import Double, Request, Response, serving
 
 LINE = 8000
 ODD = ["50% off", "a+b", 'say "hi"', "é 猫 \N{CAT FACE}", "%25", "a,b", "&x=1", "#", "\\", "a/b?c"]

@@ -17,7 +17,7 @@ from labelloop.backends.label_studio.served import Root
 from labelloop.data.locations import Access
 from labelloop.types import Bucket, Item, Missing
 
-from http_double import Double, Request, Response, serving
+from support.http_double import Double, Request, Response, serving
 
 PETS = Bucket("s3", "pets", credentials={"aws_access_key_id": "k", "aws_secret_access_key": "s"})
 

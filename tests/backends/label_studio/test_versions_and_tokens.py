@@ -15,7 +15,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.protocols import silent
 from labelloop.testing.secrets import MemorySecrets
 
-from http_double import Answer, Double, Request, Response, serving
+from support.http_double import Answer, Double, Request, Response, serving
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PETS = LabelSchema("image", ("cat", "dog"))

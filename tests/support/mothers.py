@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from live_world import TESTS, LiveWorld
+from support.live_world import TESTS, LiveWorld
 
 
 class Mother:
@@ -18,7 +18,7 @@ class Mother:
         self.effects = 0
         self._log = folder / "mother.log"
         self._process = subprocess.Popen(
-            [sys.executable, str(TESTS / "mother.py")],
+            [sys.executable, str(TESTS / "support" / "mother.py")],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

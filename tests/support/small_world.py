@@ -42,7 +42,7 @@ share = 0.25
 size = 12
 per_round = 4
 [learner]
-flavor = "quick_learner:QuickLearner"
+flavor = "support.quick_learner:QuickLearner"
 """
 
 _CLOCKED = {

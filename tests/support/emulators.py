@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from gcs_front import fronting
+from support.gcs_front import fronting
 
 ACCESS_KEY, SECRET_KEY = "labelloopkey", "labelloopsecretkey"
 READER_KEY, READER_SECRET = "readerkey", "readersecretkey"

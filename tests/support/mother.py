@@ -30,7 +30,7 @@ LOADED = (
     "httpx",
     "PIL.Image",
     "psycopg",
-    "quick_learner",
+    "support.quick_learner",
     "sklearn.cluster",
     "sklearn.model_selection",
     "sqlalchemy.dialects.postgresql.psycopg",

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
-from http_double import Request, Response
+from support.http_double import Request, Response
 
 PROJECT = "labelloop-test"
 SECRET_PART = "PRIVATE-HALF-OF-KEY"

@@ -11,7 +11,7 @@ import numpy as np
 from labelloop.protocols import Backbone, Predictor
 from labelloop.types import Examples, Inputs
 
-from quick_learner import WordBackbone
+from support.quick_learner import WordBackbone
 
 
 @dataclass(frozen=True)

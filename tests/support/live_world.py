@@ -24,9 +24,9 @@ from labelloop.ledger.answers import Asking
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import Region
 
-from small_world import held_by
+from support.small_world import held_by
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 DIGITS = tuple("0123456789")
 MAIN = "from labelloop.cli import main; main()"
 PATIENCE = 120
@@ -41,7 +41,7 @@ batch = 4
 share = 0.25
 per_round = 2
 [learner]
-flavor = "quick_learner:QuickLearner"
+flavor = "support.quick_learner:QuickLearner"
 pixels = true
 [stacks.default]
 annotator = "team"

@@ -20,9 +20,9 @@ from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Bucket, Item, Question
 
-import emulators
-from emulators import Emulator
-from http_double import Response, serving
+from support import emulators
+from support.emulators import Emulator
+from support.http_double import Response, serving
 
 
 class Shelf(LocalArtifactStore):

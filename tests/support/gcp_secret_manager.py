@@ -9,7 +9,7 @@ from base64 import b64decode, urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import Any
 
-from http_double import Request, Response
+from support.http_double import Request, Response
 
 PROJECT = "labelloop-test"
 NUMBER = "123456789"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from http_double import Request, Response
+from support.http_double import Request, Response
 
 TOKEN = "eyJ.of-the-double.x"
 HEADER = "identity-header"

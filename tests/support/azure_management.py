@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from http_double import Request, Response
+from support.http_double import Request, Response
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TOKEN = "eyJ.of-the-double.x"

@@ -12,7 +12,7 @@ import numpy as np
 from labelloop.protocols import Backbone, Predictor
 from labelloop.types import Examples, Inputs
 
-from quick_learner import Means, QuickLearner, WordBackbone
+from support.quick_learner import Means, QuickLearner, WordBackbone
 
 trained: list[int] = []
 """How many examples each training was given, in order."""

@@ -18,8 +18,8 @@ from labelloop.backends.gcp_store import GCPArtifactStore
 from labelloop.backends.s3_store import S3ArtifactStore
 from labelloop.testing.secrets import MemorySecrets
 
-import emulators
-from emulators import Emulator
+from support import emulators
+from support.emulators import Emulator
 
 S3_BUCKET = "labelloop-tests"
 _NUMBERS = count(1)

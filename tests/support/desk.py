@@ -34,7 +34,7 @@ class Desk:
 
         A setting that is None is left to its default.
         """
-        flavor = {"learner__flavor": "quick_learner:QuickLearner", "learner__pixels": modality == "image"}
+        flavor = {"learner__flavor": "support.quick_learner:QuickLearner", "learner__pixels": modality == "image"}
         before = {"loop__batch": 6, "holdout__share": 0.0, "holdout__size": 0, **flavor}
         sections: dict[str, list[str]] = {"dataset": [], "loop": [], "holdout": [], "learner": []}
         for key, value in {**before, **settings}.items():

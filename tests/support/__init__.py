@@ -1,0 +1,1 @@
+"""What tests of several rooms share: worlds, people, servers that are not what they seem."""
