@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, r
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
+from labelloop.kinds.predicted import Predicted
 from labelloop.types import (
     Annotation,
     AnnotatorState,
@@ -647,6 +648,34 @@ class WarmLearner(Learner, Protocol):
 
     def train_from(self, examples: Examples, model: Path, out: Path) -> None:
         """Like `train`, from the folder `model` that this learner wrote; `examples` are all there are, old and new."""
+        ...
+
+
+class KindPredictor(Protocol):
+    """A loaded model of answers of a kind."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def predict(self, inputs: Inputs) -> Predicted:
+        """What it says about n items."""
+        ...
+
+
+class KindLearner(Protocol):
+    """A learner of answers of another kind than choices: it reads `examples.answers`, which are of `examples.kind`."""
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """What makes `Inputs.features`; None for a learner that reads the items itself."""
+        ...
+
+    def train(self, examples: Examples, out: Path) -> None:
+        """Write a model folder into the existing empty folder `out`. Deterministic: same examples, same bytes."""
+        ...
+
+    def load(self, model: Path) -> KindPredictor:
+        """A predictor of a model folder this learner wrote."""
         ...
 
 

@@ -237,13 +237,7 @@ class TextBackbone:
         return inside[0], len(special) - 1 - inside[-1]
 
     def _embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
-        tokens = np.zeros((len(batch), max(map(len, batch))), np.int64)
-        mask = np.zeros_like(tokens)
-        for row, ids in enumerate(batch):
-            tokens[row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1
-        everything = dict(zip(FED, (tokens, mask, np.zeros_like(tokens)), strict=True))
-        out = self._network.run({name: everything[name] for name in self._fed})
+        out, mask = outputs(self._network, self._fed, batch)
         return normalised(self._pooled(out, mask))
 
     def _pooled(self, out: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -261,23 +255,59 @@ class TextBackbone:
 
     @cached_property
     def _fed(self) -> tuple[str, ...]:
-        names = tuple(port.name for port in self._network.inputs)
-        if "input_ids" not in names or not set(names) <= set(FED):
-            raise ConfigError(f"{self.path} takes {', '.join(names)}", f"export a network that takes {', '.join(FED)}")
-        return names
+        return fed(self._network)
 
     @cached_property
     def _splitter(self) -> Any:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise ConfigError("texts need the package tokenizers", "pip install 'labelloop[text]'") from error
-        if "model" not in read_json(self.tokenizer):
-            raise ConfigError(f"{self.tokenizer} is no tokenizer", "take the tokenizer.json of the same model")
-        splitter = Tokenizer.from_file(str(self.tokenizer))
-        splitter.no_padding()
-        splitter.no_truncation()
-        return splitter
+        return opened_tokenizer(self.tokenizer)
+
+
+def outputs(network: Network, names: tuple[str, ...], batch: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What a transformer makes of n texts, each (tokens,) int64.
+
+    Args:
+        names: What it is fed, as `fed` says.
+
+    Returns:
+        (n, tokens, d) float32, or (n, d) of one that pools itself; (n, tokens) int64, 1 where there is a token.
+    """
+    tokens = np.zeros((len(batch), max(map(len, batch))), np.int64)
+    mask = np.zeros_like(tokens)
+    for row, ids in enumerate(batch):
+        tokens[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+    everything = dict(zip(FED, (tokens, mask, np.zeros_like(tokens)), strict=True))
+    return network.run({name: everything[name] for name in names}), mask
+
+
+def fed(network: Network) -> tuple[str, ...]:
+    """The inputs of a transformer, in its order.
+
+    Raises:
+        ConfigError: It takes no tokens, or more than they.
+    """
+    names = tuple(port.name for port in network.inputs)
+    if "input_ids" not in names or not set(names) <= set(FED):
+        raise ConfigError(f"{network.path} takes {', '.join(names)}", f"export a network that takes {', '.join(FED)}")
+    return names
+
+
+def opened_tokenizer(path: Path) -> Any:
+    """A `tokenizers.Tokenizer` that neither pads nor cuts.
+
+    Raises:
+        ConfigError: The package is missing, or the file is no tokenizer.
+    """
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise ConfigError("texts need the package tokenizers", "pip install 'labelloop[text]'") from error
+    if "model" not in read_json(path):
+        raise ConfigError(f"{path} is no tokenizer", "take the tokenizer.json of the same model")
+    splitter = Tokenizer.from_file(str(path))
+    splitter.no_padding()
+    splitter.no_truncation()
+    return splitter
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ PURPOSES: Mapping[str, str] = {
     "keyring": "the key of the local secrets in the system's keyring",
     "image": "pictures, and their default backbone",
     "text": "the default backbone for texts",
+    "spans": "the learner of text spans",
     "heif": "pictures of phones (HEIC)",
     "tables": "tables of Excel, and of other encodings than UTF-8",
     "huggingface": "backbones from Hugging Face",
