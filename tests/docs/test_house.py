@@ -35,7 +35,6 @@ BROAD = {
     "cloud/azure_account.py:Azure",
     "cloud/gcp_account.py:GCP",
     "commands/ml_backend.py:Answering",
-    "data/duplicates.py:Leaders",
     "learners/images.py:ImageBackbone",
     "learners/texts.py:TextBackbone",
     "ledger/answers.py:AnswerBook",
