@@ -40,7 +40,6 @@ BROAD = {
     "ledger/answers.py:AnswerBook",
     "ledger/items.py:ItemBook",
     "loop/loop.py:Loop",
-    "storage/artifacts.py:Artifacts",
 }
 """Classes that have more: to be divided."""
 
