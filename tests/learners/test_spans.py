@@ -236,7 +236,7 @@ def test_a_learner_with_a_network_says_which_in_its_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"directions": -1}, "directions is -1"),
+        ({"directions": 0}, "directions is 0"),
         ({"folds": 1}, "folds is 1"),
         ({"schema": LabelSchema("text", ("a", "b"))}, "what is asked are Choices"),
     ],

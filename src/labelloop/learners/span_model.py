@@ -17,17 +17,13 @@ from labelloop.learners.tokens import Place
 Vectors = Callable[[str, Sequence[Place]], np.ndarray]
 """(text, n tokens) -> (n, d) float32."""
 
-TOKENS_PER_DIRECTION = 60
-FEWEST, MOST = 24, 64
-"""Directions of the vectors that are used."""
-
 PRIOR = 4.0
 """How many answers' worth of trust the tagger's own probabilities have, before any is compared with an answer."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The principal directions of vectors, each divided by its spread.
+    """The principal directions of vectors, each divided by the root of its spread.
 
     Attributes:
         mean: (d,) float32.
@@ -44,16 +40,19 @@ class Projection:
 
 
 def principal(vectors: np.ndarray, directions: int) -> Projection:
-    """The principal directions of (n, d) vectors; 0 chooses how many by n."""
-    wanted = directions or int(np.clip(len(vectors) // TOKENS_PER_DIRECTION, FEWEST, MOST))
+    """The principal directions of (n, d) vectors; at most so many.
+
+    Half-way between the vectors as they are, of which few directions would be heard, and all directions being as
+    loud as the first, of which the last are noise where examples are few.
+    """
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
     _, sizes, axes = np.linalg.svd((vectors - mean).astype(np.float64), full_matrices=False)
     spread = sizes / np.sqrt(max(len(vectors), 1))
-    kept = np.flatnonzero(spread > 1e-6)[:wanted]
-    # An axis has no sign: the largest entry says which, so that every machine takes the same one.
-    signs = np.sign(axes[kept, np.abs(axes[kept]).argmax(axis=1)]) if len(kept) else np.zeros(0)
-    scaled = (axes[kept] * (signs / spread[kept])[:, None]).T
-    return Projection(mean.astype(np.float32), scaled.astype(np.float32))
+    kept = np.flatnonzero(spread > 1e-6)[:directions]
+    # An axis has no sign: its largest entry is positive, so that every machine takes the same one.
+    signs = np.array([np.sign(axes[row, np.abs(axes[row]).argmax()]) for row in kept])
+    scale = np.sqrt(spread[kept] * spread[:1])
+    return Projection(mean.astype(np.float32), (axes[kept] * (signs / scale)[:, None]).T.astype(np.float32))
 
 
 class Said(NamedTuple):
@@ -126,7 +125,7 @@ class SpanModel:
         if self.projection is not None:
             for names, row in zip(found, self.projection(vectors(text, places)).tolist(), strict=True):
                 names.update((f"v{at}", value) for at, value in enumerate(row))
-        return found
+        return tagging.packed(found)
 
     def say(self, text: str, vectors: Vectors) -> Said:
         """The spans of a text."""

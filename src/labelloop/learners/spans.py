@@ -43,7 +43,7 @@ class SpanLearner:
         schema: What people are asked; its main control asks for spans of a text.
         network: The transformer that reads the tokens, by the name of a backbone of texts that is one; `none` goes
             without: many times as fast, and needs more answers for as good a model.
-        directions: Principal directions of its vectors that are used; 0 chooses by how many tokens there are.
+        directions: Principal directions of its vectors that are used.
         tokens: `words`; `characters`, for spans that begin or end inside words; or `auto`: characters where more
             than one in twenty of the spans does so.
         folds: Parts the examples are cut into, to find out how sure one may be; 0 takes the tagger's own word.
@@ -55,7 +55,7 @@ class SpanLearner:
 
     schema: LabelSchema | None = field(default=None, repr=False)
     network: str = "minilm"
-    directions: int = 0
+    directions: int = 64
     tokens: Literal["auto", "words", "characters"] = "auto"
     folds: int = 3
     backbone: ClassVar[None] = None
@@ -63,8 +63,8 @@ class SpanLearner:
     def __post_init__(self) -> None:
         if self.schema is not None and not isinstance(self.schema.main.kind, TextSpans):
             raise _no_spans(self.schema.main.kind)
-        if self.directions < 0:
-            raise ConfigError(f"directions is {self.directions}", "set directions = 0, which chooses, or a number")
+        if self.directions < 1:
+            raise ConfigError(f"directions is {self.directions}", 'set directions = 64; network = "none" goes without')
         if self.folds < 0 or self.folds == 1:
             raise ConfigError(f"folds is {self.folds}, out-of-fold needs at least 2", "set folds = 3, or 0 for none")
         if self.network != WITHOUT:

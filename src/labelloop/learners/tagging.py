@@ -15,14 +15,14 @@ from labelloop.errors import ConfigError
 from labelloop.learners.tokens import Place
 
 Span = tuple[int, int, str]
-Features = Sequence[Mapping[str, float]]
-"""What a tagger is told about each token of a text: name -> strength."""
+Features = Any
+"""What a tagger is told about the tokens of a text, as `packed` gives it; its length is their number."""
 
 OUTSIDE, BEGIN, INSIDE = "O", "B-", "I-"
-AROUND = (-2, -1, 1, 2)
+AROUND = (-1, 1)
 """Neighbours that a token is told about."""
 
-SETTINGS = {"c1": 0.05, "c2": 0.3, "max_iterations": 80, "feature.possible_transitions": True}
+SETTINGS = {"c1": 0.05, "c2": 0.03, "max_iterations": 80, "feature.possible_transitions": True}
 """Of L-BFGS; `c1` and `c2` weigh the sizes of the weights, and of their squares."""
 
 
@@ -42,8 +42,6 @@ def hand(text: str, places: Sequence[Place]) -> list[dict[str, float]]:
             names.append("joined")
         if i + 1 < len(places) and places[i + 1][0] == end:
             names.append("joins")
-        if i:
-            names.append(f"pair:{own[i - 1][0]}|{own[i][0]}")
         found.append(dict.fromkeys(names, 1.0))
     return found
 
@@ -100,11 +98,16 @@ def spans_of(tags: Sequence[str], places: Sequence[Place]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def packed(features: Sequence[Mapping[str, float]]) -> Features:
+    """What is known about each token, name -> strength, as crfsuite takes it; done once, however often it is read."""
+    return _crfsuite().ItemSequence(features)
+
+
 def fit(texts: Sequence[Features], tags: Sequence[Sequence[str]]) -> bytes:
     """A tagger, as crfsuite writes it; the same bytes for the same texts in the same order."""
     trainer = _crfsuite().Trainer(algorithm="lbfgs", params=SETTINGS, verbose=False)
     for features, wanted in zip(texts, tags, strict=True):
-        if features:
+        if len(features):
             trainer.append(features, wanted)
     with TemporaryDirectory(prefix="labelloop-") as folder:
         out = Path(folder) / "tagger"
@@ -141,7 +144,7 @@ class Tagger:
 
     def tag(self, features: Features) -> Tagged:
         """The tags of one text."""
-        if not features:
+        if not len(features):
             return Tagged((), 1.0, np.zeros(0))
         with self._lock:
             tags = self._tagger.tag(features)
