@@ -17,9 +17,10 @@ import pytest
 from openpyxl import Workbook
 
 from labelloop.commands.add import Added, take_in
-from labelloop.data import tables
+from labelloop.data import tables, text_files
 from labelloop.data.noticed import Noticed
 from labelloop.data.sources import Columns, Unreadable, read_changed
+from labelloop.data.text_files import Table
 from labelloop.errors import ConfigError
 from labelloop.ledger import open_ledger
 from labelloop.types import Modality, NewItem
@@ -111,7 +112,7 @@ def test_what_nobody_can_guess_is_refused_as_a_whole(tmp_path: Path) -> None:
 def test_without_the_library_nothing_is_guessed_and_nothing_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_can_guess", lambda: False)
+    monkeypatch.setattr(text_files, "_can_guess", lambda: False)
     table = written(tmp_path / "t.csv", "text\nok\nschön\n".encode("cp1252"))
 
     assert "pip install 'labelloop[tables]'" in refused(table)
@@ -346,13 +347,13 @@ def test_a_large_table_is_streamed_and_what_cannot_be_has_a_limit(
     line = json.dumps({"text": "the cat " * 100}) + "\n"
     table = written(tmp_path / "t.jsonl.gz", gzip.compress(line.encode() * 40_000, 1))
     tracemalloc.start()
-    count = sum(1 for _ in tables.rows(tables.Table(table.name, lambda: table.open("rb"))))
+    count = sum(1 for _ in tables.rows(Table(table.name, lambda: table.open("rb"))))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (count, peak < 10 << 20) == (40_000, True)
 
     monkeypatch.setattr(tables, "LARGEST_WHOLE", 1000)
-    monkeypatch.setattr(tables, "_LONGEST_CELL", 700)
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 700)
     whole = written(tmp_path / "t.json", json.dumps([{"text": "x" * 1000}]).encode())
     assert "JSON is read as a whole: save it as JSONL, which is streamed" in refused(whole)
     assert "has a line of more than" in refused(table)

@@ -311,9 +311,9 @@ def test_an_endpoint_that_does_not_answer_is_said_soon(flavor: str) -> None:
 def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
-    from labelloop.backends import buckets
+    from labelloop.backends import bucket_connection
 
-    monkeypatch.setattr(buckets, "PATIENCE", timedelta(seconds=0.2))
+    monkeypatch.setattr(bucket_connection, "PATIENCE", timedelta(seconds=0.2))
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from labelloop.data import duplicates
-from labelloop.data.duplicates import Leaders, image_fingerprint, text_fingerprint
+from labelloop.data.duplicates import Banded, Leaders, image_fingerprint, text_fingerprint
 
 LETTER = (
     "We took the early train along the coast and had breakfast by the window while the sea went by. At noon we were in "
@@ -175,7 +175,10 @@ def test_a_crowd_of_look_alikes_costs_a_bounded_number_of_comparisons(monkeypatc
     monkeypatch.setattr(duplicates, "MOST_COMPARED", 10)
     crowd = np.random.default_rng(2).integers(0, 256, (100, 32), dtype=np.uint8)
     crowd[:, :2] = 0
-    leaders = Leaders.from_rows([f"{n}" for n in range(100)], [bytes(code) for code in crowd])
+    codes = [bytes(code) for code in crowd]
+    leaders = Leaders.from_rows([f"{n}" for n in range(100)], codes)
+    banded = Banded()
+    banded.load([(f"{n}", code) for n, code in enumerate(codes)])
 
-    assert leaders.group([("new", bytes(crowd[99]))]) == {"new": "99"}
-    assert len(leaders._candidates([0, *[1] * 15])) <= 10 * 16
+    assert leaders.group([("new", codes[99])]) == {"new": "99"}
+    assert len(banded.candidates([0, *[1] * 15])) <= 10 * 16

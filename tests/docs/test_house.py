@@ -29,19 +29,15 @@ METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
 BROAD = {
-    "backends/bucket_files.py:BucketFiles",
-    "backends/buckets.py:BucketArtifacts",
     "cloud/aws_account.py:AWS",
     "cloud/azure_account.py:Azure",
     "cloud/gcp_account.py:GCP",
     "commands/ml_backend.py:Answering",
-    "data/duplicates.py:Leaders",
     "learners/images.py:ImageBackbone",
     "learners/texts.py:TextBackbone",
     "ledger/answers.py:AnswerBook",
     "ledger/items.py:ItemBook",
     "loop/loop.py:Loop",
-    "storage/artifacts.py:Artifacts",
 }
 """Classes that have more: to be divided."""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from labelloop.backends.buckets import BucketArtifacts, Cloud, connection
+from labelloop.backends.bucket_connection import Cloud, connection
+from labelloop.backends.buckets import BucketArtifacts
 from labelloop.errors import ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.types import Bucket

@@ -10,7 +10,7 @@ from labelloop.errors import BackendError, ConfigError, LabelLoopError
 from labelloop.machine.road import CA_VARIABLES
 
 if TYPE_CHECKING:
-    from labelloop.backends.buckets import BucketArtifacts, Cloud
+    from labelloop.backends.bucket_connection import BucketConnection, Cloud
 
 Kind = Literal[
     "missing", "no bucket", "keys", "expired", "denied", "region", "clock", "changed", "trust", "silent", "other"
@@ -82,7 +82,7 @@ def _kind(name: str, status: int, code: str, text: str, doing: str) -> Kind:
     return "silent" if not status and "HTTP error" in text else "other"
 
 
-def explained(store: BucketArtifacts, error: Exception, doing: str, name: str) -> Exception:
+def explained(store: BucketConnection, error: Exception, doing: str, name: str) -> Exception:
     """The error to raise instead: the same one where it is ours or the source's own.
 
     An object that is not there is a FileNotFoundError, one that may not be read a PermissionError: both are about that
@@ -104,7 +104,7 @@ def _is_the_clients(error: Exception) -> bool:
     return module.startswith("obstore") or "Debug source" in str(error) or "non-2xx" in str(error)
 
 
-def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> LabelLoopError:
+def _told(store: BucketConnection, said: Refusal, doing: str, name: str) -> LabelLoopError:
     root, answer = _root(store), _answer(said)
     if said.kind == "no bucket":
         return ConfigError(
@@ -150,7 +150,7 @@ def _told(store: BucketArtifacts, said: Refusal, doing: str, name: str) -> Label
     )
 
 
-def _asked(store: BucketArtifacts) -> str:
+def _asked(store: BucketConnection) -> str:
     """The region a bucket says it is in, which it tells to anybody; empty where it does not."""
     import httpx
 
@@ -165,16 +165,16 @@ def _answer(said: Refusal) -> str:
     return f"{said.status or ''} {said.code}".strip() or "no answer"
 
 
-def _root(store: BucketArtifacts) -> str:
+def _root(store: BucketConnection) -> str:
     return f"{store.path.split('://', maxsplit=1)[0]}://{store.bucket_name}"
 
 
-def _whose(store: BucketArtifacts) -> str:
+def _whose(store: BucketConnection) -> str:
     secret = store.authentication_secret
     return f"the credentials of secret {secret!r}" if secret else "the default credentials of this machine"
 
 
-def _correct(store: BucketArtifacts) -> str:
+def _correct(store: BucketConnection) -> str:
     if store.authentication_secret:
         return f"labelloop secret update {store.authentication_secret} {_SECRET_KEYS[store.cloud]}"
     return (
@@ -183,7 +183,7 @@ def _correct(store: BucketArtifacts) -> str:
     )
 
 
-def allowing(store: BucketArtifacts, doing: str) -> str:
+def allowing(store: BucketConnection, doing: str) -> str:
     """What to allow, so that it can be done."""
     bucket = store.bucket_name
     if store.cloud == "s3":

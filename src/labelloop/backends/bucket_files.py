@@ -28,6 +28,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
     def __init__(self, store: BucketArtifacts) -> None:
         super().__init__()
         self.store = store
+        self._listing = _Listing(store)
         self.protocol = store.path.split("://", maxsplit=1)[0]
 
     @classmethod
@@ -44,32 +45,32 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
         if name:
             try:
                 with self.store.explaining("read", name):
-                    return self._entry(self.store.client().head(name))
+                    return self._listing.entry(self.store.client().head(name))
             except (FileNotFoundError, PermissionError):
                 pass  # a folder, perhaps; and what a service has against us it says only to who lists
-        if next(self._pages(name, 1), None) is None and name:
+        if next(self._listing.pages(name, 1), None) is None and name:
             raise FileNotFoundError(f"{self.unstrip_protocol(path)} does not exist")
-        return {"name": self._path(name), "size": 0, "type": "directory"}
+        return self._listing.folder(name)
 
     def exists(self, path: str, **_: Any) -> bool:
         """Whether there is such a file or folder; a bucket that refuses us is an error, not an answer."""
-        return self._type(path) != ""
+        return _type(self, path) != ""
 
     def isdir(self, path: str) -> bool:
         """Whether it is a folder."""
-        return self._type(path) == "directory"
+        return _type(self, path) == "directory"
 
     def isfile(self, path: str) -> bool:
         """Whether it is a file."""
-        return self._type(path) == "file"
+        return _type(self, path) == "file"
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What is right in a folder; of a folder with very many files, `files_below` takes no memory."""
         name = self._name(path)
         with self.store.explaining("list", name):
             listed = self.store.client().list_with_delimiter(name or None)
-        entries = [self._entry(one) for one in listed["objects"]]
-        entries += [{"name": self._path(one), "size": 0, "type": "directory"} for one in listed["common_prefixes"]]
+        entries = [self._listing.entry(one) for one in listed["objects"]]
+        entries += [self._listing.folder(one) for one in listed["common_prefixes"]]
         if not entries and name:
             entries = [self.info(path)]
         entries.sort(key=lambda entry: str(entry["name"]))
@@ -81,8 +82,8 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
 
     def entries_below(self, path: str) -> Iterator[dict[str, Any]]:
         """Every file below a folder as `info` gives it, by the order of its name, a page at a time."""
-        for page in self._pages(self._name(path), _PAGE):
-            yield from (self._entry(one) for one in page if not one["path"].endswith("/"))
+        for page in self._listing.pages(self._name(path), _PAGE):
+            yield from (self._listing.entry(one) for one in page if not one["path"].endswith("/"))
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
@@ -90,12 +91,12 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
         """Every file below a folder, all at once; folders and depths are left to fsspec's own, slower way."""
         if maxdepth is not None or withdirs:
             return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
-        found = [self._entry(one) for page in self._pages(self._name(path), _PAGE) for one in page]
+        found = [self._listing.entry(one) for page in self._listing.pages(self._name(path), _PAGE) for one in page]
         return {one["name"]: one for one in found} if detail else [one["name"] for one in found]
 
     def glob(self, path: str, maxdepth: int | None = None, detail: bool = False, **_: Any) -> Any:
         """The files that match a pattern, by the order of their names; with `detail`, name -> what `info` gives."""
-        found = {str(one["name"]): one for one in self._matching(self._strip_protocol(path))}
+        found = {str(one["name"]): one for one in _matching(self, self._strip_protocol(path))}
         return found if detail else list(found)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
@@ -118,39 +119,6 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
             raise NotImplementedError("files of a bucket are opened for reading; write them with pipe_file")
         return self.store.open(self._name(path))
 
-    def _matching(self, pattern: str) -> Iterator[dict[str, Any]]:
-        magic = _GLOB.search(pattern)
-        if magic is None:
-            return iter([self.info(pattern)] if self.exists(pattern) else [])
-        matches = re.compile(glob_translate(pattern)).match
-        below = self.entries_below(posixpath.dirname(pattern[: magic.start()]))
-        return (one for one in below if matches(str(one["name"])))
-
-    def _type(self, path: str) -> str:
-        try:
-            return str(self.info(path)["type"])
-        except FileNotFoundError:
-            return ""
-
-    def _pages(self, name: str, size: int) -> Iterator[Any]:
-        with self.store.explaining("list", name):
-            pages = iter(self.store.client().list(name or None, chunk_size=size))
-        while True:
-            with self.store.explaining("list", name):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield page
-
-    def _entry(self, meta: Any) -> dict[str, Any]:
-        return {
-            "name": self._path(meta["path"]),
-            "size": meta["size"],
-            "type": "file",
-            "etag": meta["e_tag"],
-            "modified": meta["last_modified"],
-        }
-
     def _name(self, path: str) -> str:
         """The name within the bucket.
 
@@ -162,5 +130,50 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
             raise FileNotFoundError(f"{self.protocol}://{bucket} is another bucket than {self.store.path}")
         return name
 
-    def _path(self, name: str) -> str:
-        return f"{self.store.bucket_name}/{name}".rstrip("/")
+
+class _Listing:
+    """What the service lists of a bucket, page by page, as fsspec describes files."""
+
+    def __init__(self, store: BucketArtifacts) -> None:
+        self._store = store
+
+    def pages(self, name: str, size: int) -> Iterator[Any]:
+        with self._store.explaining("list", name):
+            pages = iter(self._store.client().list(name or None, chunk_size=size))
+        while True:
+            with self._store.explaining("list", name):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def entry(self, meta: Any) -> dict[str, Any]:
+        return {
+            "name": self.path(meta["path"]),
+            "size": meta["size"],
+            "type": "file",
+            "etag": meta["e_tag"],
+            "modified": meta["last_modified"],
+        }
+
+    def folder(self, name: str) -> dict[str, Any]:
+        return {"name": self.path(name), "size": 0, "type": "directory"}
+
+    def path(self, name: str) -> str:
+        return f"{self._store.bucket_name}/{name}".rstrip("/")
+
+
+def _type(files: BucketFiles, path: str) -> str:
+    try:
+        return str(files.info(path)["type"])
+    except FileNotFoundError:
+        return ""
+
+
+def _matching(files: BucketFiles, pattern: str) -> Iterator[dict[str, Any]]:
+    magic = _GLOB.search(pattern)
+    if magic is None:
+        return iter([files.info(pattern)] if files.exists(pattern) else [])
+    matches = re.compile(glob_translate(pattern)).match
+    below = files.entries_below(posixpath.dirname(pattern[: magic.start()]))
+    return (one for one in below if matches(str(one["name"])))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from labelloop.backends.buckets import BucketArtifacts, Cloud, connection
+from labelloop.backends.bucket_connection import Cloud, connection
+from labelloop.backends.buckets import BucketArtifacts
 from labelloop.errors import ConfigError
 from labelloop.protocols import SecretsManager
 from labelloop.types import Bucket

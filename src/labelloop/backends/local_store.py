@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from labelloop.backends.buckets import ALIASES
+from labelloop.backends.bucket_connection import ALIASES
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.protocols import check_key
 

@@ -13,6 +13,7 @@ from labelloop.errors import LabelLoopError
 
 if TYPE_CHECKING:
     from labelloop.cli.logs import Format
+    from labelloop.report.rows import Format as RowFormat
 
 
 @click.command()
@@ -123,20 +124,31 @@ def infer(app: App, output: str) -> None:
     "--output",
     default="-",
     show_default=True,
-    help="FILE.jsonl, .json (Label Studio's), .csv or .parquet; - is stdout.",
+    help="FILE.jsonl, .json (Label Studio's), .csv, .parquet or .conll; - is stdout.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["jsonl", "json", "csv", "parquet", "conll"]),
+    help="What to write [by the ending of FILE; jsonl to stdout].",
 )
 @click.option("--only-human", is_flag=True, help="Leave labels out that were taken from the model.")
+@click.option("--control", default="", metavar="NAME", help="Whose spans CoNLL holds [the only control of spans].")
+@click.option("--comments", is_flag=True, help="In CoNLL, say above each text its item and whether it is held out.")
 @pass_app
-def export(app: App, output: str, only_human: bool) -> None:
+def export(
+    app: App, output: str, file_format: RowFormat | None, only_human: bool, control: str, comments: bool
+) -> None:
     """Write the labels that are believed, one line per item, with who said so and whether it is held out.
 
-    Labels that were taken from the model (labelloop auto-label) have the source "model" instead of "human".
+    Labels that were taken from the model (labelloop auto-label) have the source "model" instead of "human". CoNLL holds
+    the spans of one control instead: a token and its BIO tag a line.
     """
-    from labelloop.commands.export import write_labels
+    from labelloop.commands.export import Exported, write
 
-    count = write_labels(app.loop(), output, only_human=only_human)
+    words = write(app.loop(), output, Exported(file_format, only_human, control, comments))
     _note_readers(app, output)
-    click.echo(f"{count} labelled item(s) written to {output}", err=True)
+    click.echo(words, err=True)
 
 
 @click.command()

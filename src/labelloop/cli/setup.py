@@ -55,6 +55,7 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
 @click.option("--id-column", default="", help="Column of a table that holds your own item id.")
 @click.option("--encoding", default="", help="Encoding of tables and texts that are not UTF-8 [guessed, and said].")
 @click.option("--lines", is_flag=True, help="Take every line of a text file as a text of its own.")
+@click.option("--conll", is_flag=True, help="Take every line of a .txt as a token with its tag, as in a .conll file.")
 @click.option(
     "--changed",
     type=click.Choice(["replace", "keep"]),
@@ -71,16 +72,17 @@ def add(
     id_column: str,
     encoding: str,
     lines: bool,
+    conll: bool,
     changed: Literal["replace", "keep"],
     dry_run: bool,
 ) -> None:
     """Add items to be labelled, and look at those that are known.
 
-    PLACES are folders, globs, tables (CSV, JSONL, JSON, Parquet, Excel), or any URL that fsspec reads. An item is known
-    by its id or its content: adding twice changes nothing, and reads only files that are new or have changed. What is
-    known and lies elsewhere now takes its new address; what holds other content now takes the place of the old one,
-    whose answers are set aside. A table is read as a whole or not at all; what cannot be read, or is passed over, is
-    counted and said.
+    PLACES are folders, globs, tables (CSV, JSONL, JSON, Parquet, Excel, CoNLL), or any URL that fsspec reads. An item
+    is known by its id or its content: adding twice changes nothing, and reads only files that are new or have changed.
+    What is known and lies elsewhere now takes its new address; what holds other content now takes the place of the old
+    one, whose answers are set aside. A table is read as a whole or not at all; what cannot be read, or is passed over,
+    is counted and said.
 
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column data.body
     """
@@ -99,7 +101,7 @@ def add(
             ledger,
             places,
             dataset.modality,
-            Columns(text_column, uri_column, id_column, encoding, lines),
+            Columns(text_column, uri_column, id_column, encoding, lines, conll),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
             labels=dataset.labels,

@@ -1,20 +1,122 @@
-"""Taking results out: the labels that are believed."""
+"""Taking results out: the labels that are believed, and spans as CoNLL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from labelloop.kinds import LabelSchema, consensus
+from labelloop.errors import ConfigError
+from labelloop.kinds import Control, LabelSchema, consensus
+from labelloop.kinds.spans import Spans, TextSpans
 from labelloop.loop.beside import Beside
 from labelloop.loop.loop import Loop
 from labelloop.loop.unusable import extra, other_controls
-from labelloop.report.rows import ExportRow, export
+from labelloop.report import conll
+from labelloop.report.conll import MarkedText, Tally
+from labelloop.report.rows import ExportRow, Format, completed, export, format_of
 from labelloop.types import Annotation
 
 BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export is to be.
+
+    Attributes:
+        format: Empty is what the ending of the output says.
+        only_human: Leave labels out that were taken from a model.
+        control: Whose spans CoNLL is to hold; empty is the only control of spans.
+        comments: Whether CoNLL says above each text which item it is, and whether it is held out.
+    """
+
+    format: Format | None = None
+    only_human: bool = False
+    control: str = ""
+    comments: bool = False
+
+
+def write(loop: Loop, output: str, wanted: Exported) -> str:
+    """Write what is believed in the format that is wanted; returns how much that is, in words.
+
+    Raises:
+        ConfigError: The ending of `output` names no format, an option is not for this one, or there are no spans.
+        BackendError: It cannot be written.
+    """
+    format = wanted.format or format_of(output)
+    if format == "conll":
+        tally = write_spans(loop, output, wanted.control, comments=wanted.comments)
+        return f"{tally.in_words()} written to {output}"
+    if wanted.control or wanted.comments:
+        raise ConfigError(
+            f"--control and --comments are for CoNLL, and {output} is {format}", "add --format conll, or leave them out"
+        )
+    rows = _labelled(loop, wanted.only_human)
+    return f"{export(rows, output, format, controls=loop.schema.beside)} labelled item(s) written to {output}"
+
+
+def write_spans(loop: Loop, output: str, control: str = "", *, comments: bool = False) -> Tally:
+    """Write the spans that are believed of every item that people answered in one control, as CoNLL.
+
+    Args:
+        control: Its name; empty is the only one that asks for spans.
+        comments: Say above each text which item it is, and whether it is held out.
+
+    Raises:
+        ConfigError: There is no such control, none asks for spans, or several do.
+        BackendError: It cannot be written.
+    """
+    chosen = _of_spans(loop.schema, control)
+    conll.checked_names(chosen.kind.labels if isinstance(chosen.kind, TextSpans) else ())
+    with completed(output) as file:
+        return conll.write(_marked(loop, chosen, comments=comments), file)
+
+
+def _of_spans(schema: LabelSchema, wanted: str) -> Control:
+    """The control of a name that asks for spans, or the only one.
+
+    Raises:
+        ConfigError: There is none, or there are several.
+    """
+    controls = {one.name: one for one in schema.controls}
+    there = ", ".join(f"{one.name} ({type(one.kind).__name__})" for one in controls.values())
+    if wanted and wanted not in controls:
+        raise ConfigError(f"no control is called {wanted!r}", f"there are: {there}")
+    spans = [one for one in controls.values() if isinstance(one.kind, TextSpans) and wanted in ("", one.name)]
+    if len(spans) > 1:
+        raise ConfigError(
+            f"several controls ask for spans: {', '.join(one.name for one in spans)}", "say which with --control NAME"
+        )
+    if not spans:
+        who = f"{wanted!r} does not ask" if wanted else "no control asks"
+        raise ConfigError(
+            f"CoNLL holds spans of texts, and {who} for them: {there}",
+            '.jsonl, .json, .csv and .parquet hold every control; [controls.NAME] with kind = "spans" asks for spans',
+        )
+    return spans[0]
+
+
+def _marked(loop: Loop, control: Control, *, comments: bool) -> Iterator[MarkedText]:
+    answers = _spans(loop, control)
+    purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
+    ids = list(answers)
+    for start in range(0, len(ids), BATCH):
+        items = loop.ledger.items.get(ids[start : start + BATCH])
+        for item_id in ids[start : start + BATCH]:
+            item = items[item_id]
+            held_out = "true" if purposes[item_id] == "holdout" else "false"
+            above = {"id": item_id, "held_out": held_out} if comments else {}
+            yield MarkedText(item.text, answers[item_id], conll.known_tokens(item.text, item.meta), above)
+
+
+def _spans(loop: Loop, control: Control) -> Mapping[str, Spans]:
+    """Item id -> what is believed to be marked in it."""
+    said = loop.ledger.said(loop.schema)
+    if control.name != loop.schema.control:
+        return loop.controls.beside(said)[control.name].answers
+    return consensus.believe_all(control, said, policy=loop.belief).answers
 
 
 def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:

@@ -144,26 +144,121 @@ def largest_group(items: int) -> int:
     return max(LARGEST, int(LARGEST_SHARE * items))
 
 
-class Leaders:
-    """The first item of every group, found by banding: 16 bands of 16 bits, equal in one band is worth a comparison.
+class Banded:
+    """Fingerprints found by banding: 16 bands of 16 bits, equal in one band is worth a comparison.
 
     Two codes d bits apart share a band for certain up to d = 15, and almost always at the distances that count here.
-    Costs about 320 bytes a leader. At most `MOST_COMPARED` leaders a band are compared, so that a crowd of look-alikes
-    costs recall, never time.
+    Costs about 320 bytes a fingerprint. At most `MOST_COMPARED` of them a band are compared, so that a crowd of
+    look-alikes costs recall, never time.
+
+    Attributes:
+        ids: The item at each position, in the order they came.
+        leaders: The position of the leader of its group, its own for a leader; -1 for what is not to be found any more.
     """
 
-    def __init__(self, texts: Texts | None = None, rule: Rule = "near") -> None:
-        self._ids: list[str] = []
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.leaders: list[int] = []
         self._codes = np.zeros((0, CODE), np.uint8)
         self._thumbnails = np.zeros((0, THUMBNAIL), np.uint8)
-        self._sizes: list[int] = []
-        self._leader_of: list[int] = []
-        self._members: dict[str, int] = {}
         self._pictures: list[bool] = []
         self._sorted = 0
         self._order = np.zeros((_BANDS, 0), np.uint32)
         self._starts = np.zeros((_BANDS, _KEYS + 1), np.uint32)
         self._recent: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+
+    def fingerprint(self, position: int) -> bytes:
+        """As it was given; a text's is its code alone."""
+        thumbnail = self._thumbnails[position].tobytes() if self._pictures[position] else b""
+        return bytes(self._codes[position]) + thumbnail
+
+    def load(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Take in leaders known from earlier, all at once."""
+        self._reserve(len(rows))
+        for item_id, fingerprint in rows:
+            self._append(item_id, fingerprint)
+        self._index()
+
+    def enter(self, item_id: str, fingerprint: bytes) -> int:
+        """A place among those that are found; a leader's, unless it is given another."""
+        position = self._append(item_id, fingerprint)
+        for band, key in enumerate(_keys(fingerprint)):
+            self._recent[band, key].append(position)
+        if len(self.ids) - self._sorted >= _RECENT:
+            self._index()
+        return position
+
+    def close(self, fingerprint: bytes) -> list[int]:
+        """Leaders close enough to share a group, and pictures of groups that it is a copy of, the nearest first."""
+        candidates = self.candidates(_keys(fingerprint))
+        if not len(candidates):
+            return []
+        bits = self.bits_apart(fingerprint, candidates)
+        close = bits <= (IMAGE_BITS if len(fingerprint) > CODE else TEXT_BITS)
+        candidates, bits = candidates[close], bits[close]
+        levels = self.levels_apart(fingerprint, candidates)
+        owners = np.array([self.leaders[one] for one in candidates], np.int64)
+        alike = levels <= np.where(owners == candidates, IMAGE_LEVELS, COPIED)
+        alike &= owners != _NOBODY
+        order = np.argsort(bits[alike], kind="stable")
+        return [int(one) for one in candidates[alike][order]]
+
+    def bits_apart(self, fingerprint: bytes, positions: np.ndarray) -> np.ndarray:
+        """(n,) in how many bits the codes at these positions differ from its."""
+        code = np.frombuffer(fingerprint, np.uint8, count=CODE)
+        bits: np.ndarray = _POPCOUNT[self._codes[positions] ^ code].sum(axis=1, dtype=np.int64)
+        return bits
+
+    def levels_apart(self, fingerprint: bytes, positions: np.ndarray) -> np.ndarray:
+        """(n,) by how many levels, at most, the thumbnails at these positions differ from its."""
+        thumbnails = self._thumbnails[positions].astype(np.int16)
+        levels: np.ndarray = np.abs(thumbnails - _thumbnail(fingerprint)).max(axis=1)
+        return levels
+
+    def candidates(self, keys: Sequence[int]) -> np.ndarray:
+        """(n,) positions of what has one of these keys, the key of each band in turn."""
+        found: list[np.ndarray] = []
+        for band, key in enumerate(keys):
+            start, stop = int(self._starts[band, key]), int(self._starts[band, key + 1])
+            if start < stop:
+                found.append(self._order[band, start : min(stop, start + MOST_COMPARED)])
+            if recent := self._recent.get((band, key)):
+                found.append(np.array(recent[:MOST_COMPARED], np.uint32))
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
+
+    def _append(self, item_id: str, fingerprint: bytes) -> int:
+        position = len(self.ids)
+        if position == len(self._codes):
+            self._reserve(max(1024, 2 * position))
+        self.ids.append(item_id)
+        self.leaders.append(position)
+        self._pictures.append(len(fingerprint) > CODE)
+        self._codes[position] = np.frombuffer(fingerprint, np.uint8, count=CODE)
+        self._thumbnails[position] = _thumbnail(fingerprint)
+        return position
+
+    def _reserve(self, size: int) -> None:
+        grown = size - len(self._codes)
+        self._codes = np.concatenate([self._codes, np.zeros((grown, CODE), np.uint8)])
+        self._thumbnails = np.concatenate([self._thumbnails, np.zeros((grown, THUMBNAIL), np.uint8)])
+
+    def _index(self) -> None:
+        """Sort every leader into its bands, so that the members of a key are one slice."""
+        keys = self._codes[: len(self.ids)].view("<u2")
+        self._order = np.stack([np.argsort(column, kind="stable") for column in keys.T]).astype(np.uint32)
+        counts = np.stack([np.bincount(column, minlength=_KEYS) for column in keys.T])
+        self._starts[:, 1:] = counts.cumsum(axis=1)
+        self._sorted = len(self.ids)
+        self._recent.clear()
+
+
+class Leaders:
+    """The first item of every group, and who joins it."""
+
+    def __init__(self, texts: Texts | None = None, rule: Rule = "near") -> None:
+        self._banded = Banded()
+        self._sizes: list[int] = []
+        self._members: dict[str, int] = {}
         self._words = _Words(texts)
         self._rule = rule
 
@@ -183,23 +278,20 @@ class Leaders:
             texts: Reads the texts of items, for telling letters on one template apart.
         """
         leaders = cls(texts, rule)
-        leaders._reserve(len(ids))
-        for item_id, fingerprint, size in zip(ids, fingerprints, sizes or [1] * len(ids), strict=True):
-            if fingerprint:
-                leaders._append(item_id, fingerprint)
-                leaders._sizes[-1] = size
-        leaders._index()
+        known = [one for one in zip(ids, fingerprints, sizes or [1] * len(ids), strict=True) if one[1]]
+        leaders._banded.load([(item_id, fingerprint) for item_id, fingerprint, _ in known])
+        leaders._sizes = [size for _, _, size in known]
         return leaders
 
     def know(self, members: Iterable[tuple[str, bytes, str]]) -> None:
         """Take in members of these leaders' groups: (id, fingerprint, id of the leader). Only pictures are kept."""
-        positions = {item_id: position for position, item_id in enumerate(self._ids)}
+        positions = {item_id: position for position, item_id in enumerate(self._banded.ids)}
         for item_id, fingerprint, leader in members:
             if leader in positions:
                 self._remember(item_id, fingerprint, positions[leader])
 
     def __len__(self) -> int:
-        return sum(leader == position for position, leader in enumerate(self._leader_of))
+        return sum(leader == position for position, leader in enumerate(self._banded.leaders))
 
     def group(self, new: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         """Item id -> id of the leader of its group, for items with their fingerprints, in the order they came.
@@ -220,7 +312,7 @@ class Leaders:
                 break
             joined = self._part_all(joined, crowded)
         self._cut(joined, most)
-        groups |= {item_id: self._ids[position] for position, some in joined.items() for item_id, _ in some}
+        groups |= {item_id: self._banded.ids[position] for position, some in joined.items() for item_id, _ in some}
         return groups
 
     def _join_all(self, coming: Sequence[tuple[str, bytes]]) -> dict[int, list[tuple[str, bytes]]]:
@@ -235,27 +327,32 @@ class Leaders:
         self, item_id: str, fingerprint: bytes, nearest: Nearest, joined: dict[int, list[tuple[str, bytes]]]
     ) -> None:
         """Have an item join the group of what `nearest` chooses of those that are close, or lead."""
-        found = nearest(item_id, fingerprint, self._close(fingerprint)[:_SAMPLE])
+        found = nearest(item_id, fingerprint, self._banded.close(fingerprint)[:_SAMPLE])
         if found is None:
             self._lead(item_id, fingerprint)
             return
-        leader = self._leader_of[found]
+        leader = self._banded.leaders[found]
         joined[leader].append((item_id, fingerprint))
         self._sizes[leader] += 1
         self._remember(item_id, fingerprint, leader)
 
+    def _lead(self, item_id: str, fingerprint: bytes) -> int:
+        self._sizes.append(1)
+        return self._banded.enter(item_id, fingerprint)
+
     def _remember(self, item_id: str, fingerprint: bytes, leader: int) -> None:
         """A picture that follows, to be found by its copies."""
         if len(fingerprint) > CODE:
-            position = self._enter(item_id, fingerprint)
-            self._leader_of[position], self._sizes[position] = leader, 0
+            position = self._banded.enter(item_id, fingerprint)
+            self._banded.leaders[position] = leader
+            self._sizes.append(0)
             self._members[item_id] = position
 
     def _forget(self, item_id: str) -> None:
         """Find nobody by this item any more, until it has a group again."""
         position = self._members.pop(item_id, None)
         if position is not None:
-            self._leader_of[position] = _NOBODY
+            self._banded.leaders[position] = _NOBODY
 
     def _part_all(
         self, joined: Mapping[int, list[tuple[str, bytes]]], crowded: set[int]
@@ -292,95 +389,26 @@ class Leaders:
 
     def _all_of(self, coming: Sequence[tuple[str, bytes]]) -> _Collection:
         """What all items share, as far as those that come, and some leaders, show it."""
-        known = _spread(range(len(self._ids)), _READ)
-        sample = {self._ids[one]: self._fingerprint(one) for one in known} | dict(coming)
+        known = _spread(range(len(self._banded.ids)), _READ)
+        sample = {self._banded.ids[one]: self._banded.fingerprint(one) for one in known} | dict(coming)
         if len(sample) < FEW:
-            return _Collection(self, {}, self._words, 0)
-        return _Collection(self, sample, self._words, max(LARGEST, int(COMMON * len(sample))))
+            return _Collection(self._banded, {}, self._words, 0)
+        return _Collection(self._banded, sample, self._words, max(LARGEST, int(COMMON * len(sample))))
 
     def _group_of(self, position: int, members: Sequence[tuple[str, bytes]]) -> _Collection:
         """What a leader, those close to it and the members of its group share."""
-        close = self._close(self._fingerprint(position))[: _SAMPLE // 2]
-        leaders = {self._ids[one]: self._fingerprint(one) for one in (position, *close)}
+        close = self._banded.close(self._banded.fingerprint(position))[: _SAMPLE // 2]
+        leaders = {self._banded.ids[one]: self._banded.fingerprint(one) for one in (position, *close)}
         sample = leaders | dict(_spread(members, _SAMPLE // 2))
-        return _Collection(self, sample, self._words, len(sample) // 2)
+        return _Collection(self._banded, sample, self._words, len(sample) // 2)
 
     def _same(self, item_id: str, fingerprint: bytes, close: Sequence[int]) -> int | None:
         """The leader with the very words, or the very picture as far as its fingerprint shows it."""
         for one in close:
-            ours, theirs = self._words.of([item_id, self._ids[one]])
-            if fingerprint == self._fingerprint(one) and ours == theirs:
+            ours, theirs = self._words.of([item_id, self._banded.ids[one]])
+            if fingerprint == self._banded.fingerprint(one) and ours == theirs:
                 return one
         return None
-
-    def _fingerprint(self, position: int) -> bytes:
-        """As it was given; a text's is its code alone."""
-        thumbnail = self._thumbnails[position].tobytes() if self._pictures[position] else b""
-        return bytes(self._codes[position]) + thumbnail
-
-    def _lead(self, item_id: str, fingerprint: bytes) -> int:
-        return self._enter(item_id, fingerprint)
-
-    def _enter(self, item_id: str, fingerprint: bytes) -> int:
-        """A place among those that are found; a leader's, unless it is given another."""
-        position = self._append(item_id, fingerprint)
-        for band, key in enumerate(_keys(fingerprint)):
-            self._recent[band, key].append(position)
-        if len(self._ids) - self._sorted >= _RECENT:
-            self._index()
-        return position
-
-    def _candidates(self, keys: Sequence[int]) -> np.ndarray:
-        found: list[np.ndarray] = []
-        for band, key in enumerate(keys):
-            start, stop = int(self._starts[band, key]), int(self._starts[band, key + 1])
-            if start < stop:
-                found.append(self._order[band, start : min(stop, start + MOST_COMPARED)])
-            if recent := self._recent.get((band, key)):
-                found.append(np.array(recent[:MOST_COMPARED], np.uint32))
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
-
-    def _close(self, fingerprint: bytes) -> list[int]:
-        """Leaders close enough to share a group, and pictures of groups that it is a copy of, the nearest first."""
-        candidates = self._candidates(_keys(fingerprint))
-        if not len(candidates):
-            return []
-        code = np.frombuffer(fingerprint, np.uint8, count=CODE)
-        bits = _POPCOUNT[self._codes[candidates] ^ code].sum(axis=1, dtype=np.int64)
-        close = bits <= (IMAGE_BITS if len(fingerprint) > CODE else TEXT_BITS)
-        candidates, bits = candidates[close], bits[close]
-        levels = np.abs(self._thumbnails[candidates].astype(np.int16) - _thumbnail(fingerprint)).max(axis=1)
-        owners = np.array([self._leader_of[one] for one in candidates], np.int64)
-        alike = levels <= np.where(owners == candidates, IMAGE_LEVELS, COPIED)
-        alike &= owners != _NOBODY
-        order = np.argsort(bits[alike], kind="stable")
-        return [int(one) for one in candidates[alike][order]]
-
-    def _append(self, item_id: str, fingerprint: bytes) -> int:
-        position = len(self._ids)
-        if position == len(self._codes):
-            self._reserve(max(1024, 2 * position))
-        self._ids.append(item_id)
-        self._leader_of.append(position)
-        self._sizes.append(1)
-        self._pictures.append(len(fingerprint) > CODE)
-        self._codes[position] = np.frombuffer(fingerprint, np.uint8, count=CODE)
-        self._thumbnails[position] = _thumbnail(fingerprint)
-        return position
-
-    def _reserve(self, size: int) -> None:
-        grown = size - len(self._codes)
-        self._codes = np.concatenate([self._codes, np.zeros((grown, CODE), np.uint8)])
-        self._thumbnails = np.concatenate([self._thumbnails, np.zeros((grown, THUMBNAIL), np.uint8)])
-
-    def _index(self) -> None:
-        """Sort every leader into its bands, so that the members of a key are one slice."""
-        keys = self._codes[: len(self._ids)].view("<u2")
-        self._order = np.stack([np.argsort(column, kind="stable") for column in keys.T]).astype(np.uint32)
-        counts = np.stack([np.bincount(column, minlength=_KEYS) for column in keys.T])
-        self._starts[:, 1:] = counts.cumsum(axis=1)
-        self._sorted = len(self._ids)
-        self._recent.clear()
 
 
 class _Words:
@@ -414,8 +442,8 @@ class _Collection:
         most: Texts of the sample that may have a word which tells texts apart.
     """
 
-    def __init__(self, leaders: Leaders, sample: Mapping[str, bytes], words: _Words, most: int) -> None:
-        self._leaders = leaders
+    def __init__(self, banded: Banded, sample: Mapping[str, bytes], words: _Words, most: int) -> None:
+        self._banded = banded
         self._words = words
         self._left: dict[str, frozenset[str] | None] = {}
         texts = [one for one in words.of(list(sample)) if one is not None]
@@ -433,17 +461,14 @@ class _Collection:
         (own,) = self._own([item_id])
         if own is None:
             return self._nearest_picture(fingerprint, close)
-        theirs = self._own([self._leaders._ids[one] for one in close])
+        theirs = self._own([self._banded.ids[one] for one in close])
         shares = [-1.0 if one is None else len(own & one) / len(own | one) if own or one else 1.0 for one in theirs]
         best = int(np.argmax(shares))
         return close[best] if shares[best] >= ALIKE else None
 
     def _nearest_picture(self, fingerprint: bytes, close: Sequence[int]) -> int | None:
-        code = np.frombuffer(fingerprint, np.uint8, count=CODE)
         rows = np.asarray(close)
-        bits = _POPCOUNT[self._leaders._codes[rows] ^ code].sum(axis=1, dtype=np.int64)
-        thumbnails = self._leaders._thumbnails[rows].astype(np.int16)
-        levels = np.abs(thumbnails - _thumbnail(fingerprint)).max(axis=1)
+        bits, levels = self._banded.bits_apart(fingerprint, rows), self._banded.levels_apart(fingerprint, rows)
         alike = (bits <= self._bits) & (levels <= self._levels) | (levels <= self._copied)
         return int(rows[alike][levels[alike].argmin()]) if alike.any() else None
 

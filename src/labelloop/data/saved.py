@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from labelloop.data.locations import held, opened_file
-from labelloop.data.tables import Table
+from labelloop.data.text_files import Table
 
 _STATE, _SPLITS, _FEATURES = "state.json", "dataset_dict.json", "dataset_info.json"
 

@@ -54,22 +54,8 @@ from labelloop.data.locations import (
 )
 from labelloop.data.noticed import Noticed
 from labelloop.data.saved import mail_in, saved_tables
-from labelloop.data.tables import (
-    LINES,
-    READERS,
-    BrokenRow,
-    Row,
-    Table,
-    cell,
-    checked_encoding,
-    example,
-    guessed_encoding,
-    has_cell,
-    is_header,
-    kind_of,
-    paths_in,
-    rows,
-)
+from labelloop.data.tables import CONLL, LINES, READERS, cell, has_cell, is_header, kind_of, paths_in, rows
+from labelloop.data.text_files import BrokenRow, Row, Table, checked_encoding, example, guessed_encoding
 from labelloop.errors import BackendError, BadItemError, ConfigError, LabelLoopError
 from labelloop.errors.masking import has_credentials, masked
 from labelloop.protocols import Progress, silent
@@ -114,6 +100,7 @@ class Columns:
         text: The column, or a path to one inside of objects, such as `data.text`.
         encoding: Of tables and texts that are not UTF-8.
         lines: Whether every line of a text file is a text of its own.
+        conll: Whether every line of a text file is a token with its tag, as in `.conll`.
     """
 
     text: str = ""
@@ -121,6 +108,7 @@ class Columns:
     id: str = ""
     encoding: str = ""
     lines: bool = False
+    conll: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +158,8 @@ def read_items(
 
     Args:
         where: A folder (read with its subfolders, hidden files left out; or what Hugging Face's `save_to_disk` wrote),
-            a glob, or one file: an image, a text or mail, or a table (CSV, TSV, JSONL, JSON, Parquet, Excel's .xlsx;
-            the texts also as .gz, .bz2, .xz or .zst) of texts, or of paths and URLs of images; a path in a table
+            a glob, or one file: an image, a text or mail, or a table (CSV, TSV, JSONL, JSON, Parquet, Excel's .xlsx,
+            CoNLL; the texts also as .gz, .bz2, .xz or .zst) of texts, or of paths and URLs of images; a path in a table
             counts from the folder of the table. Any URL of fsspec will do (`s3://...`, `zip://*.png::photos.zip`).
         modality: What people are to see. Folders give files of this kind only.
         access: How URLs are opened.
@@ -244,7 +232,8 @@ def _read(reading: _Reading) -> Iterator[Found | UnchangedFile]:
             return
         refused: list[tuple[str, str]] = []
         walked = place.walk(refused)
-        yield from _read_listed(reading, list(walked)) if reading.columns.lines else _read_files(reading, walked)
+        by_line = reading.columns.lines or reading.columns.conll
+        yield from _read_listed(reading, list(walked)) if by_line else _read_files(reading, walked)
         yield from (Unreadable(*one) for one in refused)
     else:
         yield from _read_listed(reading, [place.itself()])
@@ -263,8 +252,9 @@ def _read_listed(reading: _Reading, listed: Sequence[Listed]) -> Iterator[Found 
 
 def _table_kind(reading: _Reading, path: str) -> str:
     """What kind of table a file is; empty for another file."""
-    if reading.columns.lines and reading.modality == "text" and ending(path) in TEXT_ENDINGS:
-        return LINES
+    columns = reading.columns
+    if (columns.lines or columns.conll) and reading.modality == "text" and ending(path) in TEXT_ENDINGS:
+        return CONLL if columns.conll else LINES
     return kind_of(path)
 
 
@@ -422,7 +412,7 @@ def _looked_at(
     noticed: Noticed, name: str, columns: Columns, table: Iterable[Row | BrokenRow]
 ) -> Iterator[Row | BrokenRow]:
     for row in table:
-        if isinstance(row, Row) and noticed.labels:
+        if isinstance(row, Row):
             read = (columns.text, columns.uri, columns.id)
             noticed.look(name, {column: value for column, value in row.cells.items() if column not in read})
         yield row

@@ -6,100 +6,39 @@ first row is given, at the price of reading it twice. A row that is none is told
 
 from __future__ import annotations
 
-import bz2
-import codecs
 import csv
-import gzip
-import io
 import json
-import lzma
 import posixpath
 import re
-import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
+from labelloop.data import conll
+from labelloop.data.text_files import (
+    BAD_PACKAGE,
+    LONGEST_LINE,
+    UNPACKERS,
+    BrokenRow,
+    RefusedError,
+    Row,
+    Table,
+    limited,
+    text_of,
+)
 from labelloop.errors import ConfigError
 
 LARGEST_WHOLE = 256 << 20
 """Characters of a JSON file, which is not streamed; bytes of a workbook's texts. A line of JSONL has a quarter."""
 
-_LONGEST_CELL = 64 << 20
 _ROWS_AT_ONCE = 1024
 _BATCH_BYTES = 64 << 20
 _LONGEST_NAME, _MOST_WORDS = 40, 2
 _NAME = re.compile(r"^(?!.*(://|[.!?]$|^\s*$))(?=.*[^\W\d_])")
-_BLOCK = 1 << 20
-_SAMPLE = 100_000
-_EXAMPLE = 60
 _DELIMITERS = ",;\t|"
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-_BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_UTF_8 = "utf-8-sig"
-_ALPHABETS = {"LATIN", "GREEK", "CYRILLIC", "HEBREW", "ARABIC", "THAI"}
-_OF_LATIN = ("cp1252", "cp1250")
 _TASK_KEYS = ("annotations", "predictions", "completions", "id")
-_BAD_PACKAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: where it stands ("line 7", "row 7") and its cells by column."""
-
-    place: str
-    cells: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenRow:
-    """A row that cannot be read, or with an empty place a file that cannot be read at all."""
-
-    place: str
-    reason: str
-
-
-def _silent(encoding: str, example: str) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file with rows.
-
-    Attributes:
-        name: Its name, whose ending says what it is: see `kind_of`.
-        open: Opens it from its beginning, as often as it is asked.
-        encoding: The encoding of a text; empty for UTF-8, and a guess where it is not.
-        guessed: Told of an encoding that was guessed, and some text that shows it.
-        names: Column -> what its numbers stand for, where the format keeps that elsewhere.
-    """
-
-    name: str
-    open: Callable[[], AbstractContextManager[BinaryIO]]
-    encoding: str = ""
-    guessed: Callable[[str, str], None] = _silent
-    names: Mapping[str, Sequence[str]] | None = None
-
-    @contextmanager
-    def unpacked(self) -> Iterator[BinaryIO]:
-        """The file without its compression."""
-        packing = posixpath.splitext(self.name)[1].lower()
-        with self.open() as file:
-            yield _UNPACKERS[packing](file) if packing in _UNPACKERS else file
-
-
-class _RefusedError(Exception):
-    """Why a file is refused as a whole."""
 
 
 Rows = Iterator[Row | BrokenRow]
@@ -108,7 +47,7 @@ Rows = Iterator[Row | BrokenRow]
 def kind_of(path: str) -> str:
     """The ending of `READERS` that a file's name has, also before one of a compression; empty for another name."""
     stem, ending = posixpath.splitext(path.lower())
-    if ending in _UNPACKERS:
+    if ending in UNPACKERS:
         inner = posixpath.splitext(stem)[1]
         return inner if inner in _TEXTS else ""
     return ending if ending in READERS else ""
@@ -118,153 +57,19 @@ def rows(table: Table, kind: str = "") -> Rows:
     """The rows of a table, one at a time; only JSON is read as a whole.
 
     Args:
-        kind: One of `READERS`, or `lines`; what the name of the table says where it is empty.
+        kind: One of `READERS`, or `LINES`; what the name of the table says where it is empty.
 
     Raises:
         ConfigError: A package that the format needs is not installed, or there is no such encoding.
     """
     try:
         yield from (_lines if kind == LINES else READERS[kind or kind_of(table.name)])(table)
-    except _RefusedError as error:
+    except RefusedError as error:
         yield BrokenRow("", str(error))
 
 
 LINES = "lines"
-
-
-@contextmanager
-def _text_of(table: Table, newline: str = "") -> Iterator[TextIO]:
-    """The text of a table whose every byte can be decoded."""
-    encoding = _encoding_of(table)
-    with table.unpacked() as file:
-        yield io.TextIOWrapper(file, encoding, newline=newline)
-
-
-def _encoding_of(table: Table) -> str:
-    """The encoding that the whole file has."""
-    chosen = checked_encoding(table.encoding) or _marked(table) or _UTF_8
-    bad = _first_bad_byte(table, chosen)
-    if bad is None:
-        return chosen
-    if table.encoding or chosen != _UTF_8:
-        raise _RefusedError(
-            f"is not {table.encoding or chosen} as a whole (byte {bad}): give its encoding with --encoding NAME"
-        )
-    sample = _sample(table)
-    guess = guessed_encoding(sample)
-    if not guess or _first_bad_byte(table, guess) is not None:
-        raise _RefusedError(
-            f"is not UTF-8 as a whole (byte {bad}), and {_not_guessed(guess)}: give its encoding with --encoding NAME"
-        )
-    table.guessed(guess, example(sample, guess))
-    return guess
-
-
-def checked_encoding(name: str) -> str:
-    """The name of an encoding, as it was given.
-
-    Raises:
-        ConfigError: There is none of this name.
-    """
-    try:
-        if name and not getattr(codecs.lookup(name), "_is_text_encoding", True):
-            raise LookupError
-    except LookupError:
-        raise ConfigError(
-            f"there is no encoding {name!r}", "some are utf-8, utf-16, cp1252, cp1251, cp932, gb18030"
-        ) from None
-    return _UTF_8 if name and codecs.lookup(name).name == "utf-8" else name
-
-
-def _not_guessed(guess: str) -> str:
-    if guess:
-        return f"not {guess} either, which it looks like"
-    return (
-        "nobody can tell what it is" if _can_guess() else "without pip install 'labelloop[tables]' nothing is guessed"
-    )
-
-
-def _can_guess() -> bool:
-    try:
-        import chardet
-    except ImportError:
-        return False
-    return hasattr(chardet, "EncodingEra")
-
-
-def guessed_encoding(sample: bytes) -> str:
-    """The encoding that some bytes most likely have, as a name that Python knows; empty where nothing tells."""
-    if not _can_guess():
-        return ""
-    from chardet import EncodingEra, detect
-
-    found = detect(sample, encoding_era=EncodingEra.MODERN_WEB)["encoding"]
-    if not found or b"\0" in sample:
-        return ""
-    likely = [codecs.lookup(found.replace("Windows-", "cp")).name, *_OF_LATIN]
-    return next((one for one in likely if not _mixes_scripts(sample, one)), likely[0])
-
-
-def _mixes_scripts(sample: bytes, encoding: str) -> bool:
-    """Whether a word would have letters of several alphabets, a Greek one in a French word; or nothing is decoded."""
-    try:
-        words = sample.decode(encoding).split()
-    except UnicodeDecodeError:
-        return True
-    scripts = ({unicodedata.name(one, "").partition(" ")[0] for one in word} & _ALPHABETS for word in words)
-    return any(len(one) > 1 for one in scripts)
-
-
-def example(sample: bytes, encoding: str) -> str:
-    """The first line of a sample that is not ASCII, in few characters."""
-    told = [line.strip() for line in sample.decode(encoding, "replace").splitlines() if not line.isascii()]
-    return told[0][:_EXAMPLE] if told else ""
-
-
-def _marked(table: Table) -> str:
-    """The encoding that a byte order mark says; empty without one."""
-    with _read_through(table) as file:
-        head = file.read(4)
-    return next((encoding for mark, encoding in _BOMS if head.startswith(mark)), "")
-
-
-def _first_bad_byte(table: Table, encoding: str) -> int | None:
-    """Where decoding fails; None where it does not."""
-    decoder, read = codecs.getincrementaldecoder(encoding)(), 0
-    with _read_through(table) as file:
-        while block := file.read(_BLOCK):
-            try:
-                decoder.decode(block)
-            except UnicodeError as error:
-                return read + getattr(error, "start", 0) + 1
-            read += len(block)
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeError:
-        return read
-    return None
-
-
-def _sample(table: Table) -> bytes:
-    """Lines that are not ASCII, of which a guess is made."""
-    told, size = [], 0
-    with _read_through(table) as file:
-        while (line := file.readline(_SAMPLE)) and size < _SAMPLE:
-            if not line.isascii():
-                told.append(line)
-                size += len(line)
-    return b"".join(told)
-
-
-@contextmanager
-def _read_through(table: Table) -> Iterator[BinaryIO]:
-    with table.open():
-        pass  # whoever cannot open it at all says so in the words of the filesystem
-    try:
-        with table.unpacked() as file:
-            yield file
-    except _BAD_PACKAGE as error:
-        raise _RefusedError(f"cannot be read to its end: {error}") from error
+CONLL = ".conll"
 
 
 def _csv_rows(table: Table) -> Rows:
@@ -276,17 +81,17 @@ def _tsv_rows(table: Table) -> Rows:
 
 
 def _separated(table: Table, delimiter: str | None) -> Rows:
-    csv.field_size_limit(_LONGEST_CELL)
-    with _text_of(table) as lines:
-        head, before = lines.readline(_LONGEST_CELL), 0
+    csv.field_size_limit(LONGEST_LINE)
+    with text_of(table) as lines:
+        head, before = lines.readline(LONGEST_LINE), 0
         if said := _SEPARATOR.fullmatch(head):  # Excel's own first line
-            delimiter, head, before = said[1], lines.readline(_LONGEST_CELL), 1
+            delimiter, head, before = said[1], lines.readline(LONGEST_LINE), 1
         if "\0" in head:
-            raise _RefusedError("has NUL characters: a binary file, or one of another encoding (--encoding NAME)?")
+            raise RefusedError("has NUL characters: a binary file, or one of another encoding (--encoding NAME)?")
         reader = csv.reader(_again(head, lines), delimiter=delimiter or _delimiter(head))
         header = next(reader, [])
         if twice := sorted(name for name, times in Counter(header).items() if times > 1):
-            raise _RefusedError(f"has the column {twice[0]!r} twice")
+            raise RefusedError(f"has the column {twice[0]!r} twice")
         yield from _records(reader, header, before)
 
 
@@ -319,22 +124,15 @@ def _delimiter(head: str) -> str:
 
 
 def _jsonl_rows(table: Table) -> Rows:
-    with _text_of(table, "\n") as lines:
-        for number, line in enumerate(_limited(lines), start=1):
+    with text_of(table, "\n") as lines:
+        for number, line in enumerate(limited(lines), start=1):
             if line.strip():
                 yield _parsed(f"line {number}", line)
 
 
-def _limited(lines: TextIO) -> Iterator[str]:
-    while line := lines.readline(_LONGEST_CELL):
-        if len(line) == _LONGEST_CELL and not line.endswith("\n"):
-            raise _RefusedError(f"has a line of more than {_LONGEST_CELL >> 20} MiB")
-        yield line
-
-
 def _lines(table: Table) -> Rows:
-    with _text_of(table, "") as lines:
-        for number, line in enumerate(_limited(lines), start=1):
+    with text_of(table, "") as lines:
+        for number, line in enumerate(limited(lines), start=1):
             if line.strip():
                 yield Row(f"line {number}", {"text": line.rstrip("\r\n")})
 
@@ -347,17 +145,17 @@ def _parsed(place: str, line: str) -> Row | BrokenRow:
 
 
 def _json_rows(table: Table) -> Rows:
-    with _text_of(table) as lines:
+    with text_of(table) as lines:
         text = lines.read(LARGEST_WHOLE + 1)
     if len(text) > LARGEST_WHOLE:
         limit = f"{LARGEST_WHOLE >> 20} MiB"
-        raise _RefusedError(f"is larger than {limit}, and JSON is read as a whole: save it as JSONL, which is streamed")
+        raise RefusedError(f"is larger than {limit}, and JSON is read as a whole: save it as JSONL, which is streamed")
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _RefusedError(f"is not JSON: {error}") from error
+        raise RefusedError(f"is not JSON: {error}") from error
     if not isinstance(whole, list):
-        raise _RefusedError("is not a list of objects")
+        raise RefusedError("is not a list of objects")
     for number, record in enumerate(whole, start=1):
         yield _row(f"row {number}", record)
 
@@ -421,7 +219,7 @@ def _parquet_rows(table: Table) -> Rows:
             for _ in opened.iter_batches(batch_size=at_once):
                 pass
         except (pa.ArrowException, OSError) as error:
-            raise _RefusedError(f"is not Parquet to its end: {error}") from error
+            raise RefusedError(f"is not Parquet to its end: {error}") from error
         yield from _records_of(table, opened.iter_batches(batch_size=at_once))
 
 
@@ -441,7 +239,7 @@ def _arrow_rows(table: Table) -> Rows:
             for _ in batches:
                 pass
     except (pa.ArrowException, OSError) as error:
-        raise _RefusedError(f"is not Arrow to its end: {error}") from error
+        raise RefusedError(f"is not Arrow to its end: {error}") from error
     with table.open() as file, pa.ipc.open_stream(file) as batches:
         yield from _records_of(table, batches)
 
@@ -479,12 +277,10 @@ def _xlsx_rows(table: Table) -> Rows:
             workbook = load_workbook(file, read_only=True, data_only=True)
             filled = [sheet for sheet in workbook.worksheets if any(any(_filled(row)) for row in _first(sheet))]
         except Exception as error:  # the library has an error of its own for each part of a workbook
-            raise _RefusedError(f"is no workbook of Excel: {error}") from error
+            raise RefusedError(f"is no workbook of Excel: {error}") from error
         if len(filled) > 1:
             names = ", ".join(repr(sheet.title) for sheet in filled)
-            raise _RefusedError(
-                f"has {len(filled)} sheets with rows ({names}): save the one that is meant as CSV UTF-8"
-            )
+            raise RefusedError(f"has {len(filled)} sheets with rows ({names}): save the one that is meant as CSV UTF-8")
         if filled:
             yield from _sheet_rows(filled[0].iter_rows(values_only=True))
 
@@ -495,12 +291,12 @@ def _refuse_damaged(file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as parts:
             size = sum(part.file_size for part in parts.infolist() if part.filename.endswith("sharedStrings.xml"))
             if size > LARGEST_WHOLE:
-                raise _RefusedError(f"has more than {LARGEST_WHOLE >> 20} MiB of texts: save it as CSV UTF-8")
+                raise RefusedError(f"has more than {LARGEST_WHOLE >> 20} MiB of texts: save it as CSV UTF-8")
             bad = parts.testzip()
-    except _BAD_PACKAGE as error:
-        raise _RefusedError(f"is no workbook of Excel: {error}") from error
+    except BAD_PACKAGE as error:
+        raise RefusedError(f"is no workbook of Excel: {error}") from error
     if bad:
-        raise _RefusedError(f"is a damaged workbook: {bad} cannot be read")
+        raise RefusedError(f"is a damaged workbook: {bad} cannot be read")
     file.seek(0)
 
 
@@ -522,7 +318,7 @@ def _sheet_rows(lines: Iterator[Sequence[Any]]) -> Rows:
             while header and not header[-1]:
                 header.pop()
             if twice := sorted(name for name, times in Counter(header).items() if times > 1):
-                raise _RefusedError(f"has the column {twice[0]!r} twice")
+                raise RefusedError(f"has the column {twice[0]!r} twice")
             continue
         rest = [*cells, *[None] * (len(header) - len(cells))]
         if any(_filled(rest[len(header) :])):
@@ -531,34 +327,7 @@ def _sheet_rows(lines: Iterator[Sequence[Any]]) -> Rows:
         yield Row(f"row {number}", dict(zip(header, rest, strict=False)))
 
 
-def _zstandard(file: BinaryIO) -> Any:
-    import pyarrow as pa
-
-    return io.BufferedReader(_Readable(pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")), _BLOCK)
-
-
-class _Readable(io.RawIOBase):
-    """A stream of Arrow's as Python's own."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        some = self._stream.read(len(buffer))
-        buffer[: len(some)] = some
-        return len(some)
-
-
-_UNPACKERS: Mapping[str, Callable[[BinaryIO], Any]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-    ".zst": _zstandard,
-}
-_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", *conll.ENDINGS)
 
 READERS: Mapping[str, Callable[[Table], Rows]] = {
     ".csv": _csv_rows,
@@ -569,5 +338,6 @@ READERS: Mapping[str, Callable[[Table], Rows]] = {
     ".parquet": _parquet_rows,
     ".arrow": _arrow_rows,
     ".xlsx": _xlsx_rows,
+    **dict.fromkeys(conll.ENDINGS, conll.rows),
 }
-PACKED = tuple(_UNPACKERS)
+PACKED = tuple(UNPACKERS)

@@ -25,7 +25,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.kinds import Control
 from labelloop.types import Annotation, Item
 
-Format = Literal["jsonl", "csv", "parquet", "json"]
+Format = Literal["jsonl", "csv", "parquet", "json", "conll"]
 STDOUT = "-"
 
 _ENDINGS: Mapping[str, Format] = {
@@ -34,6 +34,7 @@ _ENDINGS: Mapping[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
     ".json": "json",
+    **dict.fromkeys((".conll", ".iob", ".bio"), "conll"),
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_AT_ONCE = 2000
@@ -135,18 +136,16 @@ def export(rows: Rows, output: str | Path, format: Format | None = None, *, cont
         controls: Those whose answers the rows have, each a column `answers.NAME` of CSV and Parquet.
 
     Raises:
-        ConfigError: The ending names no format, Parquet is to go to the standard output, there is no such folder, or
-            predictions are to be Label Studio's JSON.
+        ConfigError: The ending names no format, or CoNLL, which has no rows; Parquet is to go to the standard output,
+            there is no such folder, or predictions are to be Label Studio's JSON.
         BackendError: The disk is full, or refuses.
     """
-    chosen = format or _guessed(str(output))
-    if str(output) == STDOUT:
-        if chosen == "parquet":
-            raise ConfigError("Parquet cannot be written to the standard output", "name a file ending in .parquet")
-        count = _write(chosen, _columns(rows, chosen), sys.stdout.buffer, controls)
-        sys.stdout.buffer.flush()
-        return count
-    with _completed(Path(output)) as file:
+    chosen = format or format_of(str(output))
+    if chosen == "parquet" and str(output) == STDOUT:
+        raise ConfigError("Parquet cannot be written to the standard output", "name a file ending in .parquet")
+    if chosen == "conll":
+        raise ConfigError("these rows are not written as CoNLL", "name a file ending in .jsonl")
+    with completed(output) as file:
         return _write(chosen, _columns(rows, chosen), file, controls)
 
 
@@ -156,7 +155,12 @@ def _write(format: Format, rows: Iterator[dict[str, Any]], file: BinaryIO, contr
     return _WRITERS[format](rows, file)
 
 
-def _guessed(output: str) -> Format:
+def format_of(output: str) -> Format:
+    """What the ending of a file says; JSONL for the standard output.
+
+    Raises:
+        ConfigError: It names no format.
+    """
     if output == STDOUT:
         return "jsonl"
     ending = Path(output).suffix.lower()
@@ -169,8 +173,18 @@ def _guessed(output: str) -> Format:
 
 
 @contextmanager
-def _completed(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that replaces `path` when all went well, and leaves no trace when not."""
+def completed(output: str | Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces another when all went well, and leaves no trace when not; or the standard output.
+
+    Raises:
+        ConfigError: There is no such folder, or it is one.
+        BackendError: The disk is full, or refuses.
+    """
+    if str(output) == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output)
     if not path.parent.is_dir():
         raise ConfigError(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     if path.is_dir():

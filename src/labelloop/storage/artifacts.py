@@ -16,40 +16,46 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
-import shutil
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from functools import cache
-from hashlib import blake2b, file_digest
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args, get_origin
 
 import numpy as np
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.machine.privacy import cache_folder
 from labelloop.protocols import ArtifactStore, LocalFiles
+from labelloop.storage.bodies import (
+    Joined,
+    Pieces,
+    checked,
+    damaged,
+    digest_of,
+    digest_of_file,
+    is_digest,
+    is_whole,
+    key_of_body,
+    making,
+    opener,
+    read_whole,
+    save,
+    side_by_side,
+    write_once,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-S = TypeVar("S")
-T = TypeVar("T")
 Kind = Literal["json", "npy", "parquet", "folder"]
 
 SMALL = 4 * 2**20
 """Bytes up to which an array is read whole and verified; larger ones are memory-mapped."""
-
-AT_ONCE = 16
-"""Files of a folder on their way at the same time: what a bucket takes to answer is waited for side by side."""
 
 KEPT = 32
 """Arrays that one `Artifacts` keeps at hand."""
@@ -70,7 +76,7 @@ class Ref:
     @property
     def key(self) -> str:
         """Where the body is in the store."""
-        return _key(self.kind, self.digest)
+        return key_of_body(self.kind, self.digest)
 
     @classmethod
     def parse(cls, text: str) -> Ref:
@@ -80,7 +86,7 @@ class Ref:
             ConfigError: `text` is not a reference.
         """
         kind, _, digest = text.partition(":")
-        if kind not in get_args(Kind) or not _is_digest(digest):
+        if kind not in get_args(Kind) or not is_digest(digest):
             raise ConfigError(f"{text!r} is not a reference of an artifact", "references look like npy:0123...cdef")
         return cls(kind, digest)  # type: ignore[arg-type]
 
@@ -98,8 +104,8 @@ class Artifacts:
     def __init__(self, store: ArtifactStore, cache_dir: Path | None = None) -> None:
         self.store = store
         self.cache_dir = cache_dir or _default_cache_dir()
-        self._kept: OrderedDict[Ref, np.ndarray] = OrderedDict()
-        self._keeping = threading.Lock()
+        self._arrays = _Arrays(store, self.cache_dir / "arrays")
+        self._folders = _Folders(store, self.cache_dir / "folders")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.store, self.cache_dir)
@@ -118,10 +124,10 @@ class Artifacts:
         kind = kind_of(value)
         _check_declared(kind, value, declared)
         if isinstance(value, Path):
-            return self._put_folder(value)
+            return self._folders.put(value)
         pieces = _encode(kind, value)
-        ref = Ref(kind, _digest(pieces))
-        self._write_once(ref.key, lambda: io.BufferedReader(_Pieces(pieces)))
+        ref = Ref(kind, digest_of(pieces))
+        write_once(self.store, ref.key, lambda: io.BufferedReader(Pieces(pieces)))
         return ref
 
     def get(self, ref: Ref, declared: Any = Any) -> Any:
@@ -137,12 +143,12 @@ class Artifacts:
             ConfigError: The plain data does not fit `declared`.
         """
         if ref.kind == "json":
-            return _rebuild(json.loads(self._read(ref)), declared, str(ref))
+            return _rebuild(json.loads(read_whole(self.store, ref.key, ref.digest)), declared, str(ref))
         if ref.kind == "npy":
-            return self._array(ref)
+            return self._arrays.get(ref)
         if ref.kind == "parquet":
-            return self._table(ref)
-        return self._folder(ref)
+            return _table(read_whole(self.store, ref.key, ref.digest))
+        return self._folders.get(ref)
 
     def has(self, ref: Ref) -> bool:
         """Whether the whole body is there: of a folder every file."""
@@ -150,17 +156,18 @@ class Artifacts:
             return False
         if ref.kind != "folder":
             return True
-        keys = {_key("file", digest) for digest in self._manifest(ref).values()}
-        return all(_side_by_side(self.store.exists, sorted(keys)))
+        keys = {key_of_body("file", digest) for digest in self._folders.manifest(ref).values()}
+        return all(side_by_side(self.store.exists, sorted(keys)))
 
     def faults(self, ref: Ref) -> list[str]:
         """The keys of what is stored for a reference and is not what its name says; what is missing is none."""
         keys = [(ref.key, ref.digest)]
-        if not self._is_whole(*keys[0]):
+        if not is_whole(self.store, *keys[0]):
             return [ref.key]
         if ref.kind == "folder" and self.store.exists(ref.key):
-            keys = [(_key("file", digest), digest) for digest in sorted(set(self._manifest(ref).values()))]
-        return [key for key, digest in keys if not self._is_whole(key, digest)]
+            digests = sorted(set(self._folders.manifest(ref).values()))
+            keys = [(key_of_body("file", digest), digest) for digest in digests]
+        return [key for key, digest in keys if not is_whole(self.store, key, digest)]
 
     def discard(self, keys: Sequence[str]) -> None:
         """Delete damaged bodies, so that they are written again; one that is gone already is none.
@@ -169,7 +176,7 @@ class Artifacts:
             ConfigError: The store knows no way to delete.
         """
         for key in filter(self.store.exists, keys):
-            path = self._local_path(key)
+            path = _local_path(self.store, key)
             if path is not None:
                 path.unlink(missing_ok=True)
             elif hasattr(self.store, "filesystem"):
@@ -177,109 +184,113 @@ class Artifacts:
                 store.filesystem().rm(f"{store.path.partition('://')[2].rstrip('/')}/{key}")
             else:
                 raise ConfigError(f"{self.store!r} cannot delete {key!r}", "delete it by hand")
-        with self._keeping:
-            self._kept.clear()
+        self._arrays.forget()
 
-    def _is_whole(self, key: str, digest: str) -> bool:
-        """Whether a body is what its name says, or is not there."""
-        if not self.store.exists(key):
-            return True
-        hasher = _hasher()
-        with self.store.read(key) as body:
-            while piece := body.read(2**20):
-                hasher.update(piece)
-        return hasher.hexdigest() == digest
 
-    def _put_folder(self, folder: Path) -> Ref:
-        manifest = dict(_side_by_side(self._put_file, _files(folder)))
-        body = _canonical(manifest)
-        ref = Ref("folder", _digest([body]))
-        self._write_once(ref.key, lambda: io.BytesIO(body))
-        return ref
+class _Arrays:
+    """The arrays of a store, those read last at hand; a large one is mapped from a file of this machine."""
 
-    def _put_file(self, file: tuple[str, Path]) -> tuple[str, str]:
-        name, path = file
-        digest = _digest_of_file(path)
-        self._write_once(_key("file", digest), _opener(path, digest))
-        return name, digest
+    def __init__(self, store: ArtifactStore, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+        self._kept: OrderedDict[Ref, np.ndarray] = OrderedDict()
+        self._keeping = threading.Lock()
 
-    def _write_once(self, key: str, open_body: Callable[[], BinaryIO]) -> None:
-        if self.store.exists(key):
-            return
-        with open_body() as body:
-            self.store.write(key, body)
-
-    def _read(self, ref: Ref) -> bytes:
-        with self.store.read(ref.key) as source, _checked(source, ref.digest, ref.key) as body:
-            return body.read()
-
-    def _array(self, ref: Ref) -> np.ndarray:
+    def get(self, ref: Ref) -> np.ndarray:
         with self._keeping:
             if ref in self._kept:
                 self._kept.move_to_end(ref)
                 return self._kept[ref]
-        array = self._read_array(ref)
+        array = self._read(ref)
         with self._keeping:
             self._kept[ref] = array
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return array
 
-    def _read_array(self, ref: Ref) -> np.ndarray:
-        path = self._local_path(ref.key)
+    def forget(self) -> None:
+        """Have no array at hand any more."""
+        with self._keeping:
+            self._kept.clear()
+
+    def _read(self, ref: Ref) -> np.ndarray:
+        path = _local_path(self._store, ref.key)
         if path is not None and path.stat().st_size > SMALL:
             return _mapped(path, ref)
-        with self.store.read(ref.key) as source:
+        with self._store.read(ref.key) as source:
             head = source.read(SMALL + 1)
             if len(head) > SMALL:
                 return _mapped(self._download(ref, head, source), ref)
-        if _digest([head]) != ref.digest:
-            raise _damaged(ref.key)
+        if digest_of([head]) != ref.digest:
+            raise damaged(ref.key)
         array: np.ndarray = np.load(io.BytesIO(head), allow_pickle=False)
         array.setflags(write=False)
         return array
 
     def _download(self, ref: Ref, head: bytes, rest: BinaryIO) -> Path:
-        final = self.cache_dir / "arrays" / ref.digest
+        final = self._folder / ref.digest
         if final.exists():
             return final
-        with _making(final) as temporary:
-            whole = io.BufferedReader(_Joined(head, rest))
-            _save(_checked(whole, ref.digest, ref.key), temporary)
+        with making(final) as temporary:
+            whole = io.BufferedReader(Joined(head, rest))
+            save(checked(whole, ref.digest, ref.key), temporary)
         return final
 
-    def _table(self, ref: Ref) -> Any:
-        import pyarrow.parquet as pq
 
-        return pq.ParquetFile(io.BytesIO(self._read(ref))).read()
+class _Folders:
+    """The folders of a store, each a manifest and its files; read ones are copies in a folder of this machine."""
 
-    def _folder(self, ref: Ref) -> Path:
-        final = self.cache_dir / "folders" / ref.digest
+    def __init__(self, store: ArtifactStore, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def put(self, folder: Path) -> Ref:
+        manifest = dict(side_by_side(self._put_file, _files(folder)))
+        body = _canonical(manifest)
+        ref = Ref("folder", digest_of([body]))
+        write_once(self._store, ref.key, lambda: io.BytesIO(body))
+        return ref
+
+    def get(self, ref: Ref) -> Path:
+        final = self._folder / ref.digest
         if final.is_dir():
             return final
-        manifest = self._manifest(ref)
-        with _making(final) as temporary:
+        manifest = self.manifest(ref)
+        with making(final) as temporary:
             temporary.mkdir()
-            fetched = _side_by_side(lambda one: self._fetch(one[1], temporary / one[0]), manifest.items())
+            fetched = side_by_side(lambda one: self._fetch(one[1], temporary / one[0]), manifest.items())
             deque(fetched, maxlen=0)
         return final
 
-    def _fetch(self, digest: str, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        key = _key("file", digest)
-        with self.store.read(key) as source:
-            _save(_checked(source, digest, key), path)
-
-    def _manifest(self, ref: Ref) -> dict[str, str]:
-        manifest: dict[str, str] = json.loads(self._read(ref))
+    def manifest(self, ref: Ref) -> dict[str, str]:
+        manifest: dict[str, str] = json.loads(read_whole(self._store, ref.key, ref.digest))
         for name, digest in manifest.items():
             pure = PurePosixPath(name)
-            if pure.is_absolute() or ".." in pure.parts or not _is_digest(digest):
+            if pure.is_absolute() or ".." in pure.parts or not is_digest(digest):
                 raise BackendError(f"the manifest {ref.key!r} names {name!r}, which is outside of its folder")
         return manifest
 
-    def _local_path(self, key: str) -> Path | None:
-        return self.store.local_path(key) if isinstance(self.store, LocalFiles) else None
+    def _put_file(self, file: tuple[str, Path]) -> tuple[str, str]:
+        name, path = file
+        digest = digest_of_file(path)
+        write_once(self._store, key_of_body("file", digest), opener(path, digest))
+        return name, digest
+
+    def _fetch(self, digest: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = key_of_body("file", digest)
+        with self._store.read(key) as source:
+            save(checked(source, digest, key), path)
+
+
+def _table(body: bytes) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(io.BytesIO(body)).read()
+
+
+def _local_path(store: ArtifactStore, key: str) -> Path | None:
+    return store.local_path(key) if isinstance(store, LocalFiles) else None
 
 
 def address(value: object) -> Ref:
@@ -290,8 +301,8 @@ def address(value: object) -> Ref:
     """
     kind = kind_of(value)
     if isinstance(value, Path):
-        return Ref(kind, _digest([_canonical({name: _digest_of_file(path) for name, path in _files(value)})]))
-    return Ref(kind, _digest(_encode(kind, value)))
+        return Ref(kind, digest_of([_canonical({name: digest_of_file(path) for name, path in _files(value)})]))
+    return Ref(kind, digest_of(_encode(kind, value)))
 
 
 def kind_of(value: object) -> Kind:
@@ -428,7 +439,7 @@ def _mapped(path: Path, ref: Ref) -> np.ndarray:
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError) as error:
-        raise _damaged(ref.key) from error
+        raise damaged(ref.key) from error
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -454,163 +465,5 @@ def _check_link(path: Path, root: Path) -> None:
     raise ConfigError(f"{path} is a link to {target}, which is not a file of this folder", "put a copy in its place")
 
 
-def _side_by_side(work: Callable[[S], T], things: Iterable[S]) -> Iterator[T]:
-    """`map` on a few threads, in order, with a bounded number of things under way; the first error ends it."""
-    under_way: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="artifacts")
-    try:
-        for thing in things:
-            under_way.append(pool.submit(work, thing))
-            if len(under_way) >= 4 * AT_ONCE:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _key(kind: str, digest: str) -> str:
-    return f"{kind}/{digest[:2]}/{digest}"
-
-
-def _is_digest(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
-
-
-def _hasher() -> blake2b:
-    return blake2b(digest_size=16)
-
-
-def _digest(pieces: Sequence[Buffer]) -> str:
-    hasher = _hasher()
-    for piece in pieces:
-        hasher.update(piece)
-    return hasher.hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, _hasher).hexdigest()
-
-
-def _opener(path: Path, digest: str) -> Callable[[], BinaryIO]:
-    # A file that changes between hashing and copying must not end up under the digest of what it was.
-    return lambda: _checked(path.open("rb"), digest, str(path))
-
-
-def _checked(body: BinaryIO, digest: str, what: str) -> BinaryIO:
-    return io.BufferedReader(_Checked(body, digest, what), 2**18)
-
-
-def _damaged(what: str) -> BackendError:
-    return BackendError(
-        f"the content of {what!r} is not what was stored under this name: damaged, or changed while it was read",
-        "delete it and run again; it is made anew",
-    )
-
-
-@contextmanager
-def _making(final: Path) -> Iterator[Path]:
-    """A temporary name that becomes `final` when the block succeeds; whoever is first wins.
-
-    Raises:
-        BackendError: The disk refused.
-    """
-    temporary = final.with_name(f"{final.name}~{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _settle(temporary, final)
-    except OSError as error:
-        raise BackendError(
-            f"cannot write {final}: {error.strerror or error}", "free space on that disk, or correct its permissions"
-        ) from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
-
-
-def _settle(temporary: Path, final: Path) -> None:
-    try:
-        temporary.rename(final)
-    except OSError:
-        if not final.exists():
-            raise
-
-
-def _save(body: BinaryIO, path: Path) -> None:
-    with body, path.open("wb") as file:
-        shutil.copyfileobj(body, file, 2**20)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o444)
-
-
 def _default_cache_dir() -> Path:
     return cache_folder() / "artifacts"
-
-
-class _Pieces(io.RawIOBase):
-    """Buffers read one after the other, without joining them."""
-
-    def __init__(self, pieces: Sequence[Buffer]) -> None:
-        self._left = [memoryview(piece).cast("B") for piece in pieces]
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        target = memoryview(buffer).cast("B")
-        while self._left and not self._left[0]:
-            self._left.pop(0)
-        if not self._left:
-            return 0
-        n = min(len(target), len(self._left[0]))
-        target[:n] = self._left[0][:n]
-        self._left[0] = self._left[0][n:]
-        return n
-
-
-class _Joined(io.RawIOBase):
-    """The start of a stream, already read, and the rest of it."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = io.BytesIO(head)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        target = memoryview(buffer).cast("B")
-        chunk = self._head.read(len(target)) or self._rest.read(len(target))
-        target[: len(chunk)] = chunk
-        return len(chunk)
-
-
-class _Checked(io.RawIOBase):
-    """A stream that raises at its end when its content is not what its digest says."""
-
-    def __init__(self, body: BinaryIO, digest: str, what: str) -> None:
-        self._body = body
-        self._expected = digest
-        self._what = what
-        self._hasher = _hasher()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        target = memoryview(buffer).cast("B")
-        chunk = self._body.read(len(target))
-        if not chunk and self._hasher.hexdigest() != self._expected:
-            raise _damaged(self._what)
-        self._hasher.update(chunk)
-        target[: len(chunk)] = chunk
-        return len(chunk)
-
-    def close(self) -> None:
-        self._body.close()
-        super().close()
