@@ -17,6 +17,7 @@ from labelloop.cli import run
 from labelloop.cloud import gcp
 from labelloop.cloud.gcp import Account, GcpRequest, GcpResources
 from labelloop.cloud.gcp_account import GCP
+from labelloop.cloud.gcp_client import GoogleClient
 from labelloop.cloud.plan import Change, Kept, Plan
 from labelloop.errors import BackendError, ConfigError
 from labelloop.protocols import SecretsManager
@@ -291,14 +292,15 @@ class TestOnADoubleOfTheReference:
             if verb == "teardown":
                 set_up(account)
             with monkeypatch.context() as patch:
-                changing = when.counting(GCP._call)
+                real = GoogleClient.call
+                changing = when.counting(real)
 
                 def call(
-                    self: GCP, method: str, *rest: Any, real: Any = GCP._call, act: Any = changing, **named: Any
+                    self: GoogleClient, method: str, *rest: Any, real: Any = real, act: Any = changing, **named: Any
                 ) -> Any:
                     return (real if method == "GET" else act)(self, method, *rest, **named)
 
-                patch.setattr(GCP, "_call", call)
+                patch.setattr(GoogleClient, "call", call)
                 patch.setattr(secrets, "set", when.counting(secrets.set))
                 patch.setattr(secrets, "delete", when.counting(secrets.delete))
                 with suppress(Killed):

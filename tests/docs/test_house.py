@@ -29,7 +29,6 @@ METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
 BROAD = {
-    "cloud/gcp_account.py:GCP",
     "commands/ml_backend.py:Answering",
     "learners/images.py:ImageBackbone",
     "learners/texts.py:TextBackbone",
