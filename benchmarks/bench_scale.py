@@ -20,7 +20,7 @@ from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.kinds.labels import regions_of
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Wait
 from labelloop.loop.loop import Loop

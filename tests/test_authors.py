@@ -13,7 +13,9 @@ from sqlalchemy import update
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import AUTHORS, Asking, Changes
+from labelloop.ledger.annotations import Changes
+from labelloop.ledger.questions import Asking
+from labelloop.ledger.remembered import AUTHORS
 from labelloop.ledger.rounds import Round
 from labelloop.ledger.tables import annotated, version
 from labelloop.types import Annotation, Answers, Heard

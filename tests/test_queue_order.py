@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from labelloop.errors import BackendError, ConfigError
-from labelloop.ledger.answers import AnswerBook, Asking
+from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.questions import Asking
 from labelloop.loop.asker import PRUNED
 from labelloop.loop.loop import Outcome
 from labelloop.selection.uncertainty import closeness_of_two

@@ -11,7 +11,7 @@ import pytest
 
 from labelloop.commands.tick import outcome_as_dict, outcome_in_words
 from labelloop.kinds.labels import regions_of
-from labelloop.ledger.answers import Changes
+from labelloop.ledger.annotations import Changes
 from labelloop.loop.listener import Repair
 
 from support.small_world import NAME, NOW, SCHEMA, World

@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.commands.bias import Reply, Side, bias, compared, shown_at
 from labelloop.kinds.labels import names_of, regions_of
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Guessed
 from labelloop.loop.round_steps import partly_blind
 from labelloop.types import Prediction

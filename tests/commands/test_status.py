@@ -12,7 +12,7 @@ from labelloop.commands.report import report_view
 from labelloop.commands.status import seldom_in_words, set_aside_in_words, status_as_dict, status_in_words
 from labelloop.commands.tick import learned_as_dict, learned_in_words, outcome_as_dict, outcome_in_words
 from labelloop.evaluation.savings import Savings
-from labelloop.ledger.answers import Changes
+from labelloop.ledger.annotations import Changes
 from labelloop.loop.decide import Wait
 from labelloop.loop.gatekeeper import Gatekeeper
 from labelloop.loop.loop import Outcome

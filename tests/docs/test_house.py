@@ -32,8 +32,6 @@ BROAD = {
     "commands/ml_backend.py:Answering",
     "learners/images.py:ImageBackbone",
     "learners/texts.py:TextBackbone",
-    "ledger/answers.py:AnswerBook",
-    "ledger/items.py:ItemBook",
     "loop/loop.py:Loop",
 }
 """Classes that have more: to be divided."""

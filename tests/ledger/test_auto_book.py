@@ -9,8 +9,8 @@ import pytest
 
 from labelloop.errors import BusyError
 from labelloop.ledger import Ledger
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.auto import ROWS, AutoLabel, Certificate, Terms
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.types import Item, NewItem
 

@@ -11,8 +11,8 @@ from labelloop.errors import BusyError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import LabelChange, rename
 from labelloop.ledger import Ledger
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.labels import LabelBook
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Guessed, Round
 from labelloop.types import Item, NewItem, Prediction, Turn
 

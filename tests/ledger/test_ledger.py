@@ -18,8 +18,9 @@ from sqlalchemy import inspect, update
 
 from labelloop.errors import BackendError, BusyError, ConfigError
 from labelloop.ledger import Ledger, connect, open_ledger
-from labelloop.ledger.answers import Asking, Changes
+from labelloop.ledger.annotations import Changes
 from labelloop.ledger.items import Chunk
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.ledger.tables import MIGRATIONS, leases
 from labelloop.types import Annotation, Answers, Heard, Item, Missing, NewItem, Prediction, Seen, Turn

@@ -9,8 +9,8 @@ import pytest
 
 from labelloop.errors import BusyError
 from labelloop.ledger import Ledger
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion, joined, named
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.types import Annotation, Answers, Heard, Item, NewItem, Turn
 

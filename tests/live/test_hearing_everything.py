@@ -16,7 +16,8 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.environment import DATABASE
 from labelloop.errors import NotFoundError
 from labelloop.kinds.labels import regions_of
-from labelloop.ledger.answers import CURSOR, Changes
+from labelloop.ledger.annotations import Changes
+from labelloop.ledger.remembered import CURSOR
 from labelloop.ledger.tables import annotated, history
 from labelloop.loop.decide import Start, Wait
 from labelloop.loop.listener import Repair

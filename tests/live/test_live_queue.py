@@ -15,7 +15,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.types import Item, Prediction, Question, Turn
 

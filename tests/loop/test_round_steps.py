@@ -9,8 +9,8 @@ import pytest
 
 from labelloop.errors import LabelLoopError
 from labelloop.kinds import LabelSchema
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
+from labelloop.ledger.questions import Asking
 from labelloop.loop import round_steps
 from labelloop.loop.round_steps import BatchOptions, ConsensusLabels, Snapshot
 from labelloop.types import Examples, Inputs

@@ -20,7 +20,7 @@ from labelloop.data.sources import content_id
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.testing.annotator import LabelStudioPerson, SimulatedAnnotator
 from labelloop.types import Region
 

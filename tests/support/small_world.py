@@ -16,7 +16,7 @@ from labelloop.data.sources import content_id
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger, tables
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop, Outcome
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset

@@ -27,7 +27,7 @@ from labelloop.errors import (
 )
 from labelloop.kinds.values import brief
 from labelloop.ledger import aside
-from labelloop.ledger.answers import Asking, Purpose
+from labelloop.ledger.questions import Asking, Purpose
 from labelloop.loop.loop import Loop, judgement
 from labelloop.loop.notices import held_out
 from labelloop.loop.ownership import TAKE_OVER

@@ -8,7 +8,7 @@ from typing import Any
 
 from labelloop.errors import NotFoundError
 from labelloop.kinds import LabelSchema, consensus
-from labelloop.ledger.answers import HistoryEntry
+from labelloop.ledger.annotations import HistoryEntry
 from labelloop.loop.loop import Loop
 from labelloop.loop.unusable import regions_in_words
 

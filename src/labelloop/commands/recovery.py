@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from labelloop.errors import ConfigError
-from labelloop.ledger.answers import Asking
+from labelloop.ledger.questions import Asking
 from labelloop.loop.loop import Loop
 from labelloop.protocols import Restoring
 from labelloop.types import Annotation

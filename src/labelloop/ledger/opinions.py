@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from labelloop.ledger import _sql
-from labelloop.ledger.answers import turn_in
+from labelloop.ledger.questions import turn_in
 from labelloop.ledger.tables import opinions, questions
 from labelloop.types import Annotation, Region, Turn
 

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select, update
 
 from labelloop.ledger import _sql
-from labelloop.ledger.answers import PEOPLE, AnswerBook, State, needed, state_of
+from labelloop.ledger.answers import AnswerBook
+from labelloop.ledger.questions import State, needed, state_of
+from labelloop.ledger.remembered import PEOPLE
 from labelloop.ledger.tables import facts, questions
 from labelloop.types import Annotation
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 
 from labelloop.errors import BusyError
 from labelloop.ledger import _sql
-from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.opinions import write as write_opinions
+from labelloop.ledger.questions import Asking
 from labelloop.ledger.tables import facts, guesses, opinions, questions, rounds
 from labelloop.types import Prediction, Region
 
