@@ -75,7 +75,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         opened.append(Path(path).name)
         return held(fs, path, **how)
 
-    monkeypatch.setattr("labelloop.data.sources.held", noting)
+    for module in ("found", "sources"):
+        monkeypatch.setattr(f"labelloop.data.{module}.held", noting)
     return opened
 
 

@@ -20,11 +20,6 @@ ROOMS = 28
 LINES = 450
 """At most so many lines of code, without blank ones, comments and docstrings, are in a module."""
 
-LARGE = {
-    "data/sources.py",
-}
-"""Modules that are larger: to be divided."""
-
 METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
@@ -81,7 +76,7 @@ def test_no_two_public_classes_have_one_name() -> None:
 def test_a_module_can_be_read_in_one_sitting() -> None:
     large = {str(path.relative_to(HOUSE)) for path in modules() if _lines(path) > LINES}
 
-    assert large <= LARGE
+    assert large == set()
 
 
 def test_a_class_does_one_thing() -> None:

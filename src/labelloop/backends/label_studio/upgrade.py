@@ -75,7 +75,7 @@ def _place(value: Any) -> Path | None:
 
 def _is_content(place: Path, wanted: object) -> bool:
     try:
-        return blake2b(place.read_bytes(), digest_size=16).hexdigest() == str(wanted)  # as `sources.content_id`
+        return blake2b(place.read_bytes(), digest_size=16).hexdigest() == str(wanted)  # as `found.content_id`
     except OSError:
         return False
 
