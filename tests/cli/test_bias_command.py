@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,10 +14,7 @@ from support import people
 from support.small_world import World
 
 
-def test_both_sides_are_compared_for_people_and_for_scripts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def test_both_sides_are_compared_for_people_and_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = World(tmp_path, people.forget(), clock=lambda: datetime(2025, 1, 1, tzinfo=UTC))
     world.add(60)
     world.play(4, loop__blind_share=0.5)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.cli import run
 from labelloop.types import AnnotatorState
 
-from support import people
+from support.command_line import said, use_stack, world_of_people
 from support.small_world import NAME, World
 
 _STACK = """
@@ -29,24 +28,14 @@ path = "artifacts"
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path) -> World:
     """Two rounds answered, one open, one question gone."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    made = World(tmp_path, people.forget())
+    made = world_of_people(tmp_path)
     made.add(40)
     made.play(2)
     made.tick()
     made.people.remove(NAME, min(made.dataset.present()))
-    with (tmp_path / "labelloop.toml").open("a") as file:
-        file.write(_STACK)
-    return made
-
-
-def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert run(["-C", str(world.root), *arguments]) == code
-    heard = capsys.readouterr()
-    return heard.out + heard.err
+    return use_stack(made, _STACK)
 
 
 def test_a_fault_is_named_with_its_repair_and_repaired_only_after_a_yes(

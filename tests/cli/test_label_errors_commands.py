@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from labelloop.cli import run
 from labelloop.kinds.labels import regions_of
 
-from support import people
+from support.command_line import said, use_stack, world_of_people
 from support.small_world import LABELS, NAME, World
-
-_STACK = """
-[stacks.default]
-annotator = "memory"
-[annotators.memory]
-flavor = "support.people:shared"
-"""
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path) -> World:
     """Forty answers, the first of them wrong."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    made = World(tmp_path, people.forget())
+    made = world_of_people(tmp_path)
     made.add(60)
     made.tick(loop__batch=40)
     truth = made.truth()
@@ -35,16 +25,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         wrong = LABELS[(LABELS.index(truth[item_id]) + 1) % 3]
         made.answer(item_id, wrong if item_id == train[0] else truth[item_id])
     made.tick(loop__budget=44)
-    with (tmp_path / "labelloop.toml").open("a") as file:
-        file.write(_STACK)
-    return made
-
-
-def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert run(["-C", str(world.root), *arguments]) == code
-    heard = capsys.readouterr()
-    return heard.out if "--json" in arguments else heard.out + heard.err
+    return use_stack(made)
 
 
 def test_a_suspect_is_found_asked_about_and_reported(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,8 +53,7 @@ def test_a_suspect_is_found_asked_about_and_reported(world: World, capsys: pytes
 def test_a_workspace_with_few_answers_is_told_how_many_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    made = World(tmp_path, people.forget())
+    made = world_of_people(tmp_path)
     made.add(12)
     made.play(1)
 

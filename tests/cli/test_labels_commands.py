@@ -9,37 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.cli import run
-
-from support import people
+from support.command_line import said, use_stack, world_of_people
 from support.small_world import World
-
-_STACK = """
-[stacks.default]
-annotator = "memory"
-[annotators.memory]
-flavor = "support.people:shared"
-"""
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path) -> World:
     """Two rounds answered, one open."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    made = World(tmp_path, people.forget())
+    made = world_of_people(tmp_path)
     made.add(40)
     made.play(2)
     made.tick()
-    with (tmp_path / "labelloop.toml").open("a") as file:
-        file.write(_STACK)
-    return made
-
-
-def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert run(["-C", str(world.root), *arguments]) == code
-    heard = capsys.readouterr()
-    return heard.out + heard.err
+    return use_stack(made)
 
 
 def test_a_change_shows_its_plan_first_and_needs_a_yes(

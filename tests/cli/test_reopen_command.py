@@ -9,39 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.cli import run
-
-from support import people
+from support.command_line import said, use_stack, world_of_people
 from support.small_world import World
-
-_STACK = """
-[stacks.default]
-annotator = "memory"
-[annotators.memory]
-flavor = "support.people:shared"
-"""
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A round that one person answered, and then two people per item."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    made = World(tmp_path, people.forget())
+    made = world_of_people(tmp_path)
     made.add(40)
     made.play(1)
-    with (tmp_path / "labelloop.toml").open("a") as file:
-        file.write(_STACK)
+    use_stack(made)
     made.tick(dataset__people_per_item=2, loop__rounds=1)
     return made
 
 
-def said(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
-    capsys.readouterr()
-    settings = ["--set=dataset.people_per_item=2", "--set=loop.rounds=1"]
-    assert run(["-C", str(world.root), *settings, *arguments]) == code
-    heard = capsys.readouterr()
-    return heard.out + heard.err
+def told(capsys: pytest.CaptureFixture[str], world: World, *arguments: str, code: int = 0) -> str:
+    return said(capsys, world, "--set=dataset.people_per_item=2", "--set=loop.rounds=1", *arguments, code=code)
 
 
 def states(world: World) -> set[str]:
@@ -51,11 +36,11 @@ def states(world: World) -> set[str]:
 def test_reopening_says_first_what_it_costs_and_needs_a_yes(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     count = len(world.questions())
 
-    plan = said(capsys, world, "reopen", "--dry-run")
-    refused = said(capsys, world, "reopen", code=2)
+    plan = told(capsys, world, "reopen", "--dry-run")
+    refused = told(capsys, world, "reopen", code=2)
     before = states(world)
-    done = said(capsys, world, "reopen", "--yes")
-    again = said(capsys, world, "reopen")
+    done = told(capsys, world, "reopen", "--yes")
+    again = told(capsys, world, "reopen")
 
     assert f"{count} closed question(s)" in plan
     assert f"{count} more answer(s)" in plan
@@ -71,12 +56,12 @@ def test_scripts_get_the_numbers_and_status_agrees(world: World, capsys: pytest.
     expected = {"people": 2, "questions": count, "answers": count}
 
     def waiting() -> int:
-        now = json.loads(said(capsys, world, "--json", "status"))
+        now = json.loads(told(capsys, world, "--json", "status"))
         return int(now["asked"]) - int(now["answered"]) - int(now["skipped"])
 
     closed = waiting()
-    planned = json.loads(said(capsys, world, "--json", "reopen", "--dry-run"))
-    done = json.loads(said(capsys, world, "--json", "reopen", "--yes"))
+    planned = json.loads(told(capsys, world, "--json", "reopen", "--dry-run"))
+    done = json.loads(told(capsys, world, "--json", "reopen", "--yes"))
 
     assert planned == done == expected
     assert (closed, waiting()) == (0, count)

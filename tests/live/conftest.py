@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from labelloop.testing.secrets import MemorySecrets
 
 from support.desk import Desk
 from support.guests import invited
+from support.small_world import NAME, World
 
 BOB = "bob@example.com"
 
@@ -59,6 +61,15 @@ def personal_token(live_annotator: LabelStudioAnnotator) -> str:
 def second_person(live_annotator: LabelStudioAnnotator) -> LabelStudioPerson:
     """Bob, who signed up by invitation."""
     return invited(live_annotator.client(), BOB)
+
+
+@pytest.fixture
+def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
+    """The small world with people who answer in Label Studio."""
+    made = World(tmp_path, people=cast(Any, annotator))
+    made.add(40)
+    yield made
+    annotator.delete(NAME)
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -26,15 +25,6 @@ from labelloop.testing.annotator import LabelStudioPerson
 from support.small_world import NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
-    """The small world with people who answer in Label Studio."""
-    made = World(tmp_path, people=cast(Any, annotator))
-    made.add(40)
-    yield made
-    annotator.delete(NAME)
 
 
 def answer(person: LabelStudioPerson, world: World, items: Sequence[str]) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -23,15 +21,6 @@ pytestmark = pytest.mark.live
 
 SETTINGS = {"loop__batch": 3, "holdout__per_round": 1}
 SOONEST = 8
-
-
-@pytest.fixture
-def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
-    """The small world with people who answer in Label Studio."""
-    made = World(tmp_path, people=cast(Any, annotator))
-    made.add(40)
-    yield made
-    annotator.delete(NAME)
 
 
 @pytest.fixture(scope="module")

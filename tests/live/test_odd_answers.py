@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -26,15 +24,6 @@ from support.odd_answers import choice
 from support.small_world import NAME, SCHEMA, World
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def world(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[World]:
-    """The small world with people who answer in Label Studio."""
-    made = World(tmp_path, people=cast(Any, annotator))
-    made.add(40)
-    yield made
-    annotator.delete(NAME)
 
 
 def numbers(annotator: LabelStudioAnnotator, project: int) -> dict[str, int]:
