@@ -36,6 +36,7 @@ from labelloop.data.sources import Columns, endings
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.metrics import Metrics
 from labelloop.kinds import labels
+from labelloop.kinds.predicted import Predicted
 from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
@@ -127,12 +128,17 @@ class Scores:
     """What a model says about every item.
 
     Attributes:
-        probabilities: (n, k) float32 in the order of the items, a column per label; rows of NaN for unreadable ones.
+        said: In the order of the items; nothing about unreadable ones.
         version: Of the model.
     """
 
-    probabilities: np.ndarray
+    said: Predicted
     version: str
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """(n, k) float32, a column per label, where what is asked are choices; rows of NaN for unreadable items."""
+        return self.said.probabilities
 
 
 def get_or_create_dataset(loop: Loop) -> Dataset:
@@ -304,8 +310,8 @@ def predict(loop: Loop, model: Artifact[Path], features: Features) -> Scores:
     """What a model says about every item, with its version."""
     with loop.run.telling("predict") as line:
         version = version_of(model.ref)
-        scores = Scores(loop.learning.models.probabilities(str(model.ref), features), version)
-        line.words = f"{len(scores.probabilities)} items by {version}"
+        scores = Scores(loop.learning.models.said(str(model.ref), features), version)
+        line.words = f"{len(scores.said)} items by {version}"
         return scores
 
 
@@ -321,7 +327,7 @@ def select(
     """
     with loop.run.telling("select") as line:
         known = loop.learning.snapshots.know(_columns(loop, features))
-        said, version = (scores.probabilities, scores.version) if scores else (None, "")
+        said, version = (scores.said, scores.version) if scores else (None, "")
         last = loop.ledger.rounds.last()
         number = last.number + 1 if last else 1
         proposal = loop.choosing.choose(Scored(known, features, said, version), number, n, selector)

@@ -24,6 +24,7 @@ from labelloop.commands.report import report_view
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.kinds import LabelSchema, label_changes
+from labelloop.kinds.predicted import by_probabilities
 from labelloop.ledger.rounds import RoundBook
 from labelloop.loop.decide import Start, Stop
 from labelloop.loop.loop import Loop
@@ -109,7 +110,7 @@ def test_where_everything_was_asked_that_is_the_reason(taught: World, per_label:
     loop = taught.loop(**SETTINGS, auto_label__per_label=per_label)
     known = loop.learning.snapshots.know(loop.ledger.items.columns())
     asked = replace(known, asked=~known.held_out)
-    likely = np.full((len(known.asked), 3), 1 / 3, np.float32)
+    likely = by_probabilities(loop.schema, np.full((len(known.asked), 3), 1 / 3, np.float32))
 
     found = loop.taken.offer(asked, likely, auto_label.terms_of(loop))
 

@@ -9,6 +9,7 @@ import pytest
 
 from labelloop.errors import LabelLoopError
 from labelloop.kinds import LabelSchema
+from labelloop.kinds.predicted import by_probabilities
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.questions import Asking
 from labelloop.loop import round_steps
@@ -73,7 +74,9 @@ def test_what_is_asked_held_out_or_unreadable_is_never_chosen(selector: str) -> 
     features[4] = np.nan
     likely = np.full((10, 2), 0.5, np.float32)
 
-    rows, why = round_steps.choose(now, (features, likely), SCHEMA, BatchOptions(selector, 99, 0.2), rng)
+    rows, why = round_steps.choose(
+        now, (features, by_probabilities(SCHEMA, likely)), SCHEMA, BatchOptions(selector, 99, 0.2), rng
+    )
 
     assert sorted(rows.tolist()) == [5, 6, 7, 8, 9]
     assert len(why) == 5

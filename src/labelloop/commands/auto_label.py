@@ -89,11 +89,11 @@ def plan(loop: Loop) -> Offer:
     if last is None or not last.speaks(loop.schema.labels) or not loop.learning.models.champion():
         raise ConfigError("there is no model yet whose labels could be taken", "labelloop watch")
     columns, features = loop.learning.embeddings.embedded()
-    likely = loop.learning.models.probabilities(last.model, features)
+    said = loop.learning.models.said(last.model, features)
     known = loop.learning.snapshots.know(columns)
     audited = np.isin(columns.ids, _being_audited(loop, last.model))
     known = replace(known, asked=known.asked & ~audited)
-    return loop.taken.offer(known, likely, terms_of(loop))
+    return loop.taken.offer(known, said, terms_of(loop))
 
 
 def apply(loop: Loop) -> Certificate:

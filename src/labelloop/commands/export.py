@@ -9,6 +9,7 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema, consensus
+from labelloop.kinds.labels import answer_of, labels_in
 from labelloop.kinds.spans import Spans, TextSpans
 from labelloop.loop.beside import Beside
 from labelloop.loop.loop import Loop
@@ -54,7 +55,7 @@ def write(loop: Loop, output: str, wanted: Exported) -> str:
             f"--control and --comments are for CoNLL, and {output} is {format}", "add --format conll, or leave them out"
         )
     rows = _labelled(loop, wanted.only_human)
-    return f"{export(rows, output, format, controls=loop.schema.beside)} labelled item(s) written to {output}"
+    return f"{export(rows, output, format, controls=_typed(loop.schema))} labelled item(s) written to {output}"
 
 
 def write_spans(loop: Loop, output: str, control: str = "", *, comments: bool = False) -> Tally:
@@ -128,7 +129,12 @@ def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
     Raises:
         ConfigError: The ending of `output` names no format.
     """
-    return export(_labelled(loop, only_human), output, controls=loop.schema.beside)
+    return export(_labelled(loop, only_human), output, controls=_typed(loop.schema))
+
+
+def _typed(schema: LabelSchema) -> Sequence[Control]:
+    """The controls with a column of their own: all but choices to learn, which are the labels."""
+    return schema.beside if schema.asked is None else schema.controls
 
 
 def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
@@ -143,12 +149,12 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
             newest = max((one for one in said[item_id] if not one.skipped), key=lambda one: one.updated_at)
             yield ExportRow(
                 item=items[item_id],
-                labels=believed.get(item_id),
+                labels=labels_believed(loop.schema, believed, item_id),
                 annotator=newest.annotator,
                 source="human",
                 held_out=purposes[item_id] == "holdout",
                 updated_at=newest.updated_at,
-                answers={name: _plain(one, item_id) for name, one in others.items()},
+                answers={**_main(loop.schema, believed.get(item_id)), **_beside(others, item_id)},
                 extra=extra(loop.schema, said[item_id]),
                 annotations=said[item_id],
             )
@@ -162,9 +168,21 @@ def _says_more(schema: LabelSchema, annotations: Sequence[Annotation]) -> bool:
     return any(other_controls(schema, one.regions) for one in annotations if not one.skipped)
 
 
-def _plain(one: Beside, item_id: str) -> Any:
-    answer = one.answers.get(item_id)
-    return None if answer is None else one.control.kind.plain(answer)
+def labels_believed(schema: LabelSchema, believed: Mapping[str, Any], item_id: str) -> Sequence[str] | None:
+    """The labels that are believed of an item; None where nothing is."""
+    return labels_in(schema, believed[item_id]) if item_id in believed else None
+
+
+def _main(schema: LabelSchema, answer: Any) -> dict[str, Any]:
+    """The main control's answer, where that are no choices."""
+    if schema.asked is None:
+        return {}
+    return {schema.control: None if answer is None else schema.asked.plain(answer)}
+
+
+def _beside(others: Mapping[str, Beside], item_id: str) -> dict[str, Any]:
+    said = {name: (one.control.kind, one.answers.get(item_id)) for name, one in others.items()}
+    return {name: None if answer is None else kind.plain(answer) for name, (kind, answer) in said.items()}
 
 
 def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
@@ -177,12 +195,13 @@ def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
     for start in range(0, len(ids), BATCH):
         items = loop.ledger.items.get(ids[start : start + BATCH])
         for item_id in ids[start : start + BATCH]:
+            answer = answer_of(loop.schema, taken[item_id].label)
             yield ExportRow(
                 item=items[item_id],
-                labels=(taken[item_id].label,),
+                labels=labels_in(loop.schema, answer),
                 annotator=certificate.version,
                 source="model",
                 held_out=False,
                 updated_at=datetime.fromisoformat(certificate.at),
-                answers=dict.fromkeys((one.name for one in loop.schema.beside), None),
+                answers={**_main(loop.schema, answer), **dict.fromkeys((one.name for one in loop.schema.beside), None)},
             )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from labelloop.errors import ConfigError
 from labelloop.kinds import labels
+from labelloop.loop import round_steps
 from labelloop.loop.loop import Loop
 from labelloop.report.rows import PredictionRow, export
 
@@ -25,16 +28,20 @@ def write_predictions(loop: Loop, output: str) -> int:
         raise ConfigError(
             f"the model in use speaks other labels: {', '.join(last.labels)}", "labelloop tick learns the new ones"
         )
-    return export(_predicted(loop, last.model, last.version), output)
+    controls = () if loop.schema.asked is None else (loop.schema.main,)
+    return export(_predicted(loop, last.model, last.version), output, controls=controls)
 
 
 def _predicted(loop: Loop, model: str, version: str) -> Iterator[PredictionRow]:
     columns, features = loop.learning.embeddings.embedded()
-    probabilities = loop.learning.models.probabilities(model, features)
+    said, kind = loop.learning.models.said(model, features), loop.schema.asked
     for start in range(0, len(columns.ids), BATCH):
         items = loop.ledger.items.between(start, start + BATCH)
-        guesses = labels.guesses(loop.schema, probabilities[start : start + BATCH])
-        for row, (item, (names, score)) in enumerate(zip(items, guesses, strict=True), start=start):
-            if columns.readable[row]:
-                shares = dict(zip(loop.schema.labels, map(float, probabilities[row]), strict=True))
-                yield PredictionRow(item, names, score, shares, version)
+        guesses = round_steps.guesses_of(loop.schema, said.at(np.arange(start, start + len(items))))
+        for row, (item, (answer, score)) in enumerate(zip(items, guesses, strict=True), start=start):
+            if columns.readable[row] and kind is None and said.probabilities is not None:
+                shares = dict(zip(loop.schema.labels, map(float, said.probabilities[row]), strict=True))
+                yield PredictionRow(item, answer, score, shares, version)
+            elif columns.readable[row] and kind is not None and answer is not None:
+                told = {loop.schema.control: kind.plain(answer)}
+                yield PredictionRow(item, labels.labels_in(loop.schema, answer), score, {}, version, told)

@@ -8,11 +8,14 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.evaluation.intervals import wilson
-from labelloop.evaluation.label_errors import suspects
+from labelloop.evaluation.label_errors import Suspects, suspects, unlike
 from labelloop.kinds import labels
+from labelloop.kinds.labels import words_in
 from labelloop.ledger.opinions import Opinion, named
+from labelloop.loop import round_steps
 from labelloop.loop.loop import Loop
-from labelloop.types import Annotation
+from labelloop.loop.round_steps import OutOfSample
+from labelloop.types import Annotation, Region
 
 OPEN = ("planned", "asked")
 
@@ -152,22 +155,50 @@ def find(loop: Loop) -> list[Suspect]:
     Raises:
         ConfigError: There are too few answers, or cleanlab is not installed.
     """
+    return [one.suspect for one in _suspected(loop)]
+
+
+@dataclass(frozen=True)
+class _Suspected:
+    """A suspect, with the regions that say what is believed, and what the model says."""
+
+    suspect: Suspect
+    given: tuple[Region, ...]
+    suggested: tuple[Region, ...]
+
+
+def _suspected(loop: Loop) -> list[_Suspected]:
     loop.refuse_other_labels()
     doubted = loop.learning.doubt()
     examples, schema = doubted.examples, loop.schema
-    found = suspects(examples.targets, doubted.probabilities, multiple=schema.multiple)
+    found = _found(loop, doubted)
     said = loop.ledger.said(schema)
     asked = [one for one in loop.ledger.opinions.all() if one.why == "label error" or one.state in OPEN]
     states = {one.item_id: one.state for one in asked}
-    guesses = labels.guesses(schema, doubted.probabilities[found.rows])
+    guesses = round_steps.guesses_of(schema, doubted.said.at(found.rows))
     made = []
-    for row, score, (suggested, _) in zip(found.rows, found.scores, guesses, strict=True):
+    for row, score, (suggested, sure) in zip(found.rows, found.scores, guesses, strict=True):
         item_id = str(examples.inputs.ids[row])
-        given = tuple(name for name, there in zip(schema.labels, examples.targets[row], strict=True) if there)
-        why = f"{_told(given)} has the probability {score:.2f}, a model that has not seen it says {_told(suggested)}"
+        if schema.asked is None:
+            given = tuple(name for name, there in zip(schema.labels, examples.targets[row], strict=True) if there)
+            why = (
+                f"{_told(given)} has the probability {score:.2f}, a model that has not seen it says {_told(suggested)}"
+            )
+        else:
+            given, words = examples.answers[row], schema.asked.in_words
+            why = f"a model that has not seen it says {words(suggested)}, sure by {sure:.2f}, and people {words(given)}"
         people = tuple(sorted({one.annotator for one in said[item_id] if not one.skipped}))
-        made.append(Suspect(item_id, given, suggested, float(score), people, why, states.get(item_id, "")))
+        said_so, told = words_in(schema, given), words_in(schema, suggested)
+        one = Suspect(item_id, said_so, told, float(score), people, why, states.get(item_id, ""))
+        regions = (labels.regions_saying(schema.main, answer) for answer in (given, suggested))
+        made.append(_Suspected(one, *regions))
     return made
+
+
+def _found(loop: Loop, doubted: OutOfSample) -> Suspects:
+    if loop.schema.asked is not None:
+        return unlike(doubted.said, doubted.examples)
+    return suspects(doubted.examples.targets, doubted.probabilities, multiple=loop.schema.multiple)
 
 
 def ask(loop: Loop, n: int) -> AskedAgain:
@@ -187,7 +218,7 @@ def ask(loop: Loop, n: int) -> AskedAgain:
             raise ConfigError("nothing has been asked yet", "labelloop watch")
         sent = loop.settle()
         loop.hear()
-        fresh = [one for one in find(loop) if not one.opinion or one.opinion == "gone"]
+        fresh = [one for one in _suspected(loop) if one.suspect.opinion in ("", "gone")]
         room = max(0, n - _open(loop))
         new = list(_questions(loop, fresh[:room]))
         turns = loop.choosing.order.turns_by_chance([one.question for one in new], loop.version, last.number)
@@ -227,18 +258,19 @@ def _verdict(loop: Loop, asked: Opinion, said: Sequence[Annotation]) -> OpinionO
     )
 
 
-def _questions(loop: Loop, chosen: Sequence[Suspect]) -> Iterator[Opinion]:
+def _questions(loop: Loop, chosen: Sequence[_Suspected]) -> Iterator[Opinion]:
     about = loop.ledger.opinions.about()
     for one in chosen:
+        suspect = one.suspect
         yield Opinion(
-            named(one.item_id, about),
-            one.item_id,
+            named(suspect.item_id, about),
+            suspect.item_id,
             "label error",
-            f"second opinion: {one.why}",
-            labels.regions_of(loop.schema, one.given),
-            labels.regions_of(loop.schema, one.suggested),
-            one.probability,
-            one.by,
+            f"second opinion: {suspect.why}",
+            one.given,
+            one.suggested,
+            suspect.probability,
+            suspect.by,
         )
 
 

@@ -161,7 +161,7 @@ def relabel(loop: Loop, make: Making, *, again: bool | None = None) -> LabelChan
             loop.hear()
             loop.ledger.rounds.note_labels(loop.schema.labels)
         planned = plan(loop, make, again=again)
-        after = replace(loop.schema, labels=planned.change.after)
+        after = loop.schema.with_labels(planned.change.after)
         if asked:
             _able(loop).relabel(loop.ledger.dataset, after, dry_run=True)
         stamped = replace(planned.change, at=datetime.now(UTC).isoformat(timespec="seconds"), by=_user())
@@ -186,7 +186,7 @@ def resume(loop: Loop) -> LabelChange | None:
 
 def carry_out(loop: Loop, change: LabelChange) -> None:
     """Bring a planned change to every place; each step is harmless when repeated. Under the lease."""
-    after = replace(loop.schema, labels=change.after)
+    after = loop.schema.with_labels(change.after)
     if loop.ledger.rounds.last() is not None:
         name = loop.ledger.dataset
         _able(loop).relabel(name, after)
@@ -199,12 +199,9 @@ def carry_out(loop: Loop, change: LabelChange) -> None:
             if not isinstance(dataset, Restoring):
                 raise _incapable(dataset, "restore")
             dataset.restore(_taken_by(loop, change.undoes))
-    rewrite(loop.workspace.root, lambda text, _: _with_labels(text, change.after))
+    place = ("dataset", "labels") if loop.workspace.config.dataset.labels else ("controls", after.control, "labels")
+    rewrite(loop.workspace.root, lambda text, _: put(text, place, list(change.after)))
     loop.ledger.labels.confirm(change)
-
-
-def _with_labels(text: str, labels: Sequence[str]) -> str:
-    return put(text, ("dataset", "labels"), list(labels))
 
 
 def _counting(loop: Loop, counting: Sequence[LabelChange], labels: Sequence[str]) -> dict[str, list[list[str]]]:

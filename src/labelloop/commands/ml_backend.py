@@ -11,8 +11,11 @@ import numpy as np
 
 from labelloop.data.sources import content_id
 from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
+from labelloop.evaluation import halving
 from labelloop.kinds import LabelSchema, labels
+from labelloop.kinds.predicted import Predicted, by_probabilities
 from labelloop.ledger.rounds import Round
+from labelloop.loop import round_steps
 from labelloop.loop.embedding import embed_items
 from labelloop.loop.loop import Loop
 from labelloop.loop.notices import held_out
@@ -95,11 +98,12 @@ class Answering:
         answers: list[Question | None] = [None] * len(items)
         if not rows:
             return answers
-        probabilities = self._predictor(last.model).predict(inputs)
         turns = self._turns([items[row].id for row in rows], last.version)
-        guesses = labels.guesses(self._loop.schema, probabilities)
-        for row, turn, (names, score) in zip(rows, turns, guesses, strict=True):
-            regions = labels.regions_of(self._loop.schema, names)
+        guesses = round_steps.guesses_of(self._loop.schema, self._said(last.model, inputs))
+        for row, turn, (answer, score) in zip(rows, turns, guesses, strict=True):
+            if answer is None:
+                continue
+            regions = labels.regions_saying(self._loop.schema.main, answer)
             guess = Prediction(items[row].id or str(row), regions, score, last.version)
             answers[row] = Question(items[row], guess, turn)
         return answers
@@ -215,6 +219,12 @@ class Answering:
         """The ids of those that are asked blind."""
         protected = held_out(self._loop.ledger, [item.group or item.id for item in items])
         return {item.id for item, blind in zip(items, protected, strict=True) if blind}
+
+    def _said(self, model: str, inputs: Inputs) -> Predicted:
+        predictor, schema = self._predictor(model), self._loop.schema
+        if schema.asked is not None:
+            return halving.answered(predictor, inputs, schema.asked)
+        return by_probabilities(schema, predictor.predict(inputs))
 
     def _predictor(self, model: str) -> Predictor:
         if self._model is None or self._model[0] != model:

@@ -16,6 +16,7 @@ from labelloop.data.sources import read_content
 from labelloop.errors import LabelLoopError
 from labelloop.evaluation.metrics import hardly_found
 from labelloop.kinds import consensus
+from labelloop.kinds.labels import words_in
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop
@@ -172,7 +173,7 @@ def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
         one.why,
         guess,
         one.prediction.score if one.prediction else None,
-        belief.answer or (),
+        () if belief.answer is None else words_in(loop.schema, belief.answer),
         _thumbnail(loop, item),
         item.text[:300],
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.evaluation import metrics
+from labelloop.evaluation import answers, metrics
 from labelloop.evaluation.gate import margin
 from labelloop.evaluation.intervals import exact, fisher
 from labelloop.evaluation.metrics import Bin, Metrics
@@ -17,6 +17,7 @@ from labelloop.evaluation.savings import Savings
 from labelloop.loop.gatekeeper import JudgedModel
 from labelloop.loop.loop import Loop
 from labelloop.loop.notices import without_holdout
+from labelloop.types import only
 
 DRIFTED = 0.05
 """The p-value below which older and newer held-out answers are said to differ."""
@@ -134,12 +135,15 @@ def _naive(loop: Loop) -> Naive:
         doubted = loop.learning.doubt()
     except ConfigError:
         return Naive(None, 0, 0)
-    known = np.isfinite(doubted.probabilities).all(axis=1)
-    examples = doubted.examples
+    known, examples = doubted.said.known, doubted.examples
     drawn = loop.learning.gate.at_random()
     chosen = sum(str(item_id) not in drawn for item_id in examples.inputs.ids)
     if not known.any():
         return Naive(None, len(examples), chosen)
+    if loop.schema.asked is not None:
+        judged = only(examples, known)
+        score = answers.evaluate(doubted.said.at(known), judged.answers, loop.schema.asked).score
+        return Naive(score, len(judged), chosen)
     # An answer whose label is in no other part cannot be guessed by anybody, and counts as wrong.
     likely = np.where(known[:, np.newaxis], doubted.probabilities, ~examples.targets)
     found = metrics.evaluate(

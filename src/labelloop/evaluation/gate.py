@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from labelloop.evaluation.intervals import bootstrap, effective
-from labelloop.evaluation.metrics import SEED, check, decide, score_name, summed
+from labelloop.evaluation.metrics import SEED, Statistic, check, decide, score_name, summed
 from labelloop.types import Gate, Metric
 
 LEVEL = 0.05
@@ -84,15 +85,41 @@ def judge(champion: np.ndarray, challenger: np.ndarray, targets: np.ndarray, how
         return Verdict(True, "promoted: no held-out answers to judge it by yet")
     old, new = (decide(np.asarray(one), how.multiple) for one in (champion, challenger))
     change = (new == wanted).sum(axis=1) - (old == wanted).sum(axis=1)
+    if score_name(how.metric, how.multiple) == "accuracy":
+        return _verdict(change, how, lambda worth: _by_items(old, new, wanted, worth))
+    before, statistic = summed(old, wanted, how.metric, how.multiple)
+    after, _ = summed(new, wanted, how.metric, how.multiple)
+    return _verdict(change, how, lambda _: _by_resampling(before, after, statistic, how))
+
+
+def judge_counts(champion: np.ndarray, challenger: np.ndarray, statistic: Statistic, how: Judging) -> Verdict:
+    """`judge`, by what a kind of question counts of the answers of both to the same held-out items.
+
+    The bound is the BCa bootstrap's. An item counts as won where the challenger would score higher on it alone.
+
+    Args:
+        champion: (n, c) counts of the model in use.
+        challenger: (n, c) counts of the new one.
+        statistic: (b, c) sums of counts -> (b,) scores.
+    """
+    if len(champion) == 0:
+        return Verdict(True, "promoted: no held-out answers to judge it by yet")
+    change = np.sign(statistic(challenger) - statistic(champion))
+    return _verdict(change, how, lambda _: _by_resampling(champion, challenger, statistic, how))
+
+
+def _verdict(change: np.ndarray, how: Judging, proof: Callable[[float], tuple[float, float, bool]]) -> Verdict:
+    """The verdict where each item has become better by `change`.
+
+    Args:
+        proof: How much the items are worth -> (gain, most loss, surely better).
+    """
     won, lost = int((change > 0).sum()), int((change < 0).sum())
-    seen = f"better on {won} and worse on {lost} of {len(wanted)} held-out items"
+    seen = f"better on {won} and worse on {lost} of {len(change)} held-out items"
     if how.rule == "always":
         return Verdict(True, f"promoted, as loop.gate says: {seen}")
     worth = effective(change.astype(np.float64), how.groups)
-    if score_name(how.metric, how.multiple) == "accuracy":
-        gain, loss, proved = _by_items(old, new, wanted, worth)
-    else:
-        gain, loss, proved = _by_resampling(old, new, wanted, how)
+    gain, loss, proved = proof(worth)
     if how.rule == "better":
         return _if_better(proved, seen, gain, loss)
     return _if_not_worse(worth, seen, gain, loss)
@@ -158,10 +185,10 @@ def _by_items(old: np.ndarray, new: np.ndarray, wanted: np.ndarray, worth: float
     return (won - lost) / worth, loss, won > lost and sign_test(round(won), round(lost)) <= LEVEL
 
 
-def _by_resampling(old: np.ndarray, new: np.ndarray, wanted: np.ndarray, how: Judging) -> tuple[float, float, bool]:
-    """(gain, most loss, surely better) of an F1."""
-    before, statistic = summed(old, wanted, how.metric, how.multiple)
-    after, _ = summed(new, wanted, how.metric, how.multiple)
+def _by_resampling(
+    before: np.ndarray, after: np.ndarray, statistic: Statistic, how: Judging
+) -> tuple[float, float, bool]:
+    """(gain, most loss, surely better) of a score that is a statistic of summed counts, such as an F1."""
     width, counts = before.shape[1], np.concatenate([before, after], axis=1)
 
     def gained(sums: np.ndarray) -> np.ndarray:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from labelloop.errors import ConfigError
+from labelloop.kinds.kind import Kind
+from labelloop.kinds.predicted import Predicted, checked, joined, nothing_said
 from labelloop.protocols import Predictor
 from labelloop.types import Inputs, rows_of
 
@@ -61,6 +65,40 @@ def predicted(predictor: Predictor, inputs: Inputs) -> np.ndarray:
             raise
         said[lost] = np.nan
         return said
+
+
+def answered(predictor: Predictor, inputs: Inputs, kind: Kind) -> Predicted:
+    """What a model says about each item, in answers of this kind; nothing about each of the few that it fails on.
+
+    Raises:
+        ConfigError: What it says cannot be.
+        Exception: As the model puts it, where it fails on most.
+    """
+
+    def said_of(some: Inputs) -> Predicted:
+        said: Any = predictor.predict(some)
+        return checked(said, len(some), kind)
+
+    try:
+        return said_of(inputs)
+    except ConfigError:
+        raise
+    except Exception:
+        parts: dict[bytes, Predicted] = {}
+
+        def works(rows: np.ndarray) -> bool:
+            try:
+                parts[rows.tobytes()] = said_of(rows_of(inputs, rows))
+            except Exception:  # noqa: BLE001 - whatever a model of others raises about one item
+                return False
+            return True
+
+        lost = spoilers(len(inputs), works)
+        kept = np.setdiff1d(np.arange(len(inputs)), lost)
+        if not len(lost) or not works(kept):
+            raise
+        order = np.argsort(np.concatenate([kept, lost]), kind="stable")
+        return joined([parts[kept.tobytes()], nothing_said(len(lost))]).at(order)
 
 
 class _Search:

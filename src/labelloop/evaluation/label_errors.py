@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.evaluation.halving import predicted
+from labelloop.evaluation.halving import answered, predicted
+from labelloop.kinds.predicted import Predicted, joined
 from labelloop.protocols import Learner
 from labelloop.types import Examples, Inputs, only, rows_of
 
@@ -52,22 +54,62 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
     Raises:
         ConfigError: There are fewer than `FEWEST` examples, or fewer than `FOLDS` groups.
     """
-    if len(examples) < FEWEST or len(np.unique(groups)) < FOLDS:
-        raise ConfigError(
-            f"{len(examples)} answer(s) to {len(np.unique(groups))} different item(s) are too few to judge one by the"
-            " others",
-            f"answer {FEWEST} or more first: labelloop watch",
-        )
+    _refuse_few(examples, groups)
     made = np.full(examples.targets.shape, np.nan, np.float32)
-    part = _parts(examples, groups)
-    for number in range(FOLDS):
-        inside, outside = np.flatnonzero(part == number), np.flatnonzero(part != number)
+    for inside, outside in _dealt(examples, groups):
         if len(inside):
             said = _predicted(learner, only(examples, outside), rows_of(examples.inputs, inside))
             known = examples.targets[outside].any(axis=0)
             judged = examples.multiple | (examples.targets[inside] & known).any(axis=1)
             made[inside[judged]] = said[judged]
     return made
+
+
+def answered_out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> Predicted:
+    """`out_of_sample`, where what is asked are no labels of the whole item; about every example.
+
+    Raises:
+        ConfigError: There are fewer than `FEWEST` examples, or fewer than `FOLDS` groups.
+    """
+    _refuse_few(examples, groups)
+    parts, rows = [], []
+    for inside, outside in _dealt(examples, groups):
+        with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
+            learner.train(only(examples, outside), Path(folder))
+            parts.append(answered(learner.load(Path(folder)), rows_of(examples.inputs, inside), examples.kind))
+        rows.append(inside)
+    return joined(parts).at(np.argsort(np.concatenate(rows), kind="stable"))
+
+
+def unlike(said: Predicted, examples: Examples) -> Suspects:
+    """The examples whose answer is likely wrong: unlike what a model says that has not seen it, and is sure of.
+
+    The score is 1 - confidence * (1 - similarity). Named are those below a half: a model that is sure by more than a
+    half of an answer without anything in common with people's, or surer of one that is more alike. It is a heuristic;
+    `labelloop label-errors report` says how good it is on the answers at hand.
+    """
+    pairs = zip(said.answers, examples.answers, strict=True)
+    alike = np.array([math.nan if one is None else examples.kind.similarity(one, other) for one, other in pairs])
+    scores = 1.0 - np.asarray(said.confidence, np.float64) * (1.0 - alike)
+    rows = np.flatnonzero(scores < 0.5)
+    order = rows[np.argsort(scores[rows], kind="stable")]
+    return Suspects(order, scores[order])
+
+
+def _refuse_few(examples: Examples, groups: np.ndarray) -> None:
+    if len(examples) < FEWEST or len(np.unique(groups)) < FOLDS:
+        raise ConfigError(
+            f"{len(examples)} answer(s) to {len(np.unique(groups))} different item(s) are too few to judge one by the"
+            " others",
+            f"answer {FEWEST} or more first: labelloop watch",
+        )
+
+
+def _dealt(examples: Examples, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The positions of each part, and those of all others."""
+    part = _parts(examples, groups)
+    for number in range(FOLDS):
+        yield np.flatnonzero(part == number), np.flatnonzero(part != number)
 
 
 def suspects(targets: np.ndarray, probabilities: np.ndarray, *, multiple: bool = False) -> Suspects:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.evaluation.answers import right
 from labelloop.protocols import Learner
 from labelloop.types import Examples, only
 
@@ -190,11 +191,12 @@ def _right(learner: Learner, examples: Examples, rows: np.ndarray) -> np.ndarray
     free = replace(only(examples, rows), held_out=np.zeros(len(rows), np.bool_))
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         learner.train(free, Path(folder))
-        likely = learner.load(Path(folder)).predict(examples.inputs)
-    if examples.multiple:
-        given = likely >= 0.5
-        right = (given == examples.targets).all(axis=1)
+        likely: Any = learner.load(Path(folder)).predict(examples.inputs)
+    if examples.kind is not None:
+        is_right = right(likely, examples)
+    elif examples.multiple:
+        is_right = ((likely >= 0.5) == examples.targets).all(axis=1)
     else:
-        right = likely.argmax(axis=1) == examples.targets.argmax(axis=1)
-    told: np.ndarray = right.astype(np.int8)
+        is_right = likely.argmax(axis=1) == examples.targets.argmax(axis=1)
+    told: np.ndarray = is_right.astype(np.int8)
     return told

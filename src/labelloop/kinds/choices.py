@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Meaning, Statistic, f1, share
+from labelloop.kinds.kind import Meaning, Statistic, f1, share, tallied
 from labelloop.kinds.values import brief, checked_labels, known_label
 from labelloop.types import Region
 
@@ -128,6 +128,10 @@ class Choices:
     def labels_in(self, answer: Any) -> Sequence[str]:
         """The labels themselves."""
         return tuple(answer)
+
+    def by_label(self, given: Any, wanted: Any) -> Mapping[str, tuple[int, int, int]]:
+        """Of labels of the item."""
+        return tallied(*([((), label) for label in labels] for labels in (given, wanted)))
 
     def translate(self, answer: Any, meaning: Meaning) -> Names | None:
         """Each label by what it means now; a removed one is left out of a multiple choice."""

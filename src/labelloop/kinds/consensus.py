@@ -195,11 +195,12 @@ def read(control: Control, annotation: Annotation) -> Answer:
     """
     ours = [region for region in annotation.regions if region.get("from_name") == control.name]
     answer = control.kind.read(ours)
-    if answer is not None and (ours or control.silence or not annotation.regions):
+    unkept = [region for region in annotation.regions if region.get("type") == UNKEPT]
+    silent = not annotation.regions or (control.silence and not unkept)
+    if answer is not None and (ours or silent):
         return answer
-    for region in annotation.regions:
-        if region.get("type") == UNKEPT:
-            raise ConfigError(f"annotation {annotation.id} {region['value']['why']}")
+    for region in unkept:
+        raise ConfigError(f"annotation {annotation.id} {region['value']['why']}")
     raise ConfigError(f"annotation {annotation.id} says nothing in the control {control.name!r}")
 
 

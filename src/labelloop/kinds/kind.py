@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from labelloop.types import Region
@@ -103,6 +103,8 @@ class Kind(Codec, Comparing, Scoring, Protocol):
     The constructor's parameters are the options that a user may set under [controls.NAME].
     """
 
+    def __hash__(self) -> int: ...
+
 
 @runtime_checkable
 class Labelling(Protocol):
@@ -117,6 +119,10 @@ class Labelling(Protocol):
         """The labels an answer bears, as often as it bears them."""
         ...
 
+    def by_label(self, given: Answer, wanted: Answer) -> Mapping[str, tuple[int, int, int]]:
+        """Label -> how often it was given rightly, given wrongly, and missed; what nobody gave may be left out."""
+        ...
+
     def translate(self, answer: Answer, meaning: Meaning) -> Answer | None:
         """The answer in the labels of now; None where it means none any more, or nobody can know."""
         ...
@@ -127,6 +133,23 @@ def medoid(kind: Comparing, answers: Sequence[Answer]) -> Answer:
     likeness = [sum(kind.similarity(one, other) for other in answers) for one in answers]
     best = max(likeness) - 1e-9
     return [one for one, like in zip(answers, likeness, strict=True) if like >= best][-1]
+
+
+def tallied(
+    given: Iterable[tuple[Hashable, str]], wanted: Iterable[tuple[Hashable, str]]
+) -> dict[str, tuple[int, int, int]]:
+    """`Labelling.by_label` of answers that are sets of parts, each of which bears one label.
+
+    Args:
+        given, wanted: Each part with its label.
+    """
+    ours, theirs = set(given), set(wanted)
+    found: dict[str, tuple[int, int, int]] = {}
+    for part in ours | theirs:
+        hit, wrong, missed = found.get(part[1], (0, 0, 0))
+        is_given, is_wanted = part in ours, part in theirs
+        found[part[1]] = (hit + (is_given and is_wanted), wrong + (not is_wanted), missed + (not is_given))
+    return found
 
 
 def f1(sums: np.ndarray) -> np.ndarray:

@@ -230,19 +230,19 @@ def _region(schema: LabelSchema, counting: Sequence[LabelChange], region: Region
     if said and not choices:
         return None
     once = [one for i, one in enumerate(choices) if one not in choices[:i]]  # people may write what cannot be hashed
-    return {**region, "value": {**region["value"], "choices": once}}
+    return {**region, "value": {**region["value"], schema.main.kind.region_type: once}}
 
 
 def _choices(schema: LabelSchema, region: Region) -> Sequence[Any] | None:
     value = region.get("value")
-    choices = value.get("choices") if isinstance(value, Mapping) else None
+    choices = value.get(schema.main.kind.region_type) if isinstance(value, Mapping) else None
     ours = region.get("from_name") == schema.control
     return choices if ours and isinstance(choices, list | tuple) else None
 
 
 def _fitting(schema: LabelSchema, history: Sequence[LabelChange], change: LabelChange) -> LabelChange:
     """The change, if the labels after it can be asked, and each of them means itself."""
-    replace(schema, labels=change.after)
+    schema.with_labels(change.after)
     number = max((one.number for one in history), default=0) + 1
     counting = active([*history, replace(change, number=number)])
     for label in change.after:

@@ -1,7 +1,8 @@
-"""The main control's labels: between regions, label names and columns of targets, and what a prediction may hold."""
+"""The main control: between regions, answers, label names and columns of targets, and what a prediction may hold."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices, too_many
-from labelloop.kinds.schema import LabelSchema
+from labelloop.kinds.kind import Answer, Kind, Labelling
+from labelloop.kinds.schema import Control, LabelSchema
 from labelloop.kinds.values import known_label
 from labelloop.types import Prediction, Region, Turn, version_behind
 
@@ -26,9 +28,17 @@ def regions_of(schema: LabelSchema, names: Sequence[str]) -> tuple[Region, ...]:
     Raises:
         ConfigError: A name is not a label of the schema, or several are given for a single choice.
     """
-    control = schema.main
+    return regions_saying(schema.main, tuple(names))
+
+
+def regions_saying(control: Control, answer: Answer) -> tuple[Region, ...]:
+    """The regions that say an answer of the control's kind.
+
+    Raises:
+        ConfigError: It is no answer.
+    """
     place = {"from_name": control.name, "to_name": control.shown}
-    return tuple({**place, **region} for region in control.kind.write(tuple(names)))
+    return tuple({**place, **region} for region in control.kind.write(answer))
 
 
 def names_of(schema: LabelSchema, regions: Sequence[Region]) -> tuple[str, ...]:
@@ -37,6 +47,8 @@ def names_of(schema: LabelSchema, regions: Sequence[Region]) -> tuple[str, ...]:
     Raises:
         ConfigError: A label is unknown to the schema, or the value is not a list of labels.
     """
+    if schema.asked is not None:
+        return labels_in(schema, schema.asked.read([one for one in regions if one.get("from_name") == schema.control]))
     names = _several(tuple(schema.labels)).read(
         [region for region in regions if region.get("from_name") == schema.control]
     )
@@ -49,6 +61,40 @@ def _several(labels: tuple[str, ...]) -> Choices:
     return Choices(labels, multiple=True)
 
 
+def words_in(schema: LabelSchema, answer: Answer) -> tuple[str, ...]:
+    """An answer of the main control for people, part by part: its labels, or its parts as its kind words them."""
+    if schema.asked is None:
+        return tuple(map(str, answer))  # type: ignore[call-overload]
+    parts = answer if isinstance(answer, tuple) else None
+    return (schema.asked.in_words(answer),) if parts is None else tuple(schema.asked.in_words((one,)) for one in parts)
+
+
+def text_of(schema: LabelSchema, answer: Answer) -> str:
+    """An answer of the main control as a text that `answer_of` reads: the label of a choice, else its regions."""
+    if schema.asked is None:
+        return str(answer[0])  # type: ignore[index]
+    return json.dumps([dict(region) for region in schema.asked.write(answer)], ensure_ascii=False, sort_keys=True)
+
+
+def answer_of(schema: LabelSchema, text: str) -> Answer:
+    """The answer that `text_of` wrote; None where it is none in the labels of now."""
+    if schema.asked is None:
+        return (text,)
+    try:
+        return schema.asked.read(json.loads(text))
+    except ConfigError:
+        return None
+
+
+def labels_in(schema: LabelSchema, answer: Answer) -> tuple[str, ...]:
+    """The labels that an answer of the main control bears, each once, in the order of the schema."""
+    kind = schema.main.kind
+    if answer is None or not isinstance(kind, Labelling):
+        return ()
+    said = set(kind.labels_in(answer))
+    return tuple(label for label in schema.labels if label in said)
+
+
 def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> list[str]:
     """Every fault of a prediction, each naming its field; empty when it fits the schema.
 
@@ -57,6 +103,8 @@ def problems(schema: LabelSchema, regions: Sequence[Region], score: float) -> li
         score: The prediction's confidence; must be in [0, 1].
     """
     found = [fault for i, region in enumerate(regions) for fault in _region_problems(schema, region, f"result[{i}]")]
+    if schema.asked is not None:
+        return found + ([] if found else _answer_problems(schema.asked, regions)) + _score_problems(score)
     most, fewest = 1, 0 if schema.multiple else 1
     if not found and not fewest <= len(regions) <= most:
         choice = "multiple choice has at most" if schema.multiple else "single choice has exactly"
@@ -138,18 +186,27 @@ def prediction_of(guess: Prediction | None, turn: Turn | None) -> dict[str, Any]
 def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[str]:
     if not isinstance(region, Mapping):
         return [f"{where} is {region!r}, not a region"]
-    wanted = {"from_name": schema.control, "to_name": schema.modality, "type": "choices"}
+    what = "choice" if schema.asked is None else "region"
+    wanted = {"from_name": schema.control, "to_name": schema.modality, "type": schema.main.kind.region_type}
     found = [
         f"{where}.{key} is {region.get(key)!r}, not {value!r}"
         for key, value in wanted.items()
         if region.get(key) != value
     ]
-    found += [f"{where}.{key} is no field of a choice" for key in sorted(region.keys() - _REGION_FIELDS, key=str)]
+    found += [f"{where}.{key} is no field of a {what}" for key in sorted(region.keys() - _REGION_FIELDS, key=str)]
     if "id" in region and not (isinstance(region["id"], str) and region["id"]):
         found.append(f"{where}.id is {region['id']!r}, not a name")
     if "score" in region:
         found += [f"{where}.{fault}" for fault in _score_problems(region["score"])]
-    return found + _value_problems(schema, region.get("value"), f"{where}.value")
+    return found + (_value_problems(schema, region.get("value"), f"{where}.value") if schema.asked is None else [])
+
+
+def _answer_problems(kind: Kind, regions: Sequence[Region]) -> list[str]:
+    try:
+        kind.read(regions)
+    except ConfigError as error:
+        return [error.message]
+    return []
 
 
 def _value_problems(schema: LabelSchema, value: Any, where: str) -> list[str]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Answer, Kind
+from labelloop.kinds.labels import guess
+from labelloop.kinds.schema import LabelSchema
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
@@ -53,6 +55,50 @@ class Predicted:
             self.uncertainty[positions],
             None if self.probabilities is None else self.probabilities[positions],
         )
+
+
+class _Guessed(Sequence[Any]):
+    """The labels that probabilities give, found when they are asked for."""
+
+    def __init__(self, schema: LabelSchema, probabilities: np.ndarray) -> None:
+        self._schema = schema
+        self._probabilities = probabilities
+
+    def __len__(self) -> int:
+        return len(self._probabilities)
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Any]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return _Guessed(self._schema, self._probabilities[place])
+        row = self._probabilities[place]
+        return None if np.isnan(row).any() else guess(self._schema, row)[0]
+
+
+class _Chained(Sequence[Any]):
+    """The answers of one part after the other, looked up when they are asked for."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Any]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return _Some(self, np.arange(len(self))[place])
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        part = int(np.searchsorted(self._ends, place, side="right"))
+        return self._parts[part][place - (int(self._ends[part - 1]) if part else 0)]
 
 
 class _Some(Sequence[Any]):
@@ -102,15 +148,25 @@ def nothing_said(n: int) -> Predicted:
     return Predicted((None,) * n, nan, nan)
 
 
+def by_probabilities(schema: LabelSchema, probabilities: np.ndarray) -> Predicted:
+    """What (n, k) probabilities say, where what is asked are choices; a row of NaN says nothing. Pure."""
+    if schema.multiple:
+        confidence = np.maximum(probabilities, 1.0 - probabilities).min(axis=1, initial=1.0)
+    else:
+        confidence = probabilities.max(axis=1, initial=0.0)
+    return Predicted(_Guessed(schema, probabilities), confidence, 1.0 - confidence, probabilities)
+
+
 def joined(parts: Sequence[Predicted]) -> Predicted:
     """What is said of the items of the first part, then of the second, and so on. Pure."""
-    answers = [answer for part in parts for answer in part.answers]
+    if not parts:
+        return nothing_said(0)
     with_columns = [part.probabilities for part in parts if part.probabilities is not None]
     return Predicted(
-        answers,
+        _Chained([part.answers for part in parts]),
         np.concatenate([part.confidence for part in parts]),
         np.concatenate([part.uncertainty for part in parts]),
-        np.concatenate(with_columns) if parts and len(with_columns) == len(parts) else None,
+        np.concatenate(with_columns) if len(with_columns) == len(parts) else None,
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices
-from labelloop.kinds.kind import Kind
+from labelloop.kinds.kind import Kind, Labelling
 from labelloop.kinds.values import checked_labels
 from labelloop.types import Modality, Task
-from labelloop.types.names import named
+from labelloop.types.names import LATER, named
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -49,14 +49,17 @@ class Control:
 @named("labelloop.LabelSchema")
 @dataclass(frozen=True, slots=True)
 class LabelSchema:
-    """What people are asked about each item: choices in the main control, which is learned from, and others beside it.
+    """What people are asked about each item: the main control, which is learned from, and others beside it.
 
     Attributes:
+        labels: Of the main control; none where its kind has no labels.
+        task: One label per item or several, where the main control asks for choices.
         show: Columns of the item's `meta` that people see beside it; what is asked is the same without them.
         beside: What else is asked, and kept, compared and exported; what is learned is the same without it.
+        asked: What the main control asks for where that are no choices; None for choices.
 
     Raises:
-        ConfigError: Fewer than two labels, a label twice, an empty label, or two controls of one name.
+        ConfigError: Fewer than two labels to choose from, a label twice, an empty label, or two controls of one name.
     """
 
     modality: Modality
@@ -66,9 +69,11 @@ class LabelSchema:
     instruction: str = ""
     show: tuple[str, ...] = field(default=(), repr=False, compare=False)
     beside: tuple[Control, ...] = field(default=(), repr=False, compare=False)
+    asked: Kind | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        checked_labels(self.labels, 2, "a choice", "[dataset]")
+        if self.asked is None:
+            checked_labels(self.labels, 2, "a choice", "[dataset]")
         names = [self.control, self.modality, *(one.name for one in self.beside)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(
@@ -86,11 +91,13 @@ class LabelSchema:
     @property
     def multiple(self) -> bool:
         """Whether one item may carry several labels."""
-        return self.task == "multiple-choice"
+        return self.asked is not None or self.task == "multiple-choice"
 
     @property
     def main(self) -> Control:
         """The control that is learned from, and whose score is the score."""
+        if self.asked is not None:
+            return _asked(self.control, self.asked, self.modality)
         return _main(self.control, tuple(self.labels), self.multiple, self.modality)
 
     @property
@@ -98,7 +105,32 @@ class LabelSchema:
         """Everything that is asked, the main control first."""
         return (self.main, *self.beside)
 
+    def with_labels(self, labels: tuple[str, ...]) -> LabelSchema:
+        """The same question with other labels.
+
+        Raises:
+            ConfigError: They cannot be asked.
+        """
+        if self.asked is None:
+            return replace(self, labels=labels)
+        return replace(self, labels=labels, asked=replace(self.asked, labels=labels))  # type: ignore[type-var]
+
 
 @lru_cache(maxsize=64)
 def _main(name: str, labels: tuple[str, ...], multiple: bool, shown: str) -> Control:  # asked for with every prediction
     return Control(name, Choices(labels, multiple), shown)
+
+
+@lru_cache(maxsize=64)
+def _asked(name: str, kind: Kind, shown: str) -> Control:
+    return Control(name, kind, shown, silence=True)
+
+
+def schema_around(main: Control, modality: Modality, *, instruction: str, show: tuple[str, ...]) -> LabelSchema:
+    """The schema whose main control this is, with nothing asked beside it."""
+    kind, line = main.kind, instruction or main.instruction
+    if isinstance(kind, Choices):
+        task: Task = "multiple-choice" if kind.multiple else "single-choice"
+        return LabelSchema(modality, kind.labels, task, main.name, line, show)
+    labels = kind.labels if isinstance(kind, Labelling) else ()
+    return LabelSchema(modality, labels, control=main.name, instruction=line, show=show, asked=kind)

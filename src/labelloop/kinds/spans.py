@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Meaning, Statistic, f1, share
+from labelloop.kinds.kind import Meaning, Statistic, f1, share, tallied
 from labelloop.kinds.values import brief, checked_labels, known_label, texts, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -122,6 +122,10 @@ class TextSpans:
     def labels_in(self, answer: Any) -> Sequence[str]:
         """The label of each span."""
         return [label for _, _, label in answer]
+
+    def by_label(self, given: Any, wanted: Any) -> Mapping[str, tuple[int, int, int]]:
+        """Of spans that are exactly right."""
+        return tallied(*([((start, end), label) for start, end, label in spans] for spans in (given, wanted)))
 
     def translate(self, answer: Any, meaning: Meaning) -> Spans | None:
         """Each span with what its label means now; spans of a removed label are left out."""

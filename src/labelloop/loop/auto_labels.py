@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
-
+from labelloop.kinds.predicted import Predicted
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.auto import Certificate, Terms
@@ -37,19 +36,17 @@ class TakenLabels:
         now = self._ledger.auto.active()
         return now if now is not None and now.labels == self._schema.labels else None
 
-    def offer(self, known: Snapshot, likely: np.ndarray, terms: Terms) -> Offer:
+    def offer(self, known: Snapshot, said: Predicted, terms: Terms) -> Offer:
         """Which labels could be taken: see `labelloop.loop.auto_label_offer.offer`."""
         closed = {one.item_id for one in self._ledger.answers.questions(["answered", "skipped"])}
-        return auto_label_offer.offer(self._schema, known, likely, closed, terms)
+        return auto_label_offer.offer(self._schema, known, said, closed, terms)
 
     def take(self, learned: Learned) -> list[str]:
         """Where labels are taken from the model: take those of a new one, if they are certified; what happened."""
         now, judged = self._ledger.auto.active(), learned.judged
         if now is None or not judged.model or self._ledger.auto.all()[-1].model == judged.model:
             return []
-        found = self.offer(
-            learned.known, self._learning.models.probabilities(judged.model, learned.features), now.terms
-        )
+        found = self.offer(learned.known, self._learning.models.said(judged.model, learned.features), now.terms)
         order = now.order if now.labels == self._schema.labels else 0  # else the audit begins anew, in the new labels
         made = replace(found.certificate(judged.model, judged.version), order=order, at=self._clock().isoformat())
         self._ledger.auto.note(made, found.taken(learned.known.columns.ids, self._learning.snapshots.salt))

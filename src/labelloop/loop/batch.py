@@ -97,10 +97,10 @@ class Choosing:
         """
         with learned.watch.stage("score"):
             model = learned.judged.model
-            probabilities = self._learning.models.probabilities(model, learned.features) if model else None
+            said = self._learning.models.said(model, learned.features) if model else None
         with learned.watch.stage("select"):
-            known = learned.known if probabilities is None else round_steps.judgeable(learned.known, probabilities)
-            scored = Scored(known, learned.features, probabilities, learned.judged.version)
+            known = learned.known if said is None else round_steps.judgeable(learned.known, said)
+            scored = Scored(known, learned.features, said, learned.judged.version)
             doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
             return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
 
@@ -113,7 +113,7 @@ class Choosing:
         """
         rng = np.random.default_rng([self._config.loop.seed, number])
         loop, sizes = self._config.loop, self._grown(scored.known, self._sizes(room), rng)
-        wanted = selector or (loop.selector if scored.probabilities is not None else loop.cold_start)
+        wanted = selector or (loop.selector if scored.said is not None else loop.cold_start)
         opinions = self._again(scored, sizes[0], wanted)
         taste = BatchOptions(wanted, sizes[0] - len(opinions), loop.random_share)
         proposal = self._queued(scored, number, self._batch(scored, taste, sizes[1], rng), selector)
@@ -123,7 +123,7 @@ class Choosing:
     def refreshed(self, model: str, number: int) -> Sequence[Asking]:
         """The open questions with what a model says about them, and with their turns from round `number` on."""
         columns, features = self._learning.embeddings.embedded()
-        said = self._learning.models.probabilities(model, features)
+        said = self._learning.models.said(model, features)
         known = round_steps.judgeable(self._learning.snapshots.know(columns), said)
         scored = Scored(known, features, said, version_of(Ref.parse(model)))
         return self._queued(scored, number, []).refreshed
@@ -132,7 +132,7 @@ class Choosing:
         """A batch beside the open questions: new guesses for these, and a turn for each where people go by turns."""
         waiting = self._ledger.answers.questions(["asked"])
         refreshed = self._refreshed(scored, [one for one in waiting if one.version != scored.version])
-        if scored.probabilities is None or self._config.loop.queue == "asked":
+        if scored.said is None or self._config.loop.queue == "asked":
             return Proposal(batch, [one for one in refreshed if one.prediction or one.hidden], version=scored.version)
         staying = [one for one in waiting if one.version == scored.version]
         at = self.order.turns(scored, [*refreshed, *batch], staying, number, selector)
@@ -142,12 +142,12 @@ class Choosing:
         return Proposal(batch, refreshed, version=scored.version)
 
     def _batch(self, scored: Scored, taste: BatchOptions, protected: int, rng: np.random.Generator) -> list[Asking]:
-        known, probabilities = scored.known, scored.probabilities
+        known, said = scored.known, scored.said
         held = round_steps.choose_held_out(known, protected, self._learning.snapshots.salt)
-        rows, why = round_steps.choose(known, (scored.features.matrix, probabilities), self._schema, taste, rng)
+        rows, why = round_steps.choose(known, (scored.features.matrix, said), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
-        if probabilities is not None:
-            guesses = round_steps.predictions_of(known, rows, probabilities, self._schema, scored.version)
+        if said is not None:
+            guesses = round_steps.predictions_of(known, rows, said, self._schema, scored.version)
         mixed = round_steps.mixed(
             round_steps.asking(known, rows, why, guesses), round_steps.asking_blind(known, held), rng
         )
@@ -207,11 +207,11 @@ class Choosing:
 
     def _refreshed(self, scored: Scored, old: Sequence[Asking]) -> list[Asking]:
         """Open questions with a new guess, shown or hidden; with none where one must not be, or they cannot be read."""
-        if scored.probabilities is None:
+        if scored.said is None:
             return []
         columns, seen = scored.known.columns, [one.item_id for one in old if one.purpose in ("train", "blind")]
         rows = np.flatnonzero(np.isin(columns.ids, seen) & columns.readable)
-        made = round_steps.predictions_of(scored.known, rows, scored.probabilities, self._schema, scored.version)
+        made = round_steps.predictions_of(scored.known, rows, scored.said, self._schema, scored.version)
         guesses = {guess.item_id: guess for guess in made}
         shown = [replace(one, prediction=guesses.get(one.item_id)) for one in old]
         return [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.evaluation import gate, metrics
+from labelloop.evaluation import answers, gate, metrics
 from labelloop.evaluation.gate import Judging, Verdict
 from labelloop.evaluation.metrics import Metrics
 from labelloop.evaluation.savings import Savings, is_enough, savings
@@ -81,9 +81,11 @@ class Gatekeeper:
         judging = self._models.judgeable(model, judging)
         if not len(judging):
             return self.no_score()
-        said = self._models.predicted(model, judging.inputs)
+        told = self._models.stored(model, judging.inputs)
         groups, metric = self._snapshots.groups(judging), self._config.holdout.metric
-        return self._run(round_steps.evaluate, said, judging, groups, metric).value
+        if self._schema.asked is not None:
+            return self._run(round_steps.evaluate_answers, told, judging, groups).value
+        return self._run(round_steps.evaluate, told.value, judging, groups, metric).value
 
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
@@ -116,12 +118,10 @@ class Gatekeeper:
         return {one.item_id for one in self._bench.ledger.answers.questions() if one.why == RANDOM}
 
     def _right(self, model: Artifact[Any], examples: Examples) -> np.ndarray:
-        """(n,) bool: whether all labels a model gives to each example are those people gave."""
+        """(n,) bool: whether a model gives to each example just the answer that people gave."""
         if not len(examples):
             return np.empty(0, np.bool_)
-        likely = self._models.predicted(model, examples.inputs)
-        right: np.ndarray = (metrics.decide(likely, examples.multiple) == examples.targets).all(axis=1)
-        return right
+        return answers.right(self._models.predicted(model, examples.inputs), examples)
 
     def _compare(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
         ref, version = str(model.ref), version_of(model.ref)
@@ -157,9 +157,15 @@ class Gatekeeper:
         theirs, ours = (self._models.predicted(one, judging.inputs) for one in (before, model))
         groups = np.asarray(self._snapshots.groups(judging), np.str_)
         how = Judging(judging.multiple, self._config.holdout.metric, self._config.loop.gate, groups)
-        return gate.judge(theirs, ours, judging.targets, how)
+        if theirs.probabilities is None or ours.probabilities is None:
+            old, statistic = answers.counted(judging.kind, theirs.answers, judging.answers)
+            new, _ = answers.counted(judging.kind, ours.answers, judging.answers)
+            return gate.judge_counts(old, new, statistic, how)
+        return gate.judge(theirs.probabilities, ours.probabilities, judging.targets, how)
 
     def no_score(self) -> Metrics:
         """What is said where nothing can be judged."""
         schema = self._schema
+        if schema.asked is not None:
+            return answers.nothing(schema.asked)
         return metrics.nothing(schema.labels, multiple=schema.multiple, metric=self._config.holdout.metric)

@@ -304,9 +304,13 @@ class Loop:
         return situation(self.ledger, self.schema, self.policy, self.budget, self._clock())
 
     def names_in(self, regions: Sequence[Region]) -> tuple[str, ...] | None:
-        """The labels that regions say, in the labels of now; None where these cannot say it."""
+        """What regions say, part by part, in the labels of now; None where these cannot say it."""
+        now = translated(self.schema, self._label_changes, regions)
         try:
-            return labels.names_of(self.schema, translated(self.schema, self._label_changes, regions))
+            if self.schema.asked is None:
+                return labels.names_of(self.schema, now)
+            answer = self.schema.asked.read([one for one in now if one.get("from_name") == self.schema.control])
+            return None if answer is None else labels.words_in(self.schema, answer)
         except ConfigError:
             return None
 

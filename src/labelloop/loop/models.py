@@ -9,6 +9,8 @@ import numpy as np
 
 from labelloop.errors import StepError
 from labelloop.evaluation import metrics
+from labelloop.kinds import labels
+from labelloop.kinds.predicted import Predicted, by_probabilities, joined, nothing_said, read_back
 from labelloop.loop import round_steps
 from labelloop.loop.bench import Bench
 from labelloop.loop.embeddings import Features
@@ -58,8 +60,8 @@ class Models:
         """The model of this reference, loaded."""
         return self._bench.learner().load(self._run.artifact(Ref.parse(model)).value)
 
-    def probabilities(self, model: str, features: Features) -> np.ndarray:
-        """(n, k) float32: what a model says about every embedded item; rows of NaN for unreadable ones."""
+    def said(self, model: str, features: Features) -> Predicted:
+        """What a model says about every embedded item; nothing about unreadable ones."""
         handle = self._run.artifact(Ref.parse(model))
         failed: list[StepError] = []
         chunks, start = [], 0
@@ -67,61 +69,91 @@ class Models:
             chunk = self._run.artifact(ref)
             chunks.append(self._said(handle, chunk, start, failed))
             start += len(chunk.value)
-        if not chunks:
-            return np.empty((0, len(self._schema.labels)), np.float32)
-        said = np.concatenate(chunks)
-        if failed and np.isnan(said[:, 0]).all():
+        said = joined(chunks) if chunks else self._nothing(0)
+        if failed and not said.known.any():
             raise failed[0]
-        lost = np.flatnonzero(np.isnan(said[:, 0]) & ~features.unreadable)
+        lost = np.flatnonzero(~said.known & ~features.unreadable)
         known = {one.item_id for one in self._ledger.aside.all()} if len(lost) else set()
         names = [one.id for row in map(int, lost) for one in self._ledger.items.between(row, row + 1)]
         self.leave_out({one: f"item {one!r} cannot be judged by the model in use" for one in names if one not in known})
         return said
 
-    def _said(self, model: Artifact[Any], chunk: Artifact[Any], start: int, failed: list[StepError]) -> np.ndarray:
+    def probabilities(self, model: str, features: Features) -> np.ndarray:
+        """(n, k) float32: what a model says about every embedded item, where what is asked are choices; else NaN."""
+        found = self.said(model, features).probabilities
+        if found is None:
+            return np.full((len(features.matrix), len(self._schema.labels)), np.nan, np.float32)
+        return found
+
+    def _nothing(self, n: int) -> Predicted:
+        if self._schema.asked is not None:
+            return nothing_said(n)
+        return by_probabilities(self._schema, np.full((n, len(self._schema.labels)), np.nan, np.float32))
+
+    def _said(self, model: Artifact[Any], chunk: Artifact[Any], start: int, failed: list[StepError]) -> Predicted:
         """What a model says about a chunk; nothing about a small one, of which all may be items that it fails on."""
         try:
             if self._snapshots.reads_items:
                 return self._said_of_readable(model, chunk.value, start)
             items = self._ledger.items.between(start, start + len(chunk.value))
             ids = np.asarray([one.id for one in items], np.str_)
-            said: np.ndarray = self._run(round_steps.predict, self._bench.learner(), model, chunk, ids).value
+            return self._read(self._predict(model, chunk, ids))
         except StepError as error:
             if len(chunk.value) >= MANY:
                 raise
             failed.append(error)
-            return np.full((len(chunk.value), len(self._schema.labels)), np.nan, np.float32)
-        return said
+            return self._nothing(len(chunk.value))
 
-    def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, start: int) -> np.ndarray:
-        """What a model says about the items from this position on that could be read; rows of NaN for the others."""
+    def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, start: int) -> Predicted:
+        """What a model says about the items from this position on that could be read; nothing about the others."""
         items = self._ledger.items.between(start, start + len(features))
         rows = np.flatnonzero(~np.isnan(features[:, 0]))
-        said = np.full((len(features), len(self._schema.labels)), np.nan, np.float32)
-        if len(rows):
-            readable = tuple(items[row] for row in rows)
-            said[rows] = self.predicted(model, Inputs(np.asarray([one.id for one in readable]), None, readable))
-        return said
+        if not len(rows):
+            return self._nothing(len(features))
+        readable = tuple(items[row] for row in rows)
+        said = self.predicted(model, Inputs(np.asarray([one.id for one in readable]), None, readable))
+        if said.probabilities is None:
+            return round_steps.spread(said, rows, len(features))
+        likely = np.full((len(features), len(self._schema.labels)), np.nan, np.float32)
+        likely[rows] = said.probabilities
+        return by_probabilities(self._schema, likely)
 
-    def predicted(self, model: Artifact[Any], inputs: Inputs) -> np.ndarray:
-        """(n, k) float32 probabilities; computed once for the same model and the same items."""
-        if self._snapshots.reads_items:
-            said: np.ndarray = self._run(round_steps.predict_items, self._bench.learner(), model, inputs).value
-        else:
-            said = self._run(round_steps.predict, self._bench.learner(), model, inputs.features, inputs.ids).value
-        return said
+    def predicted(self, model: Artifact[Any], inputs: Inputs) -> Predicted:
+        """What a model says about items; computed once for the same model and the same items."""
+        return self._read(self.stored(model, inputs))
+
+    def stored(self, model: Artifact[Any], inputs: Inputs) -> Artifact[Any]:
+        """The same as it is stored: (n, k) float32 probabilities of choices, else a table."""
+        if not self._snapshots.reads_items:
+            return self._predict(model, inputs.features, inputs.ids)
+        learner, kind = self._bench.learner(), self._schema.asked
+        if kind is not None:
+            return self._run(round_steps.predict_answers_of_items, learner, model, inputs, kind)
+        return self._run(round_steps.predict_items, learner, model, inputs)
+
+    def _predict(self, model: Artifact[Any], features: Any, ids: np.ndarray) -> Artifact[Any]:
+        learner, kind = self._bench.learner(), self._schema.asked
+        if kind is not None:
+            return self._run(round_steps.predict_answers, learner, model, features, ids, kind)
+        return self._run(round_steps.predict, learner, model, features, ids)
+
+    def _read(self, stored: Artifact[Any]) -> Predicted:
+        if self._schema.asked is not None:
+            return read_back(stored.value, self._schema.asked)
+        return by_probabilities(self._schema, stored.value)
 
     def decided(self, model: str, inputs: Inputs) -> np.ndarray:
         """(n, k) bool: the labels that a model gives to items; computed once for the same ones."""
-        likely = self.predicted(self._run.artifact(Ref.parse(model)), inputs)
-        return metrics.decide(likely, self._schema.multiple)
+        said = self.predicted(self._run.artifact(Ref.parse(model)), inputs)
+        if said.probabilities is not None:
+            return metrics.decide(said.probabilities, self._schema.multiple)
+        return labels.targets(self._schema, [labels.labels_in(self._schema, one) for one in said.answers])
 
     def judgeable(self, model: Artifact[Any], judging: Examples) -> Examples:
         """The examples that a model says something about."""
         if not len(judging):
             return judging
-        said = self.predicted(model, judging.inputs)
-        return only(judging, np.flatnonzero(~np.isnan(said[:, 0])))
+        return only(judging, np.flatnonzero(self.predicted(model, judging.inputs).known))
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Set items aside by name, each for its reason, to be tried again later."""

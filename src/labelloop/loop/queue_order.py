@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labelloop.kinds import LabelSchema
+from labelloop.kinds.predicted import Predicted
 from labelloop.ledger.answers import Asking
 from labelloop.loop import queue, round_steps
 from labelloop.loop.embeddings import Features
@@ -23,14 +24,19 @@ class Scored:
     """Every item, with what a model says about it.
 
     Attributes:
-        probabilities: (n, k) float32; None while there is no model.
+        said: None while there is no model.
         version: Of that model; empty while there is none.
     """
 
     known: Snapshot
     features: Features
-    probabilities: np.ndarray | None
+    said: Predicted | None
     version: str
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """(n, k) float32; None while there is no model, or where what is asked are no choices."""
+        return None if self.said is None else self.said.probabilities
 
 
 class QueueOrder:
@@ -80,13 +86,13 @@ class QueueOrder:
 
     def _ranked(self, scored: Scored, items: Sequence[str], selector: str, rng: np.random.Generator) -> list[str]:
         """The items that can be read, in the order in which the selector would ask them now."""
-        assert scored.probabilities is not None
+        assert scored.said is not None
         known = scored.known
         row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
         rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
-        seen = (scored.features.matrix, scored.probabilities)
+        seen = (scored.features.matrix, scored.said)
         taste = BatchOptions(selector or self._config.loop.selector, min(len(rows), round_steps.RANKED), 0.0)
-        order = round_steps.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, multiple=self._schema.multiple)
+        order = round_steps.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, schema=self._schema)
         return [str(item) for item in known.columns.ids[order]]
 
 

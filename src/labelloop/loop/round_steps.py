@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import ConfigError, LabelLoopError
-from labelloop.evaluation import halving, holdout, label_errors, metrics, savings
+from labelloop.evaluation import answers, halving, holdout, label_errors, metrics, savings
 from labelloop.evaluation.metrics import Metrics
 from labelloop.kinds import LabelSchema, consensus, labels
+from labelloop.kinds.kind import Answer, Kind
+from labelloop.kinds.predicted import Predicted, joined, nothing_said, read_back, written
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.items import ItemColumns
 from labelloop.ledger.opinions import Opinion, named
 from labelloop.loop.embedding import embed_items, embed_what_can_be
 from labelloop.protocols import Backbone, Learner, Progress, Selector, WarmLearner
 from labelloop.selection import select, selector_of
+from labelloop.selection.names import needs_probabilities
 from labelloop.selection.relabel import Relabelling
 from labelloop.storage.runs import step
 from labelloop.types import Annotation, Examples, Inputs, Item, Metric, Pool, Prediction, only
@@ -138,6 +141,7 @@ def both(first: Examples, second: Examples) -> Examples:
         inputs=inputs,
         targets=np.concatenate([first.targets, second.targets]),
         held_out=np.concatenate([first.held_out, second.held_out]),
+        answers=(*first.answers, *second.answers),
     )
 
 
@@ -145,6 +149,12 @@ def both(first: Examples, second: Examples) -> Examples:
 def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> np.ndarray:
     """What models say about examples that they did not learn from: see `label_errors.out_of_sample`."""
     return label_errors.out_of_sample(learner, examples, groups)
+
+
+@step(name="labelloop.answered_out_of_sample")
+def answered_out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> Any:
+    """The same as a table, where what is asked are no labels of the whole item."""
+    return written(label_errors.answered_out_of_sample(learner, examples, groups), examples.kind)
 
 
 @step(name="labelloop.predict", ignore=("ids",))
@@ -159,10 +169,30 @@ def predict_items(learner: Learner, model: Path, inputs: Inputs) -> np.ndarray:
     return halving.predicted(learner.load(model), inputs)
 
 
-def judgeable(known: Snapshot, probabilities: np.ndarray) -> Snapshot:
+@step(name="labelloop.predict_answers", ignore=("ids",))
+def predict_answers(learner: Learner, model: Path, features: np.ndarray, ids: np.ndarray, kind: Kind) -> Any:
+    """What a model says about embedded items, in answers of a kind, as a table; nothing about rows of NaN."""
+    readable = np.flatnonzero(~np.isnan(features[:, 0]))
+    said = halving.answered(learner.load(model), Inputs(ids[readable], features[readable]), kind)
+    return written(spread(said, readable, len(features)), kind)
+
+
+@step(name="labelloop.predict_answers_of_items")
+def predict_answers_of_items(learner: Learner, model: Path, inputs: Inputs, kind: Kind) -> Any:
+    """What a model says about items that the learner reads itself, in answers of a kind, as a table."""
+    return written(halving.answered(learner.load(model), inputs, kind), kind)
+
+
+def spread(said: Predicted, rows: np.ndarray, n: int) -> Predicted:
+    """What is said of the items at these positions, among n; nothing about the others. Pure."""
+    places = np.full(n, len(said), np.intp)
+    places[rows] = np.arange(len(said))
+    return joined([said, nothing_said(1)]).at(places)
+
+
+def judgeable(known: Snapshot, said: Predicted) -> Snapshot:
     """The items, without those that a model said nothing about. Pure."""
-    said = ~np.isnan(probabilities[:, 0])
-    return replace(known, columns=replace(known.columns, readable=known.columns.readable & said))
+    return replace(known, columns=replace(known.columns, readable=known.columns.readable & said.known))
 
 
 @step(name="labelloop.evaluate", version="2")
@@ -178,6 +208,13 @@ def evaluate(probabilities: np.ndarray, examples: Examples, groups: Sequence[str
     )
 
 
+@step(name="labelloop.evaluate_answers")
+def evaluate_answers(said: Any, examples: Examples, groups: Sequence[str]) -> Metrics:
+    """The honest score of a model whose answers are no labels of the whole item, from the table of what it said."""
+    found = read_back(said, examples.kind)
+    return answers.evaluate(found, examples.answers, examples.kind, np.asarray(groups, np.str_))
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The items and what is believed about them, as columns; row i of every column is the item at position i.
@@ -189,6 +226,7 @@ class Snapshot:
         asked: (n,) bool, whether the item is, or was, a question.
         held_out: (n,) bool, protected for the honest score.
         strange: Item id -> why its answer was set aside.
+        answers: (n,) object, the believed answers where they are no labels of the whole item; None elsewhere.
     """
 
     columns: ItemColumns
@@ -197,6 +235,7 @@ class Snapshot:
     asked: np.ndarray
     held_out: np.ndarray
     strange: Mapping[str, str]
+    answers: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -204,11 +243,17 @@ class OutOfSample:
     """Examples, with what models say about them that did not learn from them.
 
     Attributes:
-        probabilities: (n, k) float32; a row of NaN where nothing can be said.
+        said: About each example; nothing where nothing can be said.
     """
 
     examples: Examples
-    probabilities: np.ndarray
+    said: Predicted
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(n, k) float32, where what is asked are choices; a row of NaN where nothing can be said."""
+        assert self.said.probabilities is not None
+        return self.said.probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +267,16 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class ConsensusLabels:
-    """Consensus labels by item, as a matrix: row i of `targets` (m, k) belongs to `ids[i]`."""
+    """Consensus labels by item, as a matrix: row i of `targets` (m, k) belongs to `ids[i]`.
+
+    Attributes:
+        answers: The m answers where they are no labels of the whole item; none elsewhere.
+    """
 
     ids: Sequence[str]
     targets: np.ndarray
     strange: Mapping[str, str]
+    answers: Sequence[Answer] = ()
 
 
 def believed(
@@ -234,9 +284,11 @@ def believed(
 ) -> ConsensusLabels:
     """Decide what to believe of what people said. Pure."""
     beliefs = consensus.believe_all(schema, answers, policy=policy)
-    return ConsensusLabels(
-        list(beliefs.answers), labels.targets(schema, list(beliefs.answers.values())), beliefs.strange
-    )
+    names, said = list(beliefs.answers), list(beliefs.answers.values())
+    if schema.asked is None:
+        return ConsensusLabels(names, labels.targets(schema, said), beliefs.strange)
+    there = labels.targets(schema, [labels.labels_in(schema, one) for one in said])
+    return ConsensusLabels(names, there, beliefs.strange, said)
 
 
 def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: ConsensusLabels) -> Snapshot:
@@ -250,19 +302,27 @@ def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], belie
     is_believed[rows] = True
     targets[rows] = beliefs.targets[ours]
     is_asked[[position[item_id] for item_id in asked if item_id in position]] = True
-    return Snapshot(columns, is_believed, targets, is_asked, held_out, beliefs.strange)
+    answers = None
+    if beliefs.answers:
+        answers = np.full(n, None, object)
+        for row, i in zip(rows, ours, strict=True):
+            answers[row] = beliefs.answers[i]
+    return Snapshot(columns, is_believed, targets, is_asked, held_out, beliefs.strange, answers)
 
 
 def examples_of(known: Snapshot, features: np.ndarray, schema: LabelSchema, *, held_out: bool) -> Examples:
     """The believed items on one side of the holdout, with their embeddings; unreadable ones left out."""
     rows = np.flatnonzero(known.believed & (known.held_out == held_out) & known.columns.readable)
     inputs = Inputs(known.columns.ids[rows], np.ascontiguousarray(features[rows]))
-    return Examples(inputs, known.targets[rows], schema.labels, schema.multiple, known.held_out[rows])
+    made = Examples(inputs, known.targets[rows], schema.labels, schema.multiple, known.held_out[rows])
+    if schema.asked is None:
+        return made
+    return replace(made, answers=() if known.answers is None else tuple(known.answers[rows]), kind=schema.asked)
 
 
 def choose(
     known: Snapshot,
-    seen: tuple[np.ndarray, np.ndarray | None],
+    seen: tuple[np.ndarray, Predicted | None],
     schema: LabelSchema,
     taste: BatchOptions,
     rng: np.random.Generator,
@@ -270,40 +330,44 @@ def choose(
     """Choose items to learn from: (their positions, why each), most useful first. Pure.
 
     Args:
-        seen: The embeddings (n, d) and the probabilities (n, k) of all items; None before there is a model.
+        seen: The embeddings (n, d) of all items, and what a model says about them; None before there is one.
     """
-    features, probabilities = seen
+    features, said = seen
     unasked = np.flatnonzero(~known.asked & ~known.held_out & known.columns.readable)
     covered = np.flatnonzero(known.asked & ~known.held_out & known.columns.readable)
-    pool = Pool(
-        features[unasked],
-        None if probabilities is None else probabilities[unasked],
-        features[covered],
-        schema.multiple,
-    )
+    pool = pool_of(features[unasked], None if said is None else said.at(unasked), features[covered], schema)
     chosen = select(pool, taste.n, taste.selector, rng, random_share=taste.random_share, labels=schema.labels)
     return unasked[chosen.positions], chosen.why
+
+
+def pool_of(features: np.ndarray, said: Predicted | None, covered: np.ndarray, schema: LabelSchema) -> Pool:
+    """What a selector sees of n items, of what a model says about them, and of the items that are covered. Pure."""
+    if said is None:
+        return Pool(features, None, covered, schema.multiple)
+    if said.probabilities is not None:
+        return Pool(features, said.probabilities, covered, schema.multiple)
+    return Pool(features, None, covered, schema.multiple, said.uncertainty)
 
 
 def ranked(
     known: Snapshot,
     rows: np.ndarray,
-    seen: tuple[np.ndarray, np.ndarray],
+    seen: tuple[np.ndarray, Predicted],
     taste: BatchOptions,
     rng: np.random.Generator,
     *,
-    multiple: bool,
+    schema: LabelSchema,
 ) -> np.ndarray:
     """The positions `rows` of open questions, in the order in which a selector would ask them now. Pure.
 
     What was asked otherwise counts as covered. Beyond the first `taste.n` the questions follow as they are given.
 
     Args:
-        seen: The embeddings (n, d) and the probabilities (n, k) of all items.
+        seen: The embeddings (n, d) of all items, and what a model says about them.
     """
-    features, probabilities = seen
+    features, said = seen
     covered = np.setdiff1d(np.flatnonzero(known.asked & ~known.held_out & known.columns.readable), rows)
-    pool = Pool(features[rows], probabilities[rows], features[covered], multiple)
+    pool = pool_of(features[rows], said.at(rows), features[covered], schema)
     first = select(pool, taste.n, taste.selector, rng, random_share=taste.random_share).positions
     order: np.ndarray = rows[np.concatenate([first, np.delete(np.arange(len(rows)), first)])]
     return order
@@ -318,15 +382,21 @@ def choose_held_out(known: Snapshot, n: int, salt: str) -> np.ndarray:
 
 
 def predictions_of(
-    known: Snapshot, rows: np.ndarray, probabilities: np.ndarray, schema: LabelSchema, version: str
+    known: Snapshot, rows: np.ndarray, said: Predicted, schema: LabelSchema, version: str
 ) -> list[Prediction]:
     """What a model says about the items at these positions, in the annotator's terms."""
-    guesses = labels.guesses(schema, probabilities[rows])
-    ids = known.columns.ids[rows]
+    guesses = zip(known.columns.ids[rows], guesses_of(schema, said.at(rows)), strict=True)
     return [
-        Prediction(str(item_id), labels.regions_of(schema, names), score, version)
-        for item_id, (names, score) in zip(ids, guesses, strict=True)
+        Prediction(str(item_id), labels.regions_saying(schema.main, answer), score, version)
+        for item_id, (answer, score) in guesses
     ]
+
+
+def guesses_of(schema: LabelSchema, said: Predicted) -> list[tuple[Any, float]]:
+    """The answer that a model would give to each item, and its confidence in [0, 1] in it."""
+    if said.probabilities is not None:
+        return list(labels.guesses(schema, said.probabilities))
+    return list(zip(said.answers, map(float, said.confidence), strict=True))
 
 
 def asking(known: Snapshot, rows: np.ndarray, why: Sequence[str], guesses: Sequence[Prediction | None]) -> list[Asking]:
@@ -361,6 +431,11 @@ def selector_for(schema: LabelSchema, name: str, policy: consensus.ConsensusMeth
         ConfigError: It is not written as a selector is, or asks again where a second opinion does not help.
     """
     found = selector_of(name)
+    if schema.asked is not None and (needy := needs_probabilities(name)):
+        raise ConfigError(
+            f"selector {needy!r} needs a probability for each label of an item, and {schema.control!r} asks for more",
+            "use a selector that goes by uncertainty: auto, uherding, least-confident",
+        )
     if isinstance(found, Relabelling):
         refuse_relabelling(schema, policy)
     return found

@@ -18,7 +18,9 @@ from labelloop.data.addresses import Addressing
 from labelloop.data.locations import ALONE, Access
 from labelloop.data.sources import read_content
 from labelloop.errors import BadItemError, StepError
+from labelloop.evaluation import answers
 from labelloop.kinds import LabelSchema
+from labelloop.kinds.predicted import Predicted, by_probabilities, read_back
 from labelloop.ledger import Ledger
 from labelloop.loop import round_steps, warm_start
 from labelloop.loop.bench import Bench
@@ -163,7 +165,11 @@ class Learning:
         cold = self._run(round_steps.train, self._learner, rest)
         warm = self._run(round_steps.train_from, self._learner, rest, earlier)
         ours, theirs = (self.models.predicted(one, judging.inputs) for one in (cold, warm))
-        return warm_start.compare(ours, theirs, judging.targets, groups[kept], multiple=training.multiple)
+        if ours.probabilities is None or theirs.probabilities is None:
+            wrong = [1.0 - answers.right(one, judging) for one in (ours, theirs)]
+            return warm_start.compare_losses(wrong[0], wrong[1], groups[kept], "share of mistakes")
+        both = ours.probabilities, theirs.probabilities
+        return warm_start.compare(*both, judging.targets, groups[kept], multiple=training.multiple)
 
     def _order(self) -> list[str]:
         """The item of every change of an answer, as they were heard."""
@@ -183,11 +189,14 @@ class Learning:
         examples = self.snapshots.examples(known, features, held_out=False)
         return OutOfSample(*self.sparing(examples, partial(self._out_of_sample, known)))
 
-    def _out_of_sample(self, known: Snapshot, examples: Examples) -> np.ndarray:
+    def _out_of_sample(self, known: Snapshot, examples: Examples) -> Predicted:
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
+        if self._schema.asked is not None:
+            told = self._run(round_steps.answered_out_of_sample, self._learner, examples, groups).value
+            return read_back(told, self._schema.asked)
         said: np.ndarray = self._run(round_steps.out_of_sample, self._learner, examples, groups).value
-        return said
+        return by_probabilities(self._schema, said)
 
     @property
     def batch(self) -> int:

@@ -76,10 +76,15 @@ def compare(cold: np.ndarray, warm: np.ndarray, targets: np.ndarray, groups: np.
         groups: (n,) near duplicates have the same one, and count once.
     """
     losses = [metrics.losses(one, targets, multiple) for one in (cold, warm)]
+    return compare_losses(losses[0], losses[1], groups, "log loss")
+
+
+def compare_losses(cold: np.ndarray, warm: np.ndarray, groups: np.ndarray, name: str) -> Compared:
+    """`compare`, by the loss (n,) of each kept-back example, whatever it is. Pure."""
     place = np.unique(groups, return_inverse=True)[1]
-    gains = np.bincount(place, losses[0] - losses[1]) / np.bincount(place)
+    gains = np.bincount(place, cold - warm) / np.bincount(place)
     error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
-    seen = f"log loss {losses[1].mean():.3f} warm, {losses[0].mean():.3f} cold, on {len(targets)} kept-back answers"
+    seen = f"{name} {warm.mean():.3f} warm, {cold.mean():.3f} cold, on {len(cold)} kept-back answers"
     if gains.mean() > _SURE * error:
         return Compared(True, f"from it, as that is surely better: {seen}")
     return Compared(False, f"from nothing, as a warm start is not surely better: {seen}")

@@ -102,6 +102,7 @@ class PredictionRow:
         score: In [0, 1], the confidence in `labels`.
         probabilities: Label -> probability.
         model_version: Which model says so.
+        answers: The main control -> what it says in it, as its kind writes it, where that are no choices.
     """
 
     item: Item
@@ -109,12 +110,14 @@ class PredictionRow:
     score: float
     probabilities: Mapping[str, float]
     model_version: str
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """The row as it is written."""
         return {
             **_of(self.item),
             "labels": list(self.labels),
+            **({"answers": dict(self.answers)} if self.answers else {}),
             "score": self.score,
             "probabilities": dict(self.probabilities),
             "model_version": self.model_version,

@@ -20,4 +20,4 @@ def auto(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     Raises:
         ConfigError: Probabilities or embeddings that are needed are not numbers.
     """
-    return (centroids if pool.probabilities is None else uherding)(pool, n, rng)
+    return (uherding if pool.has_model else centroids)(pool, n, rng)

@@ -103,9 +103,7 @@ def _subsampled(selector: Selector, size: int, pool: Pool, n: int, rng: np.rando
     rows = drawn(len(pool), max(size, min(n, len(pool))), rng)
     if len(rows) == len(pool):
         return traced(selector, pool, n, rng)
-    probabilities = None if pool.probabilities is None else pool.probabilities[rows]
-    part = replace(pool, embeddings=pool.embeddings[rows], probabilities=probabilities)
-    positions, who = traced(selector, part, n, rng)
+    positions, who = traced(selector, pool.at(rows), n, rng)
     return rows[positions], who
 
 

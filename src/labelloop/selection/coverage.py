@@ -59,7 +59,8 @@ def uherding(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     """
     weights = np.ones(len(pool), np.float32)
     radius = _WIDEST
-    if checked(pool) is not None:
+    checked(pool)
+    if pool.has_model:
         weights = np.maximum(uncertainty_of(pool, closeness_of_two), _LEAST)
         radius = _radius(sample(pool.labeled, SPACED, rng))
     return _herded(pool, n, rng, weights, _Gaussian(radius))

@@ -70,6 +70,9 @@ EMBEDDING = frozenset(
 )
 """The selectors, and ways to put some together, that look at embeddings."""
 
+PROBABILITIES = frozenset({"badge", "dropquery", "balanced", "relabel"})
+"""The selectors, and ways to put some together, that need a probability for each label of an item."""
+
 _TOKEN = re.compile(r"\s*(?:(?P<mark>[(),])|(?P<word>[^\s(),]+))")
 
 _Tree = str | tuple[str, Sequence[Any]]
@@ -96,6 +99,11 @@ def selector_of(name: str) -> Selector:
 def needs_embeddings(name: str) -> bool:
     """Whether what is written so looks at embeddings; of code of the workspace nobody knows, and it may."""
     return not EMBEDDING.isdisjoint(re.findall(r"[^\s(),]+", name))
+
+
+def needs_probabilities(name: str) -> str:
+    """What of that which is written so needs probabilities of labels; empty where nothing does."""
+    return next((word for word in re.findall(r"[^\s(),]+", name) if word in PROBABILITIES), "")
 
 
 def _parsed(name: str, words: Sequence[str]) -> tuple[_Tree, Sequence[str]]:

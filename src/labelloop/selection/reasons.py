@@ -50,6 +50,10 @@ def _reason(pool: Pool, position: int, name: str, choose: Selector, labels: Sequ
         return f"chosen by {_own_name(choose)}"
     if name in _WITHOUT_MODEL:
         return _WITHOUT_MODEL[name]
+    if pool.uncertainty is not None:
+        unsure = float(pool.uncertainty[position])
+        words = _NEIGHBOURS if name in ("uherding", "auto") and unsure < 0.5 else _UNSURE
+        return words.format(doubt=f"the model is unsure by {unsure:.2f}")
     if pool.probabilities is None:
         return EXPLORING
     row = np.asarray(pool.probabilities[position], np.float64)

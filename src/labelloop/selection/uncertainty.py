@@ -56,16 +56,33 @@ def spread(probabilities: np.ndarray, multiple: bool) -> np.ndarray:
 
 
 def uncertainty_of(pool: Pool, measure: Uncertainty) -> np.ndarray:
-    """(n,) float32 uncertainty of every item of the pool, computed in chunks.
+    """(n,) float32 uncertainty of every item of the pool, computed in chunks; the model's own without probabilities.
 
     Raises:
         ConfigError: There are no probabilities, they do not fit the pool, or some are not numbers.
     """
+    if pool.probabilities is None and pool.uncertainty is not None:
+        return _checked_uncertainty(pool)
     probabilities = needed(pool)
     scores = np.empty(len(pool), np.float32)
     for start in range(0, len(pool), CHUNK):
         rows = np.asarray(probabilities[start : start + CHUNK], np.float32)
         scores[start : start + CHUNK] = measure(rows, pool.multiple)
+    return scores
+
+
+def _checked_uncertainty(pool: Pool) -> np.ndarray:
+    scores = np.asarray(pool.uncertainty, np.float32)
+    if scores.shape != (len(pool),):
+        raise ConfigError(
+            f"uncertainty of the shape {scores.shape} does not fit a pool of {len(pool)} items", "give one per item"
+        )
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    if len(wrong):
+        raise ConfigError(
+            f"the uncertainty of item {wrong[0]} of the pool is not a number",
+            "leave items out that the model could not score",
+        )
     return scores
 
 
@@ -76,6 +93,11 @@ def needed(pool: Pool) -> np.ndarray:
         ConfigError: There are none, they do not fit the pool, or some are not numbers.
     """
     probabilities = checked(pool)
+    if probabilities is None and pool.uncertainty is not None:
+        raise ConfigError(
+            "this selector needs a probability for each label of an item, and what is asked has none",
+            "use a selector that goes by uncertainty: auto, uherding, least-confident",
+        )
     if probabilities is None:
         raise ConfigError(
             "uncertainty needs probabilities, and there is no model yet",

@@ -423,15 +423,32 @@ class Pool:
             single choice; each entry is its own probability for a multiple choice.
         labeled: (m, d) float32 embeddings of the items already asked or answered: what is covered.
         multiple: Whether a row may have several labels.
+        uncertainty: (n,) float32 in [0, 1] of the current model where what is asked are no labels of the whole item,
+            so that there are no probabilities; None elsewhere.
     """
 
     embeddings: np.ndarray
     probabilities: np.ndarray | None
     labeled: np.ndarray
     multiple: bool = False
+    uncertainty: np.ndarray | None = field(default=None, metadata=LATER)
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model that says something about the items."""
+        return self.probabilities is not None or self.uncertainty is not None
+
+    def at(self, rows: np.ndarray) -> Pool:
+        """Some of the items, by position; what is covered stays. Pure."""
+        return replace(
+            self,
+            embeddings=self.embeddings[rows],
+            probabilities=None if self.probabilities is None else self.probabilities[rows],
+            uncertainty=None if self.uncertainty is None else self.uncertainty[rows],
+        )
 
 
 def __getattr__(name: str) -> Any:

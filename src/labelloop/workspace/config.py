@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
 from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.schema import schema_around
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
 from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, unknown
@@ -52,7 +53,9 @@ class DatasetConfig(_Section):
     """One label per item, or several."""
 
     labels: tuple[str, ...] = ()
-    """The labels, at least two, in the order people see them. Comma-separated in the environment."""
+    """The labels to choose from, at least two, in the order people see them. Comma-separated in the environment. Empty
+    where the first of [controls] is what is learned.
+    """
 
     instruction: str = ""
     """The line above each item in Label Studio; empty is a line that fits the task."""
@@ -299,7 +302,9 @@ class LearnerConfig(BaseModel):
 
 
 class ControlConfig(BaseModel):
-    """What else people are asked about each item; every other key is an option of that kind."""
+    """What people are asked about each item beside its labels; every other key is an option of that kind. Without
+    labels under [dataset] the first control is the main one: what is learned, and whose score is the score.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
@@ -377,14 +382,19 @@ class Config(_Section):
     def schema_of(self) -> LabelSchema:
         """What people are asked: the labels of [dataset], and each control of [controls] beside them.
 
+        Where [dataset] has no labels, the first control is the main one.
+
         Raises:
             NotFoundError: A control is of a kind that there is not.
             ConfigError: The labels, or the options of a control, make no question.
         """
         asked = self.dataset
-        beside = tuple(self._control(name) for name in self.controls)
+        controls = tuple(self._control(name) for name in self.controls)
+        if controls and not asked.labels:
+            made = schema_around(controls[0], asked.modality, instruction=asked.instruction, show=asked.show)
+            return replace(made, beside=controls[1:])
         return LabelSchema(
-            asked.modality, asked.labels, asked.task, instruction=asked.instruction, show=asked.show, beside=beside
+            asked.modality, asked.labels, asked.task, instruction=asked.instruction, show=asked.show, beside=controls
         )
 
     def _control(self, name: str) -> Control:

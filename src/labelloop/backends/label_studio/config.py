@@ -29,6 +29,7 @@ def object_name(schema: LabelSchema) -> str:
 def config_of(schema: LabelSchema) -> str:
     """The label config people see: the instruction, each control, the item."""
     default = "Choose every label that fits" if schema.multiple else "Choose the label that fits best"
+    default = default if schema.asked is None else schema.control
     tags = "".join(f"  {line}\n" for control in schema.controls for line in _asked(control))
     return (
         f'<View style="max-width: 60rem; margin: 0 auto">\n'
@@ -42,6 +43,10 @@ def config_of(schema: LabelSchema) -> str:
 
 def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
     """What a project's config says against the schema, in words; empty when they agree."""
+    if schema.asked is not None:
+        xml = str(project.get("label_config", ""))
+        gone = [] if _named(xml, schema.control) is not None else [f"the control {schema.control!r} is gone"]
+        return gone + _differences_of_controls(schema.controls, xml)
     name = object_name(schema)
     control = (project.get("parsed_label_config") or {}).get(schema.control)
     if control is None:
@@ -61,7 +66,7 @@ def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
         found.append(f"labels only in Label Studio: {', '.join(map(repr, extra))}")
     if _is_multiple(str(project.get("label_config", "")), schema.control) != schema.multiple:
         found.append(f"it is no {schema.task} any more")
-    return found + _differences_beside(schema, str(project.get("label_config", "")))
+    return found + _differences_of_controls(schema.beside, str(project.get("label_config", "")))
 
 
 def missing_controls(schema: LabelSchema, xml: str) -> list[Control]:
@@ -71,12 +76,13 @@ def missing_controls(schema: LabelSchema, xml: str) -> list[Control]:
 
 
 def with_controls(schema: LabelSchema, xml: str) -> str:
-    """A label config in which every control beside the main one is asked as the schema says; the rest as it was."""
-    changed = {one.name for one in schema.beside if _differs(one, _named(xml, one.name))}
+    """A label config in which every control but choices to learn is asked as the schema says; the rest as it was."""
+    controls = schema.beside if schema.asked is None else schema.controls
+    changed = {one.name for one in controls if _differs(one, _named(xml, one.name))}
     if not changed:
         return xml
     root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
-    for control in schema.beside:
+    for control in controls:
         if control.name in changed:
             _put(root, control, schema.modality)
     return ElementTree.tostring(root, encoding="unicode")
@@ -181,9 +187,9 @@ def _asked(control: Control) -> list[str]:
     return head + control.kind.tag(control.name, control.shown).splitlines()
 
 
-def _differences_beside(schema: LabelSchema, xml: str) -> list[str]:
-    """What a label config asks otherwise beside the main control; one that it does not ask at all is none."""
-    there = [(control, _named(xml, control.name)) for control in schema.beside]
+def _differences_of_controls(controls: Sequence[Control], xml: str) -> list[str]:
+    """What a label config asks otherwise in these controls; one that it does not ask at all is none."""
+    there = [(control, _named(xml, control.name)) for control in controls]
     return [
         f"the control {control.name!r} is asked otherwise than [controls.{control.name}] says"
         for control, node in there

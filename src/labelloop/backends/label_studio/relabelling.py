@@ -109,6 +109,8 @@ def config_with(xml: str, schema: LabelSchema) -> str:
         root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
     except ElementTree.ParseError as error:
         raise ConfigError(f"the label config is not XML: {error}", "correct it in Label Studio") from None
+    if schema.asked is not None:
+        return with_controls(schema, xml)
     control = next((node for node in root.iter("Choices") if node.get("name") == schema.control), None)
     if control is None:
         raise ConfigError(f"the label config has no control {schema.control!r}", "bring it back in Label Studio")
