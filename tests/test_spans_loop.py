@@ -27,9 +27,9 @@ from labelloop.kinds.spans import TextSpans
 from labelloop.loop.loop import Loop
 from labelloop.types import Question
 from labelloop.workspace.config import load
-from quick_tagger import WORD
 
-from small_world import NAME, World
+from support.quick_tagger import WORD
+from support.small_world import NAME, World
 
 EARLY = datetime(2025, 12, 1, tzinfo=UTC)
 """Before anybody answers."""
@@ -53,7 +53,7 @@ share = 0.25
 size = 12
 per_round = 4
 [learner]
-flavor = "quick_tagger:QuickTagger"
+flavor = "support.quick_tagger:QuickTagger"
 """
 
 
