@@ -38,7 +38,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, **given: Any) -> None:
     """Replay labelled data as a loop: how many labels would each selector have needed?
 
-    PLACE is a folder of class folders, a table with a column of labels, or an .npz with embeddings X and labels y.
+    PLACE is a folder of class folders, a table with a column of labels, a CoNLL file with tags of spans, or an .npz
+    with embeddings X and labels y.
     Without it, what people have answered in this workspace is replayed. What is embedded once is not embedded again.
     Writes every curve as CSV, a plot, and the verdict as JSON.
 
@@ -50,8 +51,8 @@ def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, *
     from labelloop.simulate.engine import simulate as play
     from labelloop.simulate.files import write
     from labelloop.simulate.places import NamedPlaces, of_place, of_workspace
-    from labelloop.simulate.replay import ReplayPlan
-    from labelloop.simulate.verdict import COLUMNS, judge, rows
+    from labelloop.simulate.replay import ReplayPlan, score_name
+    from labelloop.simulate.verdict import COLUMNS, by_words, judge, rows
 
     columns = Columns(given.pop("text_column"), given.pop("uri_column"))
     wanted = NamedPlaces(place, given.pop("modality"), given.pop("label_column"), columns, fewest)
@@ -60,11 +61,15 @@ def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, *
         ready = of_place(wanted, app.config(), progress) if place else of_workspace(app.loop(progress), fewest)
         curves = play(ready.labelled, plan, ready.learner, workers=workers, progress=progress)
     verdict = judge(curves, len(ready.labelled), ready.unreadable)
-    written = write(curves, verdict, output, plan.measure)
+    written = write(curves, verdict, output, score_name(ready.labelled, plan))
+    read = judge(by_words(curves), len(ready.labelled), ready.unreadable) if ready.labelled.kind is not None else None
     if not app.as_json:
         table(rows(verdict), COLUMNS)
+    if not app.as_json and read:
+        click.echo("\nthe same, counted in words that people read:")
+        table(rows(read), COLUMNS)
     show(
-        {**verdict.to_json(), "files": {what: str(path) for what, path in written.items()}},
+        {**verdict.to_json(), **({"in_words_read": read.to_json()} if read else {}), "files": {what: str(path) for what, path in written.items()}},
         "\n".join([*verdict.words, *(f"written {path}" for path in written.values())]),
         as_json=app.as_json,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.kinds.kind import Kind
 from labelloop.machine.modules import Carried
 from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate.replay import Curve, Labelled, Player, ReplayPlan, full_score, replay, world
@@ -56,7 +57,8 @@ def _outside(labelled: Labelled, plan: ReplayPlan, learner: Learner, workers: in
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
         file = Path(folder) / "embeddings.npy"
         np.save(file, labelled.embeddings)
-        given = (file, (labelled.targets, labelled.labels, labelled.groups, labelled.items), plan, Carried.of(learner))
+        columns = (labelled.targets, labelled.labels, labelled.groups, labelled.items, labelled.answers, labelled.kind)
+        given = (file, columns, plan, Carried.of(learner))
         context = multiprocessing.get_context("spawn")
         with _safe_path(), ProcessPoolExecutor(workers, context, _prepare, given) as pool:
             try:
@@ -93,7 +95,7 @@ def _gathered(pool: ProcessPoolExecutor, plan: ReplayPlan) -> Iterator[Curve]:
                 yield one.result()
 
 
-Columns = tuple[np.ndarray, tuple[str, ...], np.ndarray, Sequence[Item]]
+Columns = tuple[np.ndarray, tuple[str, ...], np.ndarray, Sequence[Item], Sequence[Any], Kind | None]
 """What `Labelled` has beside the embeddings."""
 
 _GIVEN: list[tuple[Labelled, ReplayPlan, Learner]] = []

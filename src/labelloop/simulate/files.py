@@ -96,8 +96,10 @@ def _draw(axes: Any, name: str, curves: Sequence[Curve], colour: str) -> None:
 def _csv(curves: Sequence[Curve]) -> bytes:
     lines = io.StringIO(newline="")
     writer = csv.writer(lines)
-    writer.writerow(("selector", "seed", "labels", "score", "full_score", "seconds"))
+    more = ("words",) if any(curve.read for curve in curves) else ()
+    writer.writerow(("selector", "seed", "labels", "score", "full_score", "seconds", *more))
     for curve in curves:
-        for labels, score, seconds in zip(curve.labels, curve.scores, curve.seconds, strict=True):
-            writer.writerow((curve.selector, curve.seed, labels, score, curve.full, round(seconds, 4)))
+        for place, (labels, score, seconds) in enumerate(zip(curve.labels, curve.scores, curve.seconds, strict=True)):
+            read = (curve.read[place] if curve.read else "",) if more else ()
+            writer.writerow((curve.selector, curve.seed, labels, score, curve.full, round(seconds, 4), *read))
     return lines.getvalue().encode()

@@ -14,9 +14,11 @@ import numpy as np
 
 from labelloop.data.conll import ENDINGS
 from labelloop.data.duplicates import Leaders
-from labelloop.data.sources import Columns, Unreadable, read_content, read_items
+from labelloop.data import conll
+from labelloop.data.sources import Columns, Unreadable, content_id, read_content, read_items
 from labelloop.data.tables import READERS
 from labelloop.errors import ConfigError, UnreadableError
+from labelloop.kinds.spans import TextSpans
 from labelloop.loop import round_steps
 from labelloop.loop.embedding import digests_of
 from labelloop.loop.loop import Loop
@@ -33,12 +35,12 @@ class LabeledItems:
     """Items with their labels, not embedded yet.
 
     Attributes:
-        answers: The label of each item; empty where there is none.
+        answers: The label of each item; empty where there is none. Or an answer of another kind.
         unreadable: What was skipped.
     """
 
     items: tuple[Item, ...]
-    answers: tuple[str, ...]
+    answers: tuple[Any, ...]
     groups: np.ndarray
     unreadable: tuple[Unreadable, ...] = ()
 
@@ -99,6 +101,19 @@ def embedded(
         fewest: Labels with fewer items are left out.
         keep_items: Whether the learner reads the items itself.
     """
+    matrix = embeddings_of(found, run, backbone, progress)
+    readable = np.isfinite(matrix).all(axis=1)
+    answers = np.asarray(found.answers)
+    items = [found.items[int(row)] for row in np.flatnonzero(readable)] if keep_items else ()
+    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest, items)
+
+
+def embeddings_of(found: LabeledItems, run: Run, backbone: Backbone, progress: Progress = silent) -> np.ndarray:
+    """(n, d) float32 embeddings of found items; a row of NaN for one that cannot be read.
+
+    Raises:
+        UnreadableError: None can be read.
+    """
     parts = []
     for start in range(0, len(found.items), round_steps.CHUNK):
         chunk = found.items[start : start + round_steps.CHUNK]
@@ -109,16 +124,13 @@ def embedded(
 
         parts.append(run(round_steps.embed, backbone, digests, chunk, read_content, told).value)
     matrix = np.concatenate(parts)
-    readable = np.isfinite(matrix).all(axis=1)
-    if not readable.any():
+    if not np.isfinite(matrix).all(axis=1).any():
         raise UnreadableError(
             f"none of {len(found.items)} items could be read, such as {found.items[0].uri or found.items[0].id}",
             "is their disk, bucket or network there? run again when it is",
             retryable=True,
         )
-    answers = np.asarray(found.answers)
-    items = [found.items[int(row)] for row in np.flatnonzero(readable)] if keep_items else ()
-    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest, items)
+    return matrix
 
 
 def labelled(
@@ -142,6 +154,32 @@ def labelled(
             targets[row, position[str(one)]] = True
     kept = [items[int(row)] for row in np.flatnonzero(left)] if items else ()
     return Labelled(embeddings[left], targets[left], names, groups[left], kept)
+
+
+def read_conll(where: str, progress: Progress = silent) -> tuple[LabeledItems, TextSpans]:
+    """The sentences of a CoNLL file, with their spans as answers.
+
+    Raises:
+        NotFoundError: There is no such file.
+        ConfigError: It is no such file, or no sentence has a span.
+    """
+    progress("reading", 0, None)
+    found = {content_id(one.text): one for one in conll.read(where)}  # the same content twice is one item
+    labels = tuple(sorted({label for one in found.values() for _, _, label in one.spans}))
+    if not labels:
+        raise ConfigError(f"no sentence of {where} has a span", "name a file with tags such as B-PER")
+    items = tuple(Item(one, "text", text=sentence.text, digest=one) for one, sentence in found.items())
+    answers = tuple(tuple(one.spans) for one in found.values())
+    return LabeledItems(items, answers, np.arange(len(items))), TextSpans(labels)
+
+
+def of_kind(embeddings: np.ndarray, found: LabeledItems, kind: TextSpans) -> Labelled:
+    """Columns from one answer of a kind per item; items that cannot be read are left out."""
+    kept = np.flatnonzero(np.isfinite(embeddings).all(axis=1))
+    answers = [found.answers[int(row)] for row in kept]
+    targets = np.array([[label in kind.labels_in(one) for label in kind.labels] for one in answers], np.bool_)
+    items = [found.items[int(row)] for row in kept]
+    return Labelled(embeddings[kept], targets, kind.labels, found.groups[kept], items, answers, kind)
 
 
 def from_npz(path: Path, fewest: int = 0) -> Labelled:

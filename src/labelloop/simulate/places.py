@@ -14,10 +14,14 @@ from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate import labelled
 from labelloop.simulate.replay import Labelled
 from labelloop.types import Modality
-from labelloop.workspace.config import Config, DatasetConfig, Workspace
+from labelloop.workspace.config import Config, ControlConfig, DatasetConfig, LearnerConfig, Workspace
 from labelloop.workspace.stack import Stack
 
 NAME = "simulation"
+SPANS = "spans"
+"""The learner of spans."""
+
+CONLL = (".conll", ".iob", ".bio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
                     "name a folder of class folders, or a table with a column of labels",
                 )
             return Ready(there, loop.learner)
+    if wanted.place.lower().endswith(CONLL):
+        return _of_conll(wanted.place, config, progress)
     found = labelled.read_labelled(
         wanted.place, wanted.modality, wanted.columns, wanted.label_column, progress=progress
     )
@@ -103,9 +109,24 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
         return Ready(made, loop.learner, len(found.unreadable) + len(found.items) - len(made))
 
 
+def _of_conll(place: str, config: Config, progress: Progress) -> Ready:
+    """The sentences of a CoNLL file; by the learner of spans, unless the configuration names one."""
+    found, kind = labelled.read_conll(place, progress)
+    learner = LearnerConfig(flavor=SPANS) if config.learner == LearnerConfig() else config.learner
+    control = ControlConfig.model_validate({"kind": "spans", "labels": list(kind.labels)})
+    dataset = DatasetConfig(name=NAME, modality="text")
+    with _opened(Config(dataset=dataset, controls={"spans": control}, learner=learner), progress) as loop:
+        matrix = labelled.embeddings_of(found, loop.run, loop.learning.embeddings.backbone, progress)
+        made = labelled.of_kind(matrix, found, kind)
+        return Ready(made, loop.learner, len(found.items) - len(made))
+
+
 def _scratch(modality: Modality, labels: tuple[str, ...], config: Config, progress: Progress) -> Loop:
-    root = cache_dir(os.environ) / NAME
     dataset = DatasetConfig(name=NAME, modality=modality, labels=labels)
-    workspace = Workspace(root, Config(dataset=dataset, learner=config.learner), {})
+    return _opened(Config(dataset=dataset, learner=config.learner), progress)
+
+
+def _opened(config: Config, progress: Progress) -> Loop:
+    workspace = Workspace(cache_dir(os.environ) / NAME, config, {})
     workspace.home.mkdir(parents=True, exist_ok=True)
     return Loop(workspace, Stack(workspace), progress)

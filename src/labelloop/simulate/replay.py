@@ -6,13 +6,18 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from labelloop.errors import ConfigError
+from labelloop.evaluation import answers
+from labelloop.evaluation.halving import answered
+from labelloop.kinds.kind import Kind
+from labelloop.kinds.predicted import Predicted
 from labelloop.protocols import Learner, Predictor
 from labelloop.selection import select, selector_of
 from labelloop.selection.relabel import Relabelling
@@ -35,6 +40,8 @@ class Labelled:
         labels: The k names.
         groups: (n,) numbers; items of one group are near-duplicates and stay on one side of the test.
         items: The n items themselves, for a learner that reads them; else none.
+        answers: Where what is asked are no labels of the whole item: n answers, None for one that people would skip.
+        kind: What an answer is; None where the targets say all.
 
     Raises:
         ConfigError: The columns do not fit each other, or nobody could learn from them.
@@ -45,9 +52,13 @@ class Labelled:
     labels: tuple[str, ...]
     groups: np.ndarray
     items: Sequence[Item] = ()
+    answers: Sequence[Any] = ()
+    kind: Kind | None = None
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
+        if self.kind is not None and len(self.answers) != n:
+            raise ConfigError(f"there are {len(self.answers)} answers to {n} items", "give one per item, or None")
         if self.items and len(self.items) != n:
             raise ConfigError(f"there are {len(self.items)} items to {n} embeddings", "give one item per row")
         if self.embeddings.ndim != 2 or self.targets.shape != (n, len(self.labels)) or self.groups.shape != (n,):
@@ -56,6 +67,13 @@ class Labelled:
                 f"do not fit {len(self.labels)} labels",
                 "give one row per item and one column per label",
             )
+        wrong = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
+        if len(wrong):
+            raise ConfigError(f"the embedding of item {wrong[0]} has values that are not numbers", "leave it out")
+        if self.kind is None:
+            self._refuse_few()
+
+    def _refuse_few(self) -> None:
         counts = self.targets.sum(axis=0)
         if np.count_nonzero(counts) < 2:
             known = ", ".join(self.labels) or "none"
@@ -68,12 +86,23 @@ class Labelled:
                 f"label {rare!r} has {counts.min()} item(s); a replay needs 2, one to learn from and one to test on",
                 "add items of it, or leave such labels out: --fewest 2",
             )
-        wrong = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
-        if len(wrong):
-            raise ConfigError(f"the embedding of item {wrong[0]} has values that are not numbers", "leave it out")
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def answerable(self) -> np.ndarray:
+        """(n,) bool: the items that people would not skip."""
+        if self.kind is not None:
+            return np.array([one is not None for one in self.answers], np.bool_)
+        return np.asarray(self.targets.any(axis=1))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(n,) words of each text; 1 of what is no text, or is not known."""
+        if not self.items:
+            return np.ones(len(self), np.int64)
+        return np.array([max(1, len(one.text.split())) for one in self.items], np.int64)
 
     def inputs(self, rows: np.ndarray) -> Inputs:
         """The items at these positions: themselves where they are known, else their embeddings."""
@@ -138,6 +167,7 @@ class Curve:
         scores: The score on the test set then.
         full: The score with everything but the test set answered by the same people.
         seconds: Seconds each round's choosing took.
+        read: Words of the items asked, after each round; where items are texts that the learner reads.
     """
 
     selector: str
@@ -146,6 +176,7 @@ class Curve:
     scores: tuple[float, ...]
     full: float
     seconds: tuple[float, ...] = field(default=(), compare=False)
+    read: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +194,11 @@ class Fitted:
         """(n, k) probabilities of the items at these positions."""
         return self.predictor.predict(self.labelled.inputs(rows))
 
+    def said(self, rows: np.ndarray) -> Predicted:
+        """What the model says about the items at these positions, where that are no labels of the whole item."""
+        assert self.labelled.kind is not None
+        return answered(self.predictor, self.labelled.inputs(rows), self.labelled.kind)
+
 
 @dataclass(frozen=True)
 class World:
@@ -172,18 +208,19 @@ class World:
         pool: Positions people may be asked about.
         test: Positions the score comes from.
         said: (n, k) bool, what people would say.
+        answers: The same where that are no labels of the whole item.
     """
 
     labelled: Labelled
     pool: np.ndarray
     test: np.ndarray
     said: np.ndarray
+    answers: Sequence[Any] = ()
 
     @property
     def answerable(self) -> np.ndarray:
         """(n,) bool, what people would not skip."""
-        there: np.ndarray = np.asarray(self.said.any(axis=1))
-        return there
+        return self.labelled.answerable
 
 
 @dataclass(frozen=True)
@@ -204,8 +241,12 @@ class ReplayState:
     def pool(self) -> Pool:
         """What a selector sees."""
         embeddings = self.made.labelled.embeddings
-        left = embeddings[self.left]
-        return Pool(left, self.predict.at(self.left) if self.predict else None, embeddings[self.asked])
+        left, asked = embeddings[self.left], embeddings[self.asked]
+        if self.predict is None:
+            return Pool(left, None, asked)
+        if self.made.labelled.kind is None:
+            return Pool(left, self.predict.at(self.left), asked)
+        return Pool(left, None, asked, multiple=True, uncertainty=self.predict.said(self.left).uncertainty)
 
 
 Choose = Callable[[ReplayState, int, np.random.Generator], np.ndarray]
@@ -215,7 +256,7 @@ Choose = Callable[[ReplayState, int, np.random.Generator], np.ndarray]
 def world(labelled: Labelled, plan: ReplayPlan, seed: int) -> World:
     """Draw the test set, by groups, and the wrong answers of a seed. Every selector meets the same."""
     rng = np.random.default_rng([seed, 1])
-    answerable = np.asarray(labelled.targets.any(axis=1))
+    answerable = labelled.answerable
     wanted = min(LARGEST_TEST, max(1, round(plan.test_share * np.count_nonzero(answerable))))
     names, group = np.unique(labelled.groups, return_inverse=True)
     turn = rng.permutation(len(names))[group]
@@ -230,10 +271,24 @@ def world(labelled: Labelled, plan: ReplayPlan, seed: int) -> World:
         )
     said = labelled.targets.copy()
     wrong = np.flatnonzero((rng.random(len(said)) < plan.noise) & answerable)
+    parts = np.flatnonzero(~inside), np.flatnonzero(inside & answerable)
+    if labelled.kind is not None:
+        given = list(labelled.answers)
+        for row in wrong:
+            given[row] = _without_a_part(given[row], rng)
+        return World(labelled, *parts, said, given)
     moved = rng.integers(1, said.shape[1], len(wrong))
     for row, steps in zip(wrong, moved, strict=True):
         said[row] = np.roll(said[row], steps)
-    return World(labelled, np.flatnonzero(~inside), np.flatnonzero(inside & answerable), said)
+    return World(labelled, *parts, said)
+
+
+def _without_a_part(answer: Any, rng: np.random.Generator) -> Any:
+    """What somebody says who overlooks something: an answer of parts without one of them; any other as it is."""
+    if not isinstance(answer, tuple) or not answer:
+        return answer
+    lost = int(rng.integers(len(answer)))
+    return answer[:lost] + answer[lost + 1 :]
 
 
 def full_score(made: World, learner: Learner, measure: Measure) -> float:
@@ -262,23 +317,24 @@ def replay(made: World, plan: ReplayPlan, player: Player, learner: Learner, choo
     Args:
         choose: Chooses every batch instead of the selector, for comparing with what is not one of ours.
     """
-    labels, scores, seconds = zip(*turns(made, plan, player, learner, choose), strict=True)
-    return Curve(player.selector, player.seed, labels, scores, player.full, seconds)
+    labels, scores, seconds, read = zip(*turns(made, plan, player, learner, choose), strict=True)
+    words = read if made.labelled.items else ()
+    return Curve(player.selector, player.seed, labels, scores, player.full, seconds, words)
 
 
 def turns(
     made: World, plan: ReplayPlan, player: Player, learner: Learner, choose: Choose | None = None
-) -> Iterator[tuple[int, float, float]]:
-    """The rounds of a replay, as they are played: (answers so far, score, seconds of choosing)."""
+) -> Iterator[tuple[int, float, float, int]]:
+    """The rounds of a replay, as they are played: (answers so far, score, seconds of choosing, words read so far)."""
     if choose is None and isinstance(form := selector_of(player.selector), Relabelling):
         from labelloop.simulate import relabelled
 
         played = relabelled.turns(made, plan, player.seed, learner, (ours(plan, player.selector), form.share))
-        yield from played
+        yield from ((*turn, 0) for turn in played)
         return
     rng = np.random.default_rng([player.seed, 2])
     choose = choose or ours(plan, player.selector)
-    asked = np.empty(0, np.intp)
+    asked, lengths = np.empty(0, np.intp), made.labelled.lengths
     predict: Fitted | None = None
     for size in sizes(len(made.pool), plan):
         now = ReplayState(made, asked, np.setdiff1d(made.pool, asked), predict)
@@ -287,7 +343,7 @@ def turns(
         took = time.perf_counter() - began
         asked = np.concatenate([asked, chosen])
         predict = learned(made, asked, learner)
-        yield len(asked), score(made, predict, plan.measure) if predict else 0.0, took
+        yield len(asked), score(made, predict, plan.measure) if predict else 0.0, took, int(lengths[asked].sum())
 
 
 def sizes(pool: int, plan: ReplayPlan) -> Iterator[int]:
@@ -302,7 +358,7 @@ def ours(plan: ReplayPlan, name: str) -> Choose:
 
     def choose(now: ReplayState, n: int, rng: np.random.Generator) -> np.ndarray:
         pool = now.pool()
-        wanted = first if pool.probabilities is None else name
+        wanted = name if pool.has_model else first
         return select(pool, n, wanted, rng, random_share=plan.random_share).positions
 
     return choose
@@ -323,12 +379,24 @@ def learned(made: World, rows: np.ndarray, learner: Learner) -> Fitted | None:
 
 def examples_of(made: World, rows: np.ndarray) -> Examples:
     """What people said about these items."""
-    return Examples(
-        made.labelled.inputs(rows), made.said[rows], made.labelled.labels, False, np.zeros(len(rows), np.bool_)
-    )
+    there, free = made.labelled, np.zeros(len(rows), np.bool_)
+    examples = Examples(there.inputs(rows), made.said[rows], there.labels, there.kind is not None, free)
+    if there.kind is None:
+        return examples
+    return replace(examples, answers=tuple(made.answers[int(row)] for row in rows), kind=there.kind)
+
+
+def score_name(labelled: Labelled, plan: ReplayPlan) -> str:
+    """What the score of a replay is called."""
+    return plan.measure if labelled.kind is None else answers.score_name(labelled.kind)
 
 
 def score(made: World, predict: Fitted, measure: Measure) -> float:
+    kind = made.labelled.kind
+    if kind is not None:
+        said, true = predict.said(made.test), [made.labelled.answers[int(row)] for row in made.test]
+        counts, statistic = answers.counted(kind, said.answers, true)
+        return float(statistic(counts.sum(axis=0, keepdims=True))[0])
     wanted = made.labelled.targets[made.test].argmax(axis=1)
     given = predict.at(made.test).argmax(axis=1)
     if measure == "accuracy":

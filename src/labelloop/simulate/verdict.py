@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,11 @@ def judge(
     words = tuple(_in_words(one, summaries) for one in summaries if one.selector != BASELINE)
     budget = max(curve.labels[-1] for curve in curves)
     return SimulationResult(items, unreadable, full, budget, len({curve.seed for curve in curves}), summaries, words)
+
+
+def by_words(curves: Sequence[Curve]) -> list[Curve]:
+    """The same curves over the words that people have read, in place of the items that they were asked about."""
+    return [replace(curve, labels=curve.read) for curve in curves]
 
 
 COLUMNS = (
