@@ -18,7 +18,6 @@ from labelloop.data.sources import Columns, Unreadable, read_changed
 from labelloop.data.text_files import BrokenRow, Table
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.ledger import open_ledger
-from labelloop.simulate.labelled import read_labelled
 from labelloop.types import NewItem
 
 NEWS = """-DOCSTART- -X- -X- O
@@ -290,10 +289,3 @@ def test_the_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 
     assert ended.value.code == 0
     assert "2 new item(s)" in capsys.readouterr().out
-
-
-def test_simulate_says_that_spans_are_not_replayed(tmp_path: Path) -> None:
-    path = written(tmp_path / "news.conll", NEWS)
-
-    with pytest.raises(ConfigError, match="has spans, and what is replayed is one label"):
-        read_labelled(str(path), None, Columns())

@@ -69,7 +69,11 @@ def simulate(app: App, /, place: str, fewest: int, workers: int, output: Path, *
         click.echo("\nthe same, counted in words that people read:")
         table(rows(read), COLUMNS)
     show(
-        {**verdict.to_json(), **({"in_words_read": read.to_json()} if read else {}), "files": {what: str(path) for what, path in written.items()}},
+        {
+            **verdict.to_json(),
+            **({"in_words_read": read.to_json()} if read else {}),
+            "files": {what: str(path) for what, path in written.items()},
+        },
         "\n".join([*verdict.words, *(f"written {path}" for path in written.values())]),
         as_json=app.as_json,
     )

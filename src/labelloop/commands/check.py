@@ -282,7 +282,7 @@ def _people(annotator: Annotator, wanted: int) -> Finding:
 
 
 def _prove_learner(workspace: Workspace) -> str:
-    config = workspace.config.learner
+    config = workspace.config.learner_of()
     schema = workspace.config.schema_of()
     learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})
     chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])

@@ -40,7 +40,7 @@ class Frozen:
             its items are found, and more of the others are taken for it.
 
     Raises:
-        ConfigError: No strength, a strength that is not positive, or fewer than two folds.
+        ConfigError: What is asked are no choices; no strength, one that is not positive, or fewer than two folds.
         NotFoundError: There is no backbone of this name.
     """
 
@@ -59,6 +59,11 @@ class Frozen:
         if folds < 2:
             raise ConfigError(f"folds is {folds}, out-of-fold needs at least 2", "set folds = 5")
         refuse_unknown(backbone)
+        if schema.asked is not None:
+            raise ConfigError(
+                f"the learner frozen learns choices, and {schema.control!r} asks for {type(schema.asked).__name__}",
+                'leave flavor out under [learner], or name one that learns it: flavor = "module:attribute"',
+            )
         self._modality = schema.modality
         self._name = backbone
         self._how = Fitting(tuple(strengths), folds, calibrate, class_weight == "balanced")

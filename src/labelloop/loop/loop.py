@@ -103,7 +103,7 @@ class Loop:
         self.policy = Policy(**{one.name: getattr(config.loop, one.name) for one in fields(Policy)})
         self.budget = Budget(**config.budget.model_dump())
         self._config = config
-        if ":" not in config.learner.flavor:
+        if ":" not in config.learner_of().flavor:
             _ = self.learner  # a mistake in its options is said at once
         self.ledger: Ledger = open_ledger(workspace.ledger_url, config.dataset.name)
         self.artifacts = Artifacts(stack.artifact_store, workspace.home / "cache")
@@ -157,7 +157,7 @@ class Loop:
         Raises:
             ConfigError: It cannot be loaded, or nobody has allowed the workspace's code to run.
         """
-        chosen = self._config.learner
+        chosen = self._config.learner_of()
         made: Learner = build("learner", chosen.flavor, chosen.options, {"schema": self.schema})
         return made
 

@@ -83,7 +83,7 @@ def look(ledger: Ledger, backbone: Backbone, ids: Sequence[str] | np.ndarray) ->
 
 def look_ahead(ledger: Ledger, config: Config) -> None:
     """Keep what the backbone will not see of the items, where it can be known without code of others or a download."""
-    chosen = config.learner
+    chosen = config.learner_of()
     if any(":" in str(one) for one in (chosen.flavor, *chosen.options.values())):
         return
     try:

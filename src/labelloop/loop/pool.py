@@ -147,8 +147,9 @@ def embedder(learner: Learner, schema: LabelSchema) -> Backbone:
     """
     if learner.backbone is not None:
         return learner.backbone
+    choices = schema if schema.asked is None else LabelSchema(schema.modality, ("yes", "no"))
     try:
-        usual: Learner = build("learner", DEFAULT_LEARNER, {}, {"schema": schema})
+        usual: Learner = build("learner", DEFAULT_LEARNER, {}, {"schema": choices})
         found = usual.backbone
     except ConfigError as error:
         return Blind(schema.modality, error.message, error.hint)

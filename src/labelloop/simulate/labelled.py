@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.data.conll import ENDINGS
-from labelloop.data.duplicates import Leaders
 from labelloop.data import conll
+from labelloop.data.duplicates import Leaders
 from labelloop.data.sources import Columns, Unreadable, content_id, read_content, read_items
 from labelloop.data.tables import READERS
 from labelloop.errors import ConfigError, UnreadableError
@@ -58,11 +57,6 @@ def read_labelled(
         NotFoundError: There is no such place.
         ConfigError: There is nothing readable, or no labels.
     """
-    if where.lower().endswith(ENDINGS):
-        raise ConfigError(
-            f"{where} has spans, and what is replayed is one label for each item",
-            "labelloop add takes its texts, and [controls.NAME] asks for spans",
-        )
     is_table = where.lower().endswith(tuple(READERS))
     found = list(_read(where, modality, columns, progress, is_table=is_table))
     news = [one for one in found if isinstance(one, NewItem)]

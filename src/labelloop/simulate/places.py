@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labelloop.data.conll import ENDINGS
 from labelloop.data.sources import Columns
 from labelloop.data.wheels import cache_dir
 from labelloop.errors import ConfigError, NotFoundError
@@ -14,14 +15,10 @@ from labelloop.protocols import Learner, Progress, silent
 from labelloop.simulate import labelled
 from labelloop.simulate.replay import Labelled
 from labelloop.types import Modality
-from labelloop.workspace.config import Config, ControlConfig, DatasetConfig, LearnerConfig, Workspace
+from labelloop.workspace.config import Config, ControlConfig, DatasetConfig, Workspace
 from labelloop.workspace.stack import Stack
 
 NAME = "simulation"
-SPANS = "spans"
-"""The learner of spans."""
-
-CONLL = (".conll", ".iob", ".bio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
                     "name a folder of class folders, or a table with a column of labels",
                 )
             return Ready(there, loop.learner)
-    if wanted.place.lower().endswith(CONLL):
+    if wanted.place.lower().endswith(ENDINGS):
         return _of_conll(wanted.place, config, progress)
     found = labelled.read_labelled(
         wanted.place, wanted.modality, wanted.columns, wanted.label_column, progress=progress
@@ -112,10 +109,9 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
 def _of_conll(place: str, config: Config, progress: Progress) -> Ready:
     """The sentences of a CoNLL file; by the learner of spans, unless the configuration names one."""
     found, kind = labelled.read_conll(place, progress)
-    learner = LearnerConfig(flavor=SPANS) if config.learner == LearnerConfig() else config.learner
     control = ControlConfig.model_validate({"kind": "spans", "labels": list(kind.labels)})
     dataset = DatasetConfig(name=NAME, modality="text")
-    with _opened(Config(dataset=dataset, controls={"spans": control}, learner=learner), progress) as loop:
+    with _opened(Config(dataset=dataset, controls={"spans": control}, learner=config.learner), progress) as loop:
         matrix = labelled.embeddings_of(found, loop.run, loop.learning.embeddings.backbone, progress)
         made = labelled.of_kind(matrix, found, kind)
         return Ready(made, loop.learner, len(found.items) - len(made))

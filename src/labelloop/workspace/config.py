@@ -292,7 +292,8 @@ class LearnerConfig(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     flavor: str = "frozen"
     """The learner: a name of the table below, or `module:attribute`. Every other key of the section is an option of
-    that learner.
+    that learner. Where it is not set, and the main control asks for something else than choices, the learner that
+    bears the name of its kind.
     """
 
     @property
@@ -396,6 +397,14 @@ class Config(_Section):
         return LabelSchema(
             asked.modality, asked.labels, asked.task, instruction=asked.instruction, show=asked.show, beside=controls
         )
+
+    def learner_of(self) -> LearnerConfig:
+        """The learner: the one that is set, else the one that learns the kind of the main control."""
+        names = [] if self.dataset.labels else list(self.controls)
+        kind = self.controls[names[0]].kind if names else "choices"
+        if kind == "choices" or "flavor" in self.learner.model_fields_set:
+            return self.learner
+        return self.learner.model_copy(update={"flavor": kind})
 
     def _control(self, name: str) -> Control:
         asked = self.controls[name]
