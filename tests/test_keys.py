@@ -157,7 +157,8 @@ def test_nothing_is_computed_again_after_an_upgrade(version: int, tmp_path: Path
     with loop.ledger.lease.held():
         learned = loop.learning.learn()
         loop.learning.doubt()
-        said = loop.learning.models.probabilities(loop.learning.models.champion(), learned.features)
+        said = loop.learning.models.said(loop.learning.models.champion(), learned.features).probabilities
+        assert said is not None
 
     assert counting.executed == []
     assert said.shape == (48, 3)

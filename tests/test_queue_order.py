@@ -49,7 +49,8 @@ def doubtful_first(world: World, items: Sequence[str]) -> list[str]:
     """Items by the margin of the model in use, the smallest first."""
     loop = world.loop()
     columns, features = loop.learning.embeddings.embedded()
-    said = loop.learning.models.probabilities(world.last().model, features)
+    said = loop.learning.models.said(world.last().model, features).probabilities
+    assert said is not None
     doubt = dict(zip(map(str, columns.ids), closeness_of_two(said, SCHEMA.multiple), strict=True))
     return sorted(items, key=lambda item: -doubt[item])
 

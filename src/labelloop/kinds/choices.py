@@ -70,7 +70,7 @@ class Choices:
         said = [name for region in regions for name in _said(region)]
         for name in said:
             known_label(self.labels, name)
-        names = self._in_order(said)
+        names = _in_order(self.labels, said)
         if len(names) > 1 and not self.multiple:
             raise ConfigError(too_many(names))
         return names if names or (self.multiple and not regions) else None
@@ -83,7 +83,7 @@ class Choices:
         """
         for name in answer:
             known_label(self.labels, name)
-        chosen = self._in_order(answer)
+        chosen = _in_order(self.labels, answer)
         if len(chosen) > 1 and not self.multiple:
             raise ConfigError(too_many(chosen), 'give one label, or set task = "multiple-choice" under [dataset]')
         return ({"type": "choices", "value": {"choices": list(chosen)}},) if chosen else ()
@@ -140,8 +140,9 @@ class Choices:
             return None
         return tuple(dict.fromkeys(name for names in meant for name in names))
 
-    def _in_order(self, names: Sequence[str]) -> Names:
-        return tuple(label for label in self.labels if label in names)
+
+def _in_order(labels: Names, names: Sequence[str]) -> Names:
+    return tuple(label for label in labels if label in names)
 
 
 def hotkeys(labels: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ class TextSpans:
         Raises:
             ConfigError: A span has no length, no label or several, an unknown one, or overlaps another.
         """
-        return self._sound([_span(place, region) for place, region in enumerate(regions)])
+        return _sound(self, [_span(place, region) for place, region in enumerate(regions)])
 
     def write(self, answer: Any) -> tuple[Region, ...]:
         """A region for each span.
@@ -81,7 +81,7 @@ class TextSpans:
         """
         return tuple(
             {"type": "labels", "value": {"start": start, "end": end, "labels": [label]}}
-            for start, end, label in self._sound(answer)
+            for start, end, label in _sound(self, answer)
         )
 
     def plain(self, answer: Any) -> list[dict[str, Any]]:
@@ -134,19 +134,20 @@ class TextSpans:
             return None
         return tuple(sorted({(start, end, name) for start, end, names in meant for name in names}))
 
-    def _sound(self, spans: Sequence[Span]) -> Spans:
-        ordered = sorted(set(spans))
-        for start, end, label in ordered:
-            known_label(self.labels, label)
-            if not 0 <= start < end:
-                raise ConfigError(f"a span from {start} to {end} has no length", "0 <= start < end, in characters")
-        if not self.overlapping:
-            for one, other in pairwise(ordered):
-                if _overlap(one, other):
-                    raise ConfigError(
-                        f"the spans {self.in_words([one, other])} overlap", "keep one, or set overlapping = true"
-                    )
-        return tuple(ordered)
+
+def _sound(kind: TextSpans, spans: Sequence[Span]) -> Spans:
+    ordered = sorted(set(spans))
+    for start, end, label in ordered:
+        known_label(kind.labels, label)
+        if not 0 <= start < end:
+            raise ConfigError(f"a span from {start} to {end} has no length", "0 <= start < end, in characters")
+    if not kind.overlapping:
+        for one, other in pairwise(ordered):
+            if _overlap(one, other):
+                raise ConfigError(
+                    f"the spans {kind.in_words([one, other])} overlap", "keep one, or set overlapping = true"
+                )
+    return tuple(ordered)
 
 
 def _span(place: int, region: Region) -> Span:

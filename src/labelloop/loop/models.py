@@ -9,7 +9,7 @@ import numpy as np
 
 from labelloop.errors import StepError
 from labelloop.evaluation import metrics
-from labelloop.kinds import labels
+from labelloop.kinds import LabelSchema, labels
 from labelloop.kinds.predicted import Predicted, by_probabilities, joined, nothing_said, read_back
 from labelloop.loop import round_steps
 from labelloop.loop.bench import Bench
@@ -69,7 +69,7 @@ class Models:
             chunk = self._run.artifact(ref)
             chunks.append(self._said(handle, chunk, start, failed))
             start += len(chunk.value)
-        said = joined(chunks) if chunks else self._nothing(0)
+        said = joined(chunks) if chunks else _nothing(self._schema, 0)
         if failed and not said.known.any():
             raise failed[0]
         lost = np.flatnonzero(~said.known & ~features.unreadable)
@@ -78,18 +78,6 @@ class Models:
         self.leave_out({one: f"item {one!r} cannot be judged by the model in use" for one in names if one not in known})
         return said
 
-    def probabilities(self, model: str, features: Features) -> np.ndarray:
-        """(n, k) float32: what a model says about every embedded item, where what is asked are choices; else NaN."""
-        found = self.said(model, features).probabilities
-        if found is None:
-            return np.full((len(features.matrix), len(self._schema.labels)), np.nan, np.float32)
-        return found
-
-    def _nothing(self, n: int) -> Predicted:
-        if self._schema.asked is not None:
-            return nothing_said(n)
-        return by_probabilities(self._schema, np.full((n, len(self._schema.labels)), np.nan, np.float32))
-
     def _said(self, model: Artifact[Any], chunk: Artifact[Any], start: int, failed: list[StepError]) -> Predicted:
         """What a model says about a chunk; nothing about a small one, of which all may be items that it fails on."""
         try:
@@ -97,19 +85,19 @@ class Models:
                 return self._said_of_readable(model, chunk.value, start)
             items = self._ledger.items.between(start, start + len(chunk.value))
             ids = np.asarray([one.id for one in items], np.str_)
-            return self._read(self._predict(model, chunk, ids))
+            return _read(self._schema, self._predict(model, chunk, ids))
         except StepError as error:
             if len(chunk.value) >= MANY:
                 raise
             failed.append(error)
-            return self._nothing(len(chunk.value))
+            return _nothing(self._schema, len(chunk.value))
 
     def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, start: int) -> Predicted:
         """What a model says about the items from this position on that could be read; nothing about the others."""
         items = self._ledger.items.between(start, start + len(features))
         rows = np.flatnonzero(~np.isnan(features[:, 0]))
         if not len(rows):
-            return self._nothing(len(features))
+            return _nothing(self._schema, len(features))
         readable = tuple(items[row] for row in rows)
         said = self.predicted(model, Inputs(np.asarray([one.id for one in readable]), None, readable))
         if said.probabilities is None:
@@ -120,7 +108,7 @@ class Models:
 
     def predicted(self, model: Artifact[Any], inputs: Inputs) -> Predicted:
         """What a model says about items; computed once for the same model and the same items."""
-        return self._read(self.stored(model, inputs))
+        return _read(self._schema, self.stored(model, inputs))
 
     def stored(self, model: Artifact[Any], inputs: Inputs) -> Artifact[Any]:
         """The same as it is stored: (n, k) float32 probabilities of choices, else a table."""
@@ -136,11 +124,6 @@ class Models:
         if kind is not None:
             return self._run(round_steps.predict_answers, learner, model, features, ids, kind)
         return self._run(round_steps.predict, learner, model, features, ids)
-
-    def _read(self, stored: Artifact[Any]) -> Predicted:
-        if self._schema.asked is not None:
-            return read_back(stored.value, self._schema.asked)
-        return by_probabilities(self._schema, stored.value)
 
     def decided(self, model: str, inputs: Inputs) -> np.ndarray:
         """(n, k) bool: the labels that a model gives to items; computed once for the same ones."""
@@ -158,6 +141,18 @@ class Models:
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Set items aside by name, each for its reason, to be tried again later."""
         self._ledger.aside.put({one: Missing(why) for one, why in reasons.items()}, self._bench.clock())
+
+
+def _nothing(schema: LabelSchema, n: int) -> Predicted:
+    if schema.asked is not None:
+        return nothing_said(n)
+    return by_probabilities(schema, np.full((n, len(schema.labels)), np.nan, np.float32))
+
+
+def _read(schema: LabelSchema, stored: Artifact[Any]) -> Predicted:
+    if schema.asked is not None:
+        return read_back(stored.value, schema.asked)
+    return by_probabilities(schema, stored.value)
 
 
 def version_of(model: Ref) -> str:
