@@ -185,5 +185,5 @@ def _shown(task: Mapping[str, Any]) -> tuple[Any, ...]:
         (one["model_version"], one["score"], [region["value"] for region in one["result"]])
         for one in task["predictions"]
     ]
-    said = [one["result"][0]["value"] for one in task["annotations"]]
+    said = [[region["value"] for region in one["result"]] for one in task["annotations"]]
     return task["data"]["labelloop_id"], sorted(guesses, key=str), said

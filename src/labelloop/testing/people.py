@@ -12,7 +12,7 @@ from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.client import Client
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.labels import regions_of
+from labelloop.kinds.labels import regions_saying
 from labelloop.protocols import Progress, silent
 from labelloop.types import Region
 
@@ -82,7 +82,7 @@ class LabelStudioPerson:
         version = self.client.call("GET", f"/api/projects/{self.project(dataset)}", query=fields)["model_version"]
         opened = self.client.call("GET", f"/api/tasks/{self._task(dataset, item_id)}")
         shown = [one["result"] for one in opened["predictions"] if one["model_version"] == version]
-        return tuple(label for result in shown for region in result for label in region["value"]["choices"])
+        return tuple(label for result in shown for region in result for label in region["value"][region["type"]])
 
     def next_task(self, dataset: str) -> Mapping[str, Any]:
         """The task the label stream shows next, with the predictions shown on it."""
@@ -114,7 +114,7 @@ class SimulatedAnnotator:
         client: Signs in as that person.
         project: Label Studio's id of the project (`LabelStudioDataset.project`).
         schema: What is asked.
-        truth: Item id -> its labels.
+        truth: Item id -> its labels; or its answer, where the main control asks for something else.
         error_rate: The share of items answered wrongly.
         seed: Chooses which.
         threads: How many answer at once. Label Studio on SQLite serves about as many answers with 2 as with 8.
@@ -159,14 +159,24 @@ class SimulatedAnnotator:
         progress("answering", len(waiting), len(waiting))
         return len(waiting)
 
-    def answer_to(self, item_id: str) -> tuple[str, ...] | None:
-        """The labels this person gives an item; None when she skips it."""
+    def answer_to(self, item_id: str) -> Any:
+        """The labels this person gives an item, or her answer in another kind; None when she skips it."""
         if item_id not in self._truth:
             return None
+        if self._schema.asked is not None:
+            answer = self._truth[item_id]
+            return answer if self._drawn(item_id, "err") >= self._error_rate else self._overlooking(item_id, answer)
         right = tuple(label for label in self._schema.labels if label in set(self._truth[item_id]))
         if self._drawn(item_id, "err") >= self._error_rate:
             return right
         return self._wrong(item_id, right)
+
+    def _overlooking(self, item_id: str, answer: Any) -> Any:
+        """An answer of several parts without one of them; any other as it is."""
+        if not isinstance(answer, tuple) or not answer:
+            return answer
+        lost = int(self._drawn(item_id, "which") * len(answer))
+        return answer[:lost] + answer[lost + 1 :]
 
     def _wrong(self, item_id: str, right: tuple[str, ...]) -> tuple[str, ...]:
         labels = self._schema.labels
@@ -187,11 +197,11 @@ class SimulatedAnnotator:
         return [(int(row["id"]), str(row["data"][tasks.UID])) for row in islice(rows, limit)]
 
     def _answer(self, task: int, item_id: str) -> None:
-        labels = self.answer_to(item_id)
-        regions = regions_of(self._schema, labels) if labels is not None else ()
+        answer = self.answer_to(item_id)
+        regions = regions_saying(self._schema.main, answer) if answer is not None else ()
         body = {
             "result": [dict(region) for region in regions],
-            "was_cancelled": labels is None,
+            "was_cancelled": answer is None,
             "lead_time": round(2.0 + 6.0 * self._drawn(item_id, "lead time"), 2),
         }
         self._client.call("POST", f"/api/tasks/{task}/annotations/", body=body)
