@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1] / "src" / "labelloop"
+ROOT = Path(__file__).resolve().parents[2] / "src" / "labelloop"
 BANNED = {
     "pickle.load",
     "pickle.Unpickler",

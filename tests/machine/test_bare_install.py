@@ -16,7 +16,7 @@ from labelloop.errors import ConfigError
 from labelloop.learners.network import Network
 from labelloop.learners.pixels import square
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MOST = 12
 
 

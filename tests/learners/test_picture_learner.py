@@ -17,7 +17,7 @@ from labelloop.protocols import Learner
 from labelloop.testing.learner import ReadingLearnerContract
 from labelloop.types import Examples, Inputs, Item
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "learner-without-embeddings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "learner-without-embeddings.md"
 LABELS = ("red", "green", "blue")
 MODULE = "pictures_of_the_page"
 SIDE = 30

@@ -20,7 +20,7 @@ from labelloop.workspace.init import furnish
 
 from support.small_world import World
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 
 as_root = pytest.mark.skipif(

@@ -26,7 +26,7 @@ from labelloop.types import Examples, Inputs, Item, only
 
 from support.small_world import LABELS, World
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "learner-without-embeddings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "learner-without-embeddings.md"
 WORDS = {"learner__flavor": "words_of_the_page:Words"}
 BARE = {**WORDS, "loop__selector": "margin", "loop__cold_start": "random"}
 

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from labelloop.backends.label_studio.environment import DEFAULT_VERSION, LOCK
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OURS = ROOT / "labelloop.lock"
 LOCKS = [OURS, LOCK]
 PYTHONS = ["3.11", "3.12", "3.13"]

@@ -27,7 +27,7 @@ from workspaces.calls import calls
 
 from support.small_world import NOW, Parts
 
-HERE = Path(__file__).parent / "workspaces"
+HERE = Path(__file__).parents[1] / "workspaces"
 KEYS: Mapping[str, Mapping[str, str]] = json.loads((HERE / "keys.json").read_text())
 VERSIONS = sorted(int(path.stem.removeprefix("version-")) for path in HERE.glob("version-*.zip"))
 KEPT = 7
