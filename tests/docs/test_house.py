@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import click
@@ -90,6 +90,15 @@ def test_a_class_does_one_thing() -> None:
 
     assert broad <= BROAD, sorted(broad - BROAD)
     assert broad >= BROAD, f"no longer broad: {sorted(BROAD - broad)}"
+
+
+def test_tests_stand_in_rooms_under_names_of_their_own() -> None:
+    tests = Path(__file__).parents[1]
+    at_the_top = {path.name for path in tests.glob("*.py")}
+    names = Counter(path.name for path in tests.rglob("test_*.py"))
+
+    assert at_the_top == {"conftest.py", "test_earlier_names.py", "test_steps.py"}, "helpers stand in tests/support"
+    assert [name for name, count in names.items() if count > 1] == [], "pytest imports one module of a name"
 
 
 def test_what_stands_beside_the_server_hides_no_module_of_python() -> None:
