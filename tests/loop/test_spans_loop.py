@@ -302,6 +302,20 @@ def test_other_selectors_choose(world: SpanWorld, selector: str) -> None:
     assert world.last().asked > 0
 
 
+def test_where_words_cost_short_texts_are_asked_before_long_ones(world: SpanWorld) -> None:
+    world.play(2)
+    long = world.add_texts([" ".join([f"Zoe{i}", *[f"word{i}x{j}" for j in range(20)]]) for i in range(30)])
+    short = world.add_texts([f"Zoe{i} alone" for i in range(100, 130)])
+
+    def asked(cost: float) -> int:
+        settings = {"loop__length_cost": cost, "loop__selector": "least-confident", "loop__random_share": 0.0}
+        with world.loop(**settings) as loop:
+            batch = loop.choosing.propose(loop.learning.learn(), 9, 10).batch
+        return sum(one.item_id in long for one in batch) - sum(one.item_id in short for one in batch)
+
+    assert asked(0.0) > 0 > asked(1.0)
+
+
 @pytest.mark.parametrize(
     ("odd", "words"),
     [

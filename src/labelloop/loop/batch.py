@@ -9,6 +9,7 @@ import numpy as np
 
 from labelloop.evaluation.label_errors import FEWEST, suspects
 from labelloop.evaluation.savings import Trust
+from labelloop.kinds.predicted import Predicted
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
@@ -18,6 +19,7 @@ from labelloop.loop.pool import refuse_blind
 from labelloop.loop.queue_order import QueueOrder, Scored
 from labelloop.loop.round_steps import BatchOptions, Snapshot
 from labelloop.loop.training import Learned, Learning
+from labelloop.selection.effort import per_effort
 from labelloop.selection.names import AUTO
 from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.storage.artifacts import Ref
@@ -97,12 +99,20 @@ class Choosing:
         """
         with learned.watch.stage("score"):
             model = learned.judged.model
-            said = self._learning.models.said(model, learned.features) if model else None
+            said = self._per_effort(self._learning.models.said(model, learned.features)) if model else None
         with learned.watch.stage("select"):
             known = learned.known if said is None else round_steps.judgeable(learned.known, said)
             scored = Scored(known, learned.features, said, learned.judged.version)
             doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
             return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
+
+    def _per_effort(self, said: Predicted) -> Predicted:
+        """The same with uncertainty per effort, where long texts take longer to answer."""
+        if said.probabilities is not None or self._schema.modality != "text":
+            return said
+        lengths = self._ledger.items.lengths()[: len(said)]
+        worth = per_effort(said.uncertainty, lengths, self._config.loop.length_cost)
+        return replace(said, uncertainty=worth)
 
     def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
         """Choose the batch of round `number`, the new guesses for what is open, and when people get which.
@@ -123,7 +133,7 @@ class Choosing:
     def refreshed(self, model: str, number: int) -> Sequence[Asking]:
         """The open questions with what a model says about them, and with their turns from round `number` on."""
         columns, features = self._learning.embeddings.embedded()
-        said = self._learning.models.said(model, features)
+        said = self._per_effort(self._learning.models.said(model, features))
         known = round_steps.judgeable(self._learning.snapshots.know(columns), said)
         scored = Scored(known, features, said, version_of(Ref.parse(model)))
         return self._queued(scored, number, []).refreshed

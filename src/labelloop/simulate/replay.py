@@ -20,6 +20,7 @@ from labelloop.kinds.kind import Kind
 from labelloop.kinds.predicted import Predicted
 from labelloop.protocols import Learner, Predictor
 from labelloop.selection import select, selector_of
+from labelloop.selection.effort import LENGTH_COST, per_effort
 from labelloop.selection.relabel import Relabelling
 from labelloop.types import Examples, Inputs, Item, Pool
 
@@ -126,6 +127,7 @@ class ReplayPlan:
         random_share: Share of each batch drawn at random, as in a loop.
         cold_start: Selector of the first batch, except for those of `SELF_STARTING`.
         measure: The score.
+        length_cost: How much the length of a text counts as effort where spans are asked for, see `selection.effort`.
 
     Raises:
         ConfigError: A value cannot be, or a selector is unknown.
@@ -140,6 +142,7 @@ class ReplayPlan:
     random_share: float = 0.1
     cold_start: str = "centroids"
     measure: Measure = "accuracy"
+    length_cost: float = LENGTH_COST
 
     def __post_init__(self) -> None:
         if not self.selectors:
@@ -149,7 +152,11 @@ class ReplayPlan:
         for what, count in {"seeds": self.seeds, "batch": self.batch, "budget": self.budget}.items():
             if count < 1:
                 raise ConfigError(f"{what} is {count}, not at least 1", f"--{what} 5")
-        for what, share in {"noise": self.noise, "random-share": self.random_share}.items():
+        for what, share in {
+            "noise": self.noise,
+            "random-share": self.random_share,
+            "length-cost": self.length_cost,
+        }.items():
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"{what} is {share:g}, not between 0 and 1", f"--{what} 0.1")
         if not 0.0 < self.test_share < 1.0:
@@ -231,12 +238,14 @@ class ReplayState:
         asked: Positions in the data that were asked, in order.
         left: Positions that can be asked.
         predict: The model, once there is one.
+        length_cost: See `selection.effort`.
     """
 
     made: World
     asked: np.ndarray
     left: np.ndarray
     predict: Fitted | None
+    length_cost: float = LENGTH_COST
 
     def pool(self) -> Pool:
         """What a selector sees."""
@@ -246,7 +255,9 @@ class ReplayState:
             return Pool(left, None, asked)
         if self.made.labelled.kind is None:
             return Pool(left, self.predict.at(self.left), asked)
-        return Pool(left, None, asked, multiple=True, uncertainty=self.predict.said(self.left).uncertainty)
+        lengths = self.made.labelled.lengths[self.left]
+        worth = per_effort(self.predict.said(self.left).uncertainty, lengths, self.length_cost)
+        return Pool(left, None, asked, multiple=True, uncertainty=worth)
 
 
 Choose = Callable[[ReplayState, int, np.random.Generator], np.ndarray]
@@ -337,7 +348,7 @@ def turns(
     asked, lengths = np.empty(0, np.intp), made.labelled.lengths
     predict: Fitted | None = None
     for size in sizes(len(made.pool), plan):
-        now = ReplayState(made, asked, np.setdiff1d(made.pool, asked), predict)
+        now = ReplayState(made, asked, np.setdiff1d(made.pool, asked), predict, plan.length_cost)
         began = time.perf_counter()
         chosen = now.left[choose(now, size, rng)]
         took = time.perf_counter() - began
