@@ -24,7 +24,6 @@ METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
 BROAD = {
-    "commands/ml_backend.py:Answering",
     "learners/images.py:ImageBackbone",
     "learners/texts.py:TextBackbone",
     "loop/loop.py:Loop",

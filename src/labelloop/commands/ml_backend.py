@@ -40,13 +40,10 @@ class Answering:
 
     def __init__(self, open_loop: Callable[[], Loop], fetch: Fetch) -> None:
         self._open_loop = open_loop
-        self._fetch = fetch
         self._loop = open_loop()
-        self._backbone = self._loop.learning.embeddings.backbone
+        self._inputs = _Inputs(self._loop, fetch)
         self._one_at_a_time = threading.Lock()
         self._model: tuple[str, Predictor] | None = None
-        self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._rows: OrderedDict[str, np.ndarray] = OrderedDict()
 
     @property
     def schema(self) -> LabelSchema:
@@ -94,7 +91,7 @@ class Answering:
         known = self._loop.ledger.items.get(asked)
         blind = self._held_out(list(known.values())) | self._loop.ledger.answers.blind(asked)
         given = [known.get(item.id, replace(item, id="")) for item in items]
-        rows, inputs = self._inputs(given, np.array([item.id not in blind for item in items]))
+        rows, inputs = self._inputs.of(given, np.array([item.id not in blind for item in items]))
         answers: list[Question | None] = [None] * len(items)
         if not rows:
             return answers
@@ -141,12 +138,49 @@ class Answering:
 
     def _begin_again(self) -> None:
         loop = self._open_loop()
-        self._backbone = loop.learning.embeddings.backbone
+        self._inputs.follow(loop)
         self._loop.ledger.close()
         self._loop, self._model = loop, None
+
+    def _held_out(self, items: Sequence[Item]) -> set[str]:
+        """The ids of those that are asked blind."""
+        protected = held_out(self._loop.ledger, [item.group or item.id for item in items])
+        return {item.id for item, blind in zip(items, protected, strict=True) if blind}
+
+    def _said(self, model: str, inputs: Inputs) -> Predicted:
+        predictor, schema = self._predictor(model), self._loop.schema
+        if schema.asked is not None:
+            return halving.answered(predictor, inputs, schema.asked)
+        return by_probabilities(schema, predictor.predict(inputs))
+
+    def _predictor(self, model: str) -> Predictor:
+        if self._model is None or self._model[0] != model:
+            self._model = model, self._loop.learning.models.predictor(model)
+        return self._model[1]
+
+
+class _Inputs:
+    """What a learner gets of single items: embeddings that a round has stored, that are kept here, or made on the fly.
+
+    Args:
+        loop: Whose items and embeddings they are.
+        fetch: Reads the picture of an item that the ledger does not know.
+    """
+
+    def __init__(self, loop: Loop, fetch: Fetch) -> None:
+        self._loop = loop
+        self._fetch = fetch
+        self._backbone = loop.learning.embeddings.backbone
+        self._chunks: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._rows: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def follow(self, loop: Loop) -> None:
+        """Take another loop for the one it was, after a change of the labels."""
+        self._backbone = loop.learning.embeddings.backbone
+        self._loop = loop
         self._rows.clear()
 
-    def _inputs(self, items: Sequence[Item], shown: np.ndarray) -> tuple[list[int], Inputs]:
+    def of(self, items: Sequence[Item], shown: np.ndarray) -> tuple[list[int], Inputs]:
         """(positions of the items that can be judged, these as the learner takes them), of those that are `shown`.
 
         A picture that is not one of ours has no address at which a learner could read it itself.
@@ -214,22 +248,6 @@ class Answering:
             return self._fetch(item)
         except NotFoundError as error:
             raise BadItemError(error.message, error.hint) from error
-
-    def _held_out(self, items: Sequence[Item]) -> set[str]:
-        """The ids of those that are asked blind."""
-        protected = held_out(self._loop.ledger, [item.group or item.id for item in items])
-        return {item.id for item, blind in zip(items, protected, strict=True) if blind}
-
-    def _said(self, model: str, inputs: Inputs) -> Predicted:
-        predictor, schema = self._predictor(model), self._loop.schema
-        if schema.asked is not None:
-            return halving.answered(predictor, inputs, schema.asked)
-        return by_probabilities(schema, predictor.predict(inputs))
-
-    def _predictor(self, model: str) -> Predictor:
-        if self._model is None or self._model[0] != model:
-            self._model = model, self._loop.learning.models.predictor(model)
-        return self._model[1]
 
 
 def _ids(items: Sequence[Item], rows: Sequence[int]) -> np.ndarray:
