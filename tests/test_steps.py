@@ -262,7 +262,7 @@ def test_steps_of_a_users_own_stand_beside_the_built_in_ones_and_are_cached(anim
     animals.answer_all()
 
     with animals.loop() as loop:
-        loop.run._tell = told.append
+        loop.run.tell = told.append
         labeled, features = get_labeled_data(loop), embed(loop)
         names = loop.run(first_words, labeled.answers)
         converted = convert_annotations(loop, labeled, features, names.value)

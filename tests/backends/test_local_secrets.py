@@ -50,7 +50,7 @@ class FakeKeyring(types.ModuleType):
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's configuration folder, with no key anywhere and no keyring."""
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    monkeypatch.setattr(local_secrets, "_default_key_file", lambda: tmp_path / "user" / "secrets.key")
+    monkeypatch.setattr(local_secrets, "default_key_file", lambda: tmp_path / "user" / "secrets.key")
     monkeypatch.setattr(local_secrets, "find_spec", lambda name: None)
     return tmp_path / "user"
 

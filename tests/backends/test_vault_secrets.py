@@ -127,7 +127,7 @@ def test_an_approle_signs_in_and_again_when_its_token_has_run_out(
 
     assert secrets.get("ls") == {"api_key": VALUE}
 
-    root.auth.token.revoke(secrets._client.token)
+    root.auth.token.revoke(secrets.client.token)
     assert secrets.get("ls") == {"api_key": VALUE}
 
 

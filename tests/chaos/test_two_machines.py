@@ -21,7 +21,7 @@ NAME = "two machines"
 def test_what_another_machine_had_sent_and_arrives_late_is_removed_by_the_next_tick(
     annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", annotator.client()._token)
+    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", annotator.client().token)
     world = LiveWorld(tmp_path / "second", annotator, NAME)
     world.draw(20)
     try:

@@ -190,14 +190,14 @@ def test_the_integrations_tell_what_they_are_for(typed: Typed) -> None:
 
 
 def test_an_integration_that_is_there_is_not_installed_again(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrations, "_run", _never)
+    monkeypatch.setattr(integrations, "run", _never)
 
     assert typed("integration install aws keyring") == (0, "installed: s3, keyring\n")
 
 
 def test_a_dry_run_prints_the_command(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrations, "_is_there", lambda requirement: "keyring" in requirement)
-    monkeypatch.setattr(integrations, "_run", _never)
+    monkeypatch.setattr(integrations, "is_there", lambda requirement: "keyring" in requirement)
+    monkeypatch.setattr(integrations, "run", _never)
 
     code, said = typed("integration install keyring aws gcp --dry-run")
 
@@ -209,7 +209,7 @@ def test_a_dry_run_prints_the_command(typed: Typed, monkeypatch: pytest.MonkeyPa
 
 def test_an_installation_that_fails_says_its_last_lines(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     complaint = "print('ERROR: Could not find a version that satisfies it'); raise SystemExit(1)"
-    monkeypatch.setattr(integrations, "_is_there", lambda _: False)
+    monkeypatch.setattr(integrations, "is_there", lambda _: False)
     monkeypatch.setattr(integrations, "installer", lambda: [sys.executable, "-c", complaint])
 
     code, said = typed("integration install vault")

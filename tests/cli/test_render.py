@@ -269,7 +269,7 @@ def test_a_narrow_table_reads_as_richs_does(
     shown, wide = Terminal(), Terminal()
 
     table(rows, ["", "stack", "count"], title, shown)
-    monkeypatch.setattr("labelloop.cli.render._is_narrow", lambda *_: False)
+    monkeypatch.setattr("labelloop.cli.render.is_narrow", lambda *_: False)
     table(rows, ["", "stack", "count"], title, wide)
 
     assert _visible(shown) == _visible(wide)

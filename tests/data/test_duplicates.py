@@ -161,7 +161,7 @@ def test_leaders_loaded_and_leaders_heard_of_give_the_same_groups() -> None:
 
 
 def test_leaders_are_sorted_in_when_many_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_RECENT", 64)
+    monkeypatch.setattr(duplicates, "RECENT", 64)
     codes = [bytes(code) for code in np.random.default_rng(1).integers(0, 256, (300, 32), dtype=np.uint8)]
     leaders = Leaders()
     leaders.group((f"{n}", code) for n, code in enumerate(codes))

@@ -112,7 +112,7 @@ def test_what_nobody_can_guess_is_refused_as_a_whole(tmp_path: Path) -> None:
 def test_without_the_library_nothing_is_guessed_and_nothing_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_files, "_can_guess", lambda: False)
+    monkeypatch.setattr(text_files, "can_guess", lambda: False)
     table = written(tmp_path / "t.csv", "text\nok\nschön\n".encode("cp1252"))
 
     assert "pip install 'labelloop[tables]'" in refused(table)

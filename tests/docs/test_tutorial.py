@@ -147,7 +147,7 @@ def test_the_tutorial_works_as_it_is_written(reader: Reader) -> None:
 
 @pytest.mark.parametrize("kind", ["legacy", "personal"])
 def test_the_how_to_of_someone_elses_label_studio_works(reader: Reader, team: LabelStudioAnnotator, kind: str) -> None:
-    token = team.client()._token if kind == "legacy" else str(team.client().call("POST", "/api/token/")["token"])
+    token = team.client().token if kind == "legacy" else str(team.client().call("POST", "/api/token/")["token"])
     page = "how-to/someone-elses-label-studio.md"
     written = "\n".join(TOML.findall((DOCS / page).read_text("utf-8")))
     reader.type(_make_images(reader))

@@ -25,14 +25,14 @@ def main(into: Path) -> None:
     assert simulate(
         three_groups(each=20), ReplayPlan(selectors=("random",), batch=5, budget=10), QuickLearner(), workers=2
     )
-    wheels._run([*wheels.installer(os.environ), "--version"], "nothing")
-    integrations._run([*list(integrations.installer())[:4], "--version"], "nothing", silent)
-    for command in environment._installation(Path("nowhere"), "0.0.0"):
+    wheels.run([*wheels.installer(os.environ), "--version"], "nothing")
+    integrations.run([*list(integrations.installer())[:4], "--version"], "nothing", silent)
+    for command in environment.installation(Path("nowhere"), "0.0.0"):
         if command[0] == sys.executable:
             environment.watch([*command[:4], "--help"], "nothing", silent)
     said = [sys.executable, "-P", "-c", WHERE]
-    wheels._run([*said, str(into / "wheels")], "nothing")
-    integrations._run([*said, str(into / "integrations")], "nothing", silent)
+    wheels.run([*said, str(into / "wheels")], "nothing")
+    integrations.run([*said, str(into / "integrations")], "nothing", silent)
     environment.watch([*said, str(into / "environment")], "nothing", silent)
 
 

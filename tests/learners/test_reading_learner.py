@@ -192,7 +192,7 @@ def test_without_a_backbone_to_choose_by_the_loop_goes_on_with_selectors_that_ne
 def test_a_check_says_what_reads_and_what_is_chosen_by(animals: World) -> None:
     from labelloop.commands import check
 
-    said = found("learner", lambda: check._prove_learner(animals.workspace(**WORDS)))
+    said = found("learner", lambda: check.prove_learner(animals.workspace(**WORDS)))
 
     assert said.ok
     assert said.detail == (

@@ -64,17 +64,17 @@ def test_the_last_one_who_closes_leaves_no_log(path: Path) -> None:
 
 
 def test_descriptors_are_given_back_with_their_ledgers(tmp_path: Path) -> None:
-    before = set(descriptors._held)
+    before = descriptors.files_held()
 
     closed = open_ledger(f"sqlite:///{tmp_path / 'closed.db'}", NAME)
     forgotten = open_ledger(f"sqlite:///{tmp_path / 'forgotten.db'}", NAME)
-    during = len(set(descriptors._held) - before)
+    during = len(descriptors.files_held() - before)
     closed.close()
     del forgotten
     gc.collect()
 
     assert during == 2
-    assert set(descriptors._held) <= before
+    assert descriptors.files_held() <= before
 
 
 def test_a_file_that_takes_the_place_of_another_is_looked_at_itself(path: Path) -> None:

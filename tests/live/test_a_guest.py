@@ -382,7 +382,7 @@ def test_check_and_doctor_warn_of_others_on_a_server_that_is_not_ours(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = house.annotator.client()
-    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", client._token)
+    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", client.token)
     run(["-C", str(tmp_path), "init", "--name", "elsewhere", "--labels", "a,b", "--modality", "text"])
     toml = (
         (tmp_path / "labelloop.toml").read_text().replace("[dataset]", FOREIGN.format(url=client.url) + "[dataset]", 1)

@@ -37,7 +37,7 @@ def photo(folder: Path, number: int) -> Item:
 def test_ten_rounds_behind_everything_at_once(annotator: LabelStudioAnnotator, tmp_path: Path) -> None:
     host, gate, tunnelled = "label.example.test", Gate("/ls", ("X-Gate", "open sesame")), list[str]()
     trusted, certificate = authority(tmp_path / "tls", host)
-    token = annotator.client()._token
+    token = annotator.client().token
     secrets = MemorySecrets({"team": {"token": token, "gate": "open sesame"}})
     with reverse(annotator.client().url, gate, certificate) as port, outward(tunnelled) as proxy:
         away = LabelStudioAnnotator(
@@ -74,7 +74,7 @@ def test_what_is_still_too_large_goes_in_halves_and_one_alone_is_set_aside(
     annotator: LabelStudioAnnotator, tmp_path: Path, cuts: bool
 ) -> None:
     gate = Gate(limit=100_000, cuts=cuts)
-    secrets = MemorySecrets({"team": {"token": annotator.client()._token}})
+    secrets = MemorySecrets({"team": {"token": annotator.client().token}})
     with reverse(annotator.client().url, gate) as port:
         away = LabelStudioAnnotator(
             home=tmp_path, secrets=secrets, url=f"http://127.0.0.1:{port}", authentication_secret="team"

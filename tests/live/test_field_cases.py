@@ -31,7 +31,7 @@ HOST = "label.example.test"
 @contextmanager
 def behind(annotator: LabelStudioAnnotator, home: Path, gate: Gate, **options: Any) -> Iterator[LabelStudioAnnotator]:
     """The server of the session as someone else's, behind a gate."""
-    secrets = MemorySecrets({"team": {"token": annotator.client()._token}})
+    secrets = MemorySecrets({"team": {"token": annotator.client().token}})
     with reverse(annotator.client().url, gate) as port:
         url = f"http://127.0.0.1:{port}{gate.prefix}"
         yield LabelStudioAnnotator(home=home, secrets=secrets, url=url, authentication_secret="team", **options)
@@ -117,7 +117,7 @@ def test_case_16_a_private_authority(
     for name in CA_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     trusted, certificate = authority(tmp_path / "tls", "127.0.0.1")
-    secrets = MemorySecrets({"team": {"token": annotator.client()._token}})
+    secrets = MemorySecrets({"team": {"token": annotator.client().token}})
     with reverse(annotator.client().url, Gate(), certificate) as port:
 
         def away(**options: Any) -> LabelStudioAnnotator:
@@ -139,7 +139,7 @@ def test_case_16_a_private_authority(
 def test_case_21_a_proxy_in_the_environment(
     annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token, seen = annotator.client()._token, list[str]()
+    token, seen = annotator.client().token, list[str]()
     secrets = MemorySecrets({"team": {"token": token}})
     inside = f"http://{HOST}:{annotator.client().url.rpartition(':')[2]}"
 

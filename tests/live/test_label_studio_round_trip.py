@@ -119,7 +119,7 @@ def test_a_local_image_is_uploaded_to_someone_elses_server(foreign: LabelStudioA
     (task, *_) = foreign.client().call("GET", "/api/tasks", query={"project": dataset.project, "fields": "all"})[
         "tasks"
     ]
-    access = foreign.client()._authorization()
+    access = foreign.client().authorization()
     served = httpx.get(foreign.client().url + task["data"]["image"], headers={"Authorization": access}, trust_env=False)
     assert served.content == PNG
 

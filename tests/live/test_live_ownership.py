@@ -114,7 +114,7 @@ def test_of_eight_machines_that_leave_a_mark_at_the_same_moment_one_succeeds(wor
     before = mark_of(client, project)
 
     def leave(wanted: str) -> str:
-        mine = Client(client.url, client._token)
+        mine = Client(client.url, client.token)
         at_once.wait()
         return swap_mark(mine, project, before, wanted)
 

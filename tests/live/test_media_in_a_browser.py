@@ -97,7 +97,7 @@ def test_the_labelling_page_shows_the_picture_unless_the_bucket_forbids_it(
     annotator: LabelStudioAnnotator, s3_server: Emulator, tmp_path: Path
 ) -> None:
     bucket = S3(s3_server, "browser-pets")
-    team = MemorySecrets({"team": {"token": annotator.client()._token}})
+    team = MemorySecrets({"team": {"token": annotator.client().token}})
     stack = elsewhere(annotator, tmp_path, bucket.where, team)
     dataset = stack.open(NAME, LabelSchema("image", ("cat", "dog")))
     dataset.ask([bucket.put("pets/magenta.png", png())])

@@ -48,7 +48,7 @@ def s3(s3_server: Emulator) -> S3:
 @pytest.fixture
 def team(annotator: LabelStudioAnnotator) -> MemorySecrets:
     """A token for the server of the session."""
-    return MemorySecrets({"team": {"token": annotator.client()._token}})
+    return MemorySecrets({"team": {"token": annotator.client().token}})
 
 
 def opened(annotator: LabelStudioAnnotator) -> LabelStudioDataset:
@@ -115,7 +115,7 @@ def test_two_processes_at_once_end_with_one_storage(
 ) -> None:
     uris = [s3.put(f"pets/at once {turn}.png", b"at once").item.uri for turn in range(2)]
     dataset = opened(annotator)
-    url, token = annotator.client().url, annotator.client()._token
+    url, token = annotator.client().url, annotator.client().token
 
     processes = [
         subprocess.Popen(
@@ -224,7 +224,7 @@ def test_label_studio_may_read_with_a_secret_of_its_own(
 
 def test_a_secret_that_misses_a_key_is_named(annotator: LabelStudioAnnotator, s3: S3, tmp_path: Path) -> None:
     secrets = MemorySecrets(
-        {"team": {"token": annotator.client()._token}, "aws_label_studio": {"aws_access_key_id": CANARY}}
+        {"team": {"token": annotator.client().token}, "aws_label_studio": {"aws_access_key_id": CANARY}}
     )
     dataset = opened(elsewhere(annotator, tmp_path, s3.where, secrets, media_secret="aws_label_studio"))
 

@@ -81,7 +81,7 @@ def test_nobody_but_the_owner_decides_alone_or_in_another_name(
     marked, forged, decided, *_ = sorted(world.dataset.present())
     wrong = {item: LABELS[(LABELS.index(truth[item]) + 1) % 3] for item in truth}
     owner, bob = person.client, second_person.client
-    tasks = {one: person._task(NAME, one) for one in (marked, forged, decided)}
+    tasks = {one: person.task(NAME, one) for one in (marked, forged, decided)}
 
     def body(item: str, label: str, **more: Any) -> dict[str, Any]:
         return {"result": [dict(one) for one in regions_of(SCHEMA, [label])], "lead_time": 1, **more}

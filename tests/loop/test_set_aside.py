@@ -354,13 +354,13 @@ def test_a_second_opinion_that_cannot_be_shown_is_left_out_and_the_others_are_as
 def test_pictures_of_a_host_that_is_gone_cost_one_attempt_a_round(
     pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking_up, tried = downloads._addresses, []
+    looking_up, tried = downloads.addresses_of, []
 
     def noting(host: str, address: Any) -> Any:
         tried.append(host)
         return looking_up(host, address)
 
-    monkeypatch.setattr(downloads, "_addresses", noting)
+    monkeypatch.setattr(downloads, "addresses_of", noting)
     pictures.add_numbers(40)
     pictures.add(*(f"http://pictures.gone.invalid/{n}.png" for n in range(15)))
 

@@ -108,10 +108,10 @@ def test_a_site_outside_cannot_redirect_to_a_network_inside(monkeypatch: pytest.
     monkeypatch.setattr(road, "getproxies", dict)
     inside, outside = (httpx.URL(f"http://{host}/a.png") for host in known)
 
-    assert downloads._checked(inside, "u", frozenset(), may_be_inside=True).inside
-    assert not downloads._checked(outside, "u", frozenset(), may_be_inside=True).inside
+    assert downloads.checked(inside, "u", frozenset(), may_be_inside=True).inside
+    assert not downloads.checked(outside, "u", frozenset(), may_be_inside=True).inside
     with pytest.raises(BadItemError, match="on a network inside"):
-        downloads._checked(inside, "u", frozenset(), may_be_inside=False)
+        downloads.checked(inside, "u", frozenset(), may_be_inside=False)
 
 
 def test_redirects_end(web: str) -> None:
@@ -210,13 +210,13 @@ def test_the_certificate_is_that_of_the_name_and_of_an_authority_that_is_named(
 
 def test_a_host_that_does_not_answer_is_asked_once_for_all_of_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     now, tried = [0.0], []
-    looking_up = downloads._addresses
+    looking_up = downloads.addresses_of
 
     def noting(host: str, address: httpx.URL) -> Any:
         tried.append(host)
         return looking_up(host, address)
 
-    monkeypatch.setattr(downloads, "_addresses", noting)
+    monkeypatch.setattr(downloads, "addresses_of", noting)
     silence = Silence(lambda: now[0])
 
     def ask(number: int) -> str:

@@ -43,7 +43,7 @@ class Learner:
 def nobody_said_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABELLOOP_TRUST", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(modules, "_folders", [])
+    monkeypatch.setattr(modules, "folders", [])
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def given(tmp_path: Path) -> Path:
 
 def _forget(*names: str) -> None:
     for name in names:
-        modules._forget(name)
+        modules.forget(name)
         sys.modules.pop(name, None)
 
 

@@ -107,7 +107,7 @@ def task_data(annotator: LabelStudioAnnotator, project: int, item: str, *, resol
 def looked_at(annotator: LabelStudioAnnotator, project: int, item: str) -> httpx.Response:
     """What a browser that is signed in gets for the picture of an item, redirects followed."""
     client = annotator.client()
-    headers = {"Authorization": client._authorization(), "Origin": client.url}
+    headers = {"Authorization": client.authorization(), "Origin": client.url}
     page = client.url + task_data(annotator, project, item, resolved=True)
     answer = httpx.get(page, headers=headers, trust_env=False, timeout=60)
     if answer.status_code != 303:
@@ -119,7 +119,7 @@ def link_to(annotator: LabelStudioAnnotator, project: int, uri: str) -> str:
     """The signed link of an object, as Label Studio hands it out."""
     client = annotator.client()
     query = {"fileuri": base64.urlsafe_b64encode(uri.encode()).decode()}
-    headers = {"Authorization": client._authorization()}
+    headers = {"Authorization": client.authorization()}
     page = f"{client.url}/projects/{project}/resolve/"
     answer = httpx.get(page, params=query, headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 303, answer.text

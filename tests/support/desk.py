@@ -57,7 +57,7 @@ class Desk:
         """What a command says, out loud and as errors."""
         self.capsys.readouterr()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", self.annotator.client()._token)
+            patch.setenv("LABELLOOP_SECRET_TEAM__TOKEN", self.annotator.client().token)
             patch.setattr(sys, "path", list(sys.path))
             assert run(["-C", str(self.root), *arguments]) == code, self.capsys.readouterr()
         heard = self.capsys.readouterr()

@@ -63,7 +63,7 @@ class Project:
         before = load(self.root, {}).config.dataset.name
         text = text.replace(f'name = "{before}"', f'name = "{name.strip()}"')
         text += _STACK.format(url=self.annotator.client().url)
-        self.secrets["LABELLOOP_SECRET_PEOPLE__TOKEN"] = self.annotator.client()._token
+        self.secrets["LABELLOOP_SECRET_PEOPLE__TOKEN"] = self.annotator.client().token
         if self.store is not None:
             text = text.replace("[stacks.default]", '[stacks.default]\nartifact_store = "bucket"')
             text += _BUCKET.format(flavor=self.flavor, path=self.store.path, endpoint=self.store.endpoint)

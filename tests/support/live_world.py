@@ -75,7 +75,7 @@ class LiveWorld:
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        self.token = self.token or self.annotator.client()._token
+        self.token = self.token or self.annotator.client().token
         labels = list(DIGITS)
         url = self.annotator.client().url
         toml = _TOML.format(name=self.name, labels=str(labels).replace("'", '"'), url=url)

@@ -30,7 +30,7 @@ LABELS = ("cat", "dog", "owl")
 SCHEMA = LabelSchema("text", LABELS)
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 
-_TOML = """
+TOML = """
 [dataset]
 name = "animals"
 modality = "text"
@@ -90,7 +90,7 @@ class World:
     def __post_init__(self) -> None:
         (self.root / STATE).mkdir(mode=0o700, parents=True, exist_ok=True)
         ledger = f'[ledger]\nurl = "{self.ledger_url}"\n' if self.ledger_url else ""
-        (self.root / "labelloop.toml").write_text(_TOML + ledger)
+        (self.root / "labelloop.toml").write_text(TOML + ledger)
 
     def workspace(self, **settings: Any) -> Workspace:
         """The workspace, with `loop__batch=3` for `loop.batch`."""

@@ -19,9 +19,9 @@ HERE = Path(__file__).parent
 def main(number: str) -> None:
     """Play four rounds in a folder, and pack it."""
     os.environ["LABELLOOP_TRUST"] = "/"
-    text = small_world._TOML.replace("support.quick_learner:QuickLearner", "old_learner:OldLearner")
+    text = small_world.TOML.replace("support.quick_learner:QuickLearner", "old_learner:OldLearner")
     with TemporaryDirectory() as folder:
-        small_world._TOML = text
+        small_world.TOML = text
         world = small_world.World(Path(folder))
         world.add(48)
         world.play(4)

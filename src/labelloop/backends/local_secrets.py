@@ -160,7 +160,7 @@ class LocalSecretsManager:
         return kept + filed
 
     def _key_path(self) -> Path:
-        return Path(self.key_file).expanduser() if self.key_file else _default_key_file()
+        return Path(self.key_file).expanduser() if self.key_file else default_key_file()
 
     def _first_key(self, path: Path) -> str:
         from cryptography.fernet import Fernet
@@ -211,7 +211,8 @@ def _read_key(path: Path) -> str:
         ) from None
 
 
-def _default_key_file() -> Path:
+def default_key_file() -> Path:
+    """Where the key lies, unless the options say otherwise."""
     return config_folder() / "secrets.key"
 
 

@@ -136,18 +136,18 @@ class VaultSecretsManager:
         forbidden = needed("hvac.exceptions", "vault").Forbidden
         with self._explained(action, place, name):
             if self.token_file:
-                self._client.token = _read_token(Path(self.token_file).expanduser())
+                self.client.token = _read_token(Path(self.token_file).expanduser())
             try:
-                return call(self._client.secrets.kv.v2)
+                return call(self.client.secrets.kv.v2)
             except forbidden:
                 if not self._by_role:
                     raise
-            self.__dict__.pop("_client", None)
-            return call(self._client.secrets.kv.v2)
+            self.__dict__.pop("client", None)
+            return call(self.client.secrets.kv.v2)
 
     def _take_back(self, place: str) -> None:
         """Refuse a store of version 1, which took the secret as something else."""
-        self._client.adapter.delete(f"/v1/{self.mount}/data/{place}")
+        self.client.adapter.delete(f"/v1/{self.mount}/data/{place}")
         raise ConfigError(
             f"the key-value store at {self.mount!r} in Vault at {self.url} is of version 1",
             f"vault kv enable-versioning {self.mount}, or set mount = ... to a store of version 2",
@@ -158,7 +158,8 @@ class VaultSecretsManager:
         return not self.token_file and not os.environ.get("VAULT_TOKEN") and bool(os.environ.get(_ROLE))
 
     @cached_property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """What speaks to the server, signed in."""
         hvac = needed("hvac", "vault")
         client = hvac.Client(
             url=self.url.rstrip("/"), timeout=TIMEOUT, namespace=self.namespace or None, verify=self._verified_by()

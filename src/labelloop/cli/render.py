@@ -242,7 +242,7 @@ def table(
         for line in [list(columns), *cells]:
             print("\t".join(line), file=out)
         return
-    if _is_narrow([list(columns), *cells], title):
+    if is_narrow([list(columns), *cells], title):
         _narrow_table(cells, columns, title, out)
         return
     from rich import box
@@ -259,7 +259,7 @@ def table(
     Console(file=out).print(grid)
 
 
-def _is_narrow(lines: Sequence[Sequence[str]], title: str) -> bool:
+def is_narrow(lines: Sequence[Sequence[str]], title: str) -> bool:
     """Whether no line has to be folded, and every character takes one column."""
     width = sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True))
     return width <= get_terminal_size().columns and all(cell.isascii() for line in lines for cell in line)

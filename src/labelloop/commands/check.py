@@ -77,7 +77,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
         yield from _exposed(stack.annotator)
         if dataset.people_per_item > 1:
             yield _people(stack.annotator, dataset.people_per_item)
-    yield found("learner", lambda: _prove_learner(workspace))
+    yield found("learner", lambda: prove_learner(workspace))
     yield from _items(workspace)
 
 
@@ -281,7 +281,8 @@ def _people(annotator: Annotator, wanted: int) -> Finding:
     )
 
 
-def _prove_learner(workspace: Workspace) -> str:
+def prove_learner(workspace: Workspace) -> str:
+    """Embed one item with the learner; in words what came out."""
     config = workspace.config.learner_of()
     schema = workspace.config.schema_of()
     learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})

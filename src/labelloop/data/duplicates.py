@@ -72,7 +72,7 @@ LONGEST = 20_000
 _BANDS = 16
 _NOBODY = -1
 _KEYS = 1 << 16
-_RECENT = 1 << 16
+RECENT = 1 << 16
 _GRID = 16
 _CONTRAST = 2
 _ENOUGH = 512
@@ -184,7 +184,7 @@ class Banded:
         position = self._append(item_id, fingerprint)
         for band, key in enumerate(_keys(fingerprint)):
             self._recent[band, key].append(position)
-        if len(self.ids) - self._sorted >= _RECENT:
+        if len(self.ids) - self._sorted >= RECENT:
             self._index()
         return position
 

@@ -134,12 +134,11 @@ def checked_encoding(name: str) -> str:
 def _not_guessed(guess: str) -> str:
     if guess:
         return f"not {guess} either, which it looks like"
-    return (
-        "nobody can tell what it is" if _can_guess() else "without pip install 'labelloop[tables]' nothing is guessed"
-    )
+    return "nobody can tell what it is" if can_guess() else "without pip install 'labelloop[tables]' nothing is guessed"
 
 
-def _can_guess() -> bool:
+def can_guess() -> bool:
+    """Whether the package that guesses encodings is installed."""
     try:
         import chardet
     except ImportError:
@@ -149,7 +148,7 @@ def _can_guess() -> bool:
 
 def guessed_encoding(sample: bytes) -> str:
     """The encoding that some bytes most likely have, as a name that Python knows; empty where nothing tells."""
-    if not _can_guess():
+    if not can_guess():
         return ""
     from chardet import EncodingEra, detect
 

@@ -103,7 +103,7 @@ def _downloaded(requirement: str, folder: Path, progress: Progress) -> Path:
     progress(f"downloading {requirement}", 0, None)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
         command = [*installer(os.environ), "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
-        _run([*command, "--disable-pip-version-check", "--quiet", "--dest", part, requirement], requirement)
+        run([*command, "--disable-pip-version-check", "--quiet", "--dest", part, requirement], requirement)
         wheel = next(Path(part).glob("*.whl"), None)
         if wheel is None:
             raise BackendError(f"the installer brought no wheel of {requirement}", "check the package index")
@@ -112,7 +112,12 @@ def _downloaded(requirement: str, folder: Path, progress: Progress) -> Path:
     return folder / wheel.name
 
 
-def _run(command: list[str], requirement: str) -> None:
+def run(command: list[str], requirement: str) -> None:
+    """Have an installer download this.
+
+    Raises:
+        BackendError: It could not; its own words are told.
+    """
     hint = "check the network, or the index your installer is set to"
     try:
         done = subprocess.run(

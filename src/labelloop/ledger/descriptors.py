@@ -67,6 +67,11 @@ def _give_what_was_left() -> None:
         _give(_left.popleft())
 
 
+def files_held() -> set[tuple[int, int]]:
+    """The files that are held open: (device, number)."""
+    return set(_held)
+
+
 def _take(path: Path) -> tuple[tuple[int, int], int]:
     with _lock:
         _give_what_was_left()

@@ -110,7 +110,7 @@ def download(url: str, allowed: frozenset[str] = frozenset(), ca_bundle: str = "
     until, inside, address = time.monotonic() + SECONDS, True, url
     try:
         for _ in range(HOPS + 1):
-            there = _checked(httpx.URL(address), url, allowed, may_be_inside=inside)
+            there = checked(httpx.URL(address), url, allowed, may_be_inside=inside)
             inside = there.inside
             with _opened(there, ca_bundle) as answer:
                 if not answer.is_redirect:
@@ -200,7 +200,7 @@ def _read(answer: httpx.Response, url: str, until: float) -> bytes:
     return bytes(body)
 
 
-def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_inside: bool) -> _Checked:
+def checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_inside: bool) -> _Checked:
     """An address that may be asked.
 
     Raises:
@@ -212,7 +212,7 @@ def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_in
         raise BadItemError(f"{url} leads to {address}, which is not on the web", "correct its address")
     if host in allowed:
         return _Checked(address, (), may_be_inside)
-    found = _addresses(host, address)
+    found = addresses_of(host, address)
     if bad := next((one for one in found if one.is_loopback or one.is_link_local or one.is_unspecified), None):
         raise BadItemError(
             f"{url} leads to {bad}, which is this machine or its own link",
@@ -224,7 +224,7 @@ def _checked(address: httpx.URL, url: str, allowed: frozenset[str], *, may_be_in
     return _Checked(address, found, inside)
 
 
-def _addresses(host: str, address: httpx.URL) -> list[IPv4Address | IPv6Address]:
+def addresses_of(host: str, address: httpx.URL) -> list[IPv4Address | IPv6Address]:
     """What a host is known as; nothing where a proxy looks it up."""
     try:
         return [_plain(host)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 
-_folders: list[Path] = []
+folders: list[Path] = []
 """Where a labelloop.toml was read; names in it are looked up beside the last one."""
 
 _ours: dict[str, Path] = {}
@@ -49,9 +49,9 @@ class _Beside:
 def look_in(folder: Path) -> None:
     """From now on, `module:attribute` is what a labelloop.toml in this folder says."""
     folder = folder.resolve()
-    if folder in _folders:
-        _folders.remove(folder)
-    _folders.append(folder)
+    if folder in folders:
+        folders.remove(folder)
+    folders.append(folder)
     if not any(isinstance(one, _Beside) for one in sys.meta_path):
         sys.meta_path.append(_Beside())
 
@@ -65,7 +65,7 @@ def load(target: str) -> Any:
     """
     from labelloop.machine.trust import is_trusted
 
-    folder = _folders[-1] if _folders else None
+    folder = folders[-1] if folders else None
     name, _, attribute = target.partition(":")
     if folder is None:
         return getattr(importlib.import_module(name), attribute)
@@ -92,7 +92,7 @@ class Carried:
         """Pack it."""
         import pickle
 
-        return cls(_folders[-1] if _folders else None, type(thing).__module__, pickle.dumps(thing))
+        return cls(folders[-1] if folders else None, type(thing).__module__, pickle.dumps(thing))
 
     def unpacked(self) -> Any:
         """The object."""
@@ -112,7 +112,7 @@ def _imported(name: str, folder: Path) -> ModuleType:
     if _is_elsewhere(top):
         return importlib.import_module(name)
     if _ours.get(top, folder) != folder:
-        _forget(top)
+        forget(top)
     token = _wanted.set((folder, top))
     try:
         return importlib.import_module(name)
@@ -127,7 +127,7 @@ def _is_elsewhere(top: str) -> bool:
     return find_spec(top) is not None
 
 
-def _forget(top: str) -> None:
+def forget(top: str) -> None:
     """Make room for the module of this name of another workspace."""
     for name in [one for one in sys.modules if one == top or one.startswith(f"{top}.")]:
         del sys.modules[name]

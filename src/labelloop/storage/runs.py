@@ -172,7 +172,7 @@ class Run:
         self._memory = memory
         self._orchestrator = orchestrator
         self._progress = progress
-        self._tell = tell
+        self.tell = tell
         self._around: Line | None = None
 
     def __call__(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Artifact[T]:
@@ -211,7 +211,7 @@ class Run:
             self._around = around
         line.seconds = time.perf_counter() - began
         if around is None:
-            self._tell(line)
+            self.tell(line)
         else:
             around.cached += line.cached
 

@@ -80,7 +80,7 @@ class LabelStudioPerson:
         """The labels in the shown version's prediction of a task."""
         fields = {"include": "model_version"}
         version = self.client.call("GET", f"/api/projects/{self.project(dataset)}", query=fields)["model_version"]
-        opened = self.client.call("GET", f"/api/tasks/{self._task(dataset, item_id)}")
+        opened = self.client.call("GET", f"/api/tasks/{self.task(dataset, item_id)}")
         shown = [one["result"] for one in opened["predictions"] if one["model_version"] == version]
         return tuple(label for result in shown for region in result for label in region["value"][region["type"]])
 
@@ -95,10 +95,11 @@ class LabelStudioPerson:
         return int(next(one["id"] for one in found["results"] if one["title"] == dataset))
 
     def _submit(self, dataset: str, item_id: str, body: Mapping[str, Any]) -> str:
-        path = f"/api/tasks/{self._task(dataset, item_id)}/annotations/"
+        path = f"/api/tasks/{self.task(dataset, item_id)}/annotations/"
         return str(self.client.call("POST", path, body=dict(body))["id"])
 
-    def _task(self, dataset: str, item_id: str) -> int:
+    def task(self, dataset: str, item_id: str) -> int:
+        """Label Studio's number of the question about an item."""
         wanted = [tasks.where(f"data.{tasks.UID}", "equal", item_id, "String")]
         rows, _ = tasks.page(self.client, self.project(dataset), wanted, "id", 1)
         return int(rows[0]["id"])

@@ -145,7 +145,7 @@ def install(wanted: Sequence[Integration], progress: Progress = silent) -> None:
         BackendError: The installer failed; the message ends with its last lines.
     """
     if command := command_for([one for one in wanted if not one.installed]):
-        _run(command, f"installing {', '.join(one.name for one in wanted if one.requirements)}", progress)
+        run(command, f"installing {', '.join(one.name for one in wanted if one.requirements)}", progress)
     if any(one.name == LABEL_STUDIO for one in wanted):
         resolve("annotator", LABEL_STUDIO).install(progress)
 
@@ -165,7 +165,7 @@ def _look(name: str) -> Integration:
     if name == LABEL_STUDIO:
         return Integration(name, PURPOSES[name], [], [], installed=resolve("annotator", LABEL_STUDIO).is_installed())
     requirements = _requirements(name)
-    missing = [one for one in requirements if not _is_there(one)]
+    missing = [one for one in requirements if not is_there(one)]
     return Integration(name, PURPOSES[name], requirements, missing, installed=not missing)
 
 
@@ -179,7 +179,8 @@ def _requirements(extra: str) -> list[str]:
     return sorted(found)
 
 
-def _is_there(requirement: str) -> bool:
+def is_there(requirement: str) -> bool:
+    """Whether some version of it is installed."""
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     try:
         return bool(name and metadata.version(name[0]))
@@ -187,7 +188,12 @@ def _is_there(requirement: str) -> bool:
         return False
 
 
-def _run(command: Sequence[str], what: str, progress: Progress) -> None:
+def run(command: Sequence[str], what: str, progress: Progress) -> None:
+    """Have an installer do this.
+
+    Raises:
+        BackendError: It could not; its own words are told.
+    """
     with tempfile.TemporaryFile() as output:
         # elsewhere than in the folder of the data, which may hold a uv.toml
         process = subprocess.Popen(command, cwd=sys.prefix, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -220,7 +220,7 @@ def test_nothing_else_is_downloaded_with_our_token(url: str, path: str) -> None:
 
 
 def test_a_file_that_is_gone_or_too_large_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelloop.backends.label_studio.client._LARGEST_FILE", 10)
+    monkeypatch.setattr("labelloop.backends.label_studio.client.LARGEST_FILE", 10)
     Service.said = b"x" * 11
     with pytest.raises(BadItemError, match="is larger than 10 bytes"):
         Client(url, LEGACY).download("/data/upload/1/a.png")

@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def installs_with(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Have the installer be a python program that gets the environment's folder."""
     monkeypatch.setattr(
-        environment, "_installation", lambda home, version: [[sys.executable, "-c", code, str(home), version]]
+        environment, "installation", lambda home, version: [[sys.executable, "-c", code, str(home), version]]
     )
 
 
@@ -117,8 +117,8 @@ def own_index(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv(f"{tool}_FIND_LINKS", str(folder))
         monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
     if request.param == "pip":
-        monkeypatch.setattr(environment, "_uv", list)
-    elif not environment._uv():
+        monkeypatch.setattr(environment, "uv_command", list)
+    elif not environment.uv_command():
         pytest.skip("uv is not installed")
     return wheel
 
@@ -153,4 +153,4 @@ def test_a_file_with_another_digest_than_the_locks_is_not_installed(
 
 
 def test_another_version_than_the_tested_one_has_no_lock(tmp_path: Path) -> None:
-    assert environment._installation(tmp_path, "9.9")[-1][-1] == "label-studio==9.9"
+    assert environment.installation(tmp_path, "9.9")[-1][-1] == "label-studio==9.9"

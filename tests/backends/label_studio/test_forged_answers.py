@@ -118,7 +118,7 @@ def journey(annotator: LabelStudioAnnotator) -> list[LabelLoopError]:
 
 @pytest.fixture
 def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "_REPEATS", ONCE)
+    monkeypatch.setattr(clients, "REPEATS", ONCE)
     monkeypatch.setattr(Client.__init__, "__kwdefaults__", {**(Client.__init__.__kwdefaults__ or {}), "repeats": ONCE})
     monkeypatch.setattr(bounds, "LARGEST_ANSWER", 1_000_000)
 

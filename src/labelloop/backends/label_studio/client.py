@@ -33,12 +33,12 @@ MOST_BYTES = 900_000
 
 _SLOWEST = 50_000.0  # bytes a second of a request that is sent
 _USUAL_LIFETIME = 300.0
-_LARGEST_FILE = 64 * 2**20
+LARGEST_FILE = 64 * 2**20
 _FILES = "/data/"
 _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 _TOKEN_LETTERS = re.compile(r"[\x21-\x7e]+")
-_REPEATS = Repeats()
+REPEATS = Repeats()
 
 
 def _copied(page: str) -> str:
@@ -58,6 +58,7 @@ class Client:
         most_bytes: How large a request with many things in it should be at most.
 
     Attributes:
+        token: What it signs in with, as it was given.
         told_time: What the server's clock said with its last answer; None where it does not say.
 
     Every call may raise ConfigError (the token is refused), NotFoundError (404) or BackendError (everything that is
@@ -71,17 +72,17 @@ class Client:
         clock: Callable[[], float] = monotonic,
         *,
         remedy: Callable[[str], str] = _copied,
-        repeats: Repeats = _REPEATS,
+        repeats: Repeats = REPEATS,
         road: Road | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self.url = checked_url(url)
         self.road = road or Road()
         self.most_bytes = most_bytes
-        self._token = token.strip()
+        self.token = token.strip()
         self._clock = clock
         self._repeats = repeats
-        self._reader = AnswerReader(self.url, self._token, remedy, tuple(self.road.headers.values()))
+        self._reader = AnswerReader(self.url, self.token, remedy, tuple(self.road.headers.values()))
         self._renew_at = 0.0
         self.told_time: datetime | None = None
         self._renewing = threading.Lock()
@@ -121,7 +122,7 @@ class Client:
         """
         request: dict[str, Any] = {"query": query, "body": body, "files": files, "timeout": timeout, "most": most}
         repeats = replace(self._repeats, attempts=attempts) if attempts else self._repeats
-        authorization = self._authorization()
+        authorization = self.authorization()
 
         def attempt(number: int) -> Any:
             try:
@@ -135,8 +136,8 @@ class Client:
 
     def _attempt(self, method: str, path: str, authorization: str, request: Mapping[str, Any]) -> Any:
         answer = self._send(method, path, authorization, **request)
-        if answer.status_code == httpx.codes.UNAUTHORIZED and is_personal(self._token):
-            answer = self._send(method, path, self._authorization(renew=True), **request)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and is_personal(self.token):
+            answer = self._send(method, path, self.authorization(renew=True), **request)
         return self._reader.parsed(answer, method, path)
 
     def version(self) -> str:
@@ -166,7 +167,7 @@ class Client:
 
     def fetch(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
         """The answer to a signed-in browser, as it is: redirects are not followed."""
-        return self._send("GET", path, self._authorization(), query=query)
+        return self._send("GET", path, self.authorization(), query=query)
 
     def download(self, path: str) -> bytes:
         """A file that the server keeps, such as `/data/upload/1/a.png`; never anything from elsewhere.
@@ -177,11 +178,11 @@ class Client:
         path = path.removeprefix(urlsplit(self.url).path)  # as a browser asks for it
         if not path.startswith(_FILES) or ".." in path:
             raise BadItemError(f"{path!r} does not lie in Label Studio", "add it with labelloop add")
-        headers = {"Authorization": self._authorization()}
+        headers = {"Authorization": self.authorization()}
         try:
-            answer = self._received("GET", path, headers=headers, largest=_LARGEST_FILE)
+            answer = self._received("GET", path, headers=headers, largest=LARGEST_FILE)
         except EndlessError:
-            raise BadItemError(f"{path} is larger than {_LARGEST_FILE:,} bytes", "show a smaller one") from None
+            raise BadItemError(f"{path} is larger than {LARGEST_FILE:,} bytes", "show a smaller one") from None
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(f"Label Studio at {self.url} has no {path}", "it may have been deleted there")
         if answer.status_code != httpx.codes.OK:
@@ -195,16 +196,17 @@ class Client:
         with understood(self.url):
             return dict(user)
 
-    def _authorization(self, renew: bool = False) -> str:
-        if not is_personal(self._token):
-            return f"Token {self._token}"
+    def authorization(self, renew: bool = False) -> str:
+        """What a request says of who asks; a personal token is exchanged for one that ends soon."""
+        if not is_personal(self.token):
+            return f"Token {self.token}"
         with self._renewing:
             if renew or self._clock() >= self._renew_at:
                 self._renew()
             return f"Bearer {self._reader.access}"
 
     def _renew(self) -> None:
-        path, body = "/api/token/refresh/", {"refresh": self._token}
+        path, body = "/api/token/refresh/", {"refresh": self.token}
         answer = self._repeats(lambda _: self._reader.parsed(self._send("POST", path, "", body=body), "POST", path))
         with understood(self.url):
             access = answer["access"]

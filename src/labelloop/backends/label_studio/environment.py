@@ -162,17 +162,18 @@ def _build(home: Path, version: str, progress: Progress) -> None:
     try:
         shutil.rmtree(home, ignore_errors=True)  # half of an installation that was interrupted
         home.parent.mkdir(parents=True, exist_ok=True)
-        for command in _installation(home, version):
+        for command in installation(home, version):
             watch(command, what, progress)
         (home / "complete").write_text(version)
     except OSError as error:
         raise BackendError(f"{what} failed: {error}", _hint(str(error))) from error
 
 
-def _installation(home: Path, version: str) -> list[list[str]]:
+def installation(home: Path, version: str) -> list[list[str]]:
+    """The commands that install Label Studio, in order."""
     locked_by = ["--require-hashes", "--requirement", str(LOCK)]
     wanted = locked_by if version == DEFAULT_VERSION else [f"label-studio=={version}"]
-    uv = _uv()
+    uv = uv_command()
     if uv:
         interpreter = sys.executable if sys.version_info < _NEWEST_PYTHON else "3.13"
         return [
@@ -185,7 +186,8 @@ def _installation(home: Path, version: str) -> list[list[str]]:
     ]
 
 
-def _uv() -> list[str]:
+def uv_command() -> list[str]:
+    """How uv is called here; empty where it is not."""
     if importlib.util.find_spec("uv"):
         return [sys.executable, "-P", "-m", "uv"]
     found = shutil.which("uv")
