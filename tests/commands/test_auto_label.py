@@ -19,7 +19,7 @@ from labelloop.cli.app import App
 from labelloop.commands import auto_label
 from labelloop.commands.export import write_labels
 from labelloop.commands.labels import relabel
-from labelloop.commands.ml_backend import Answering
+from labelloop.commands.ml_backend import PredictionService
 from labelloop.commands.report import report_view
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError, NotFoundError
@@ -204,7 +204,7 @@ def test_the_model_does_not_tell_about_what_is_audited(taught: World) -> None:
     loop = with_labels(taught)
     asked = set(audits_of(taught))
     items = list(loop.ledger.items.get(sorted(asked)).values())
-    assert Answering(lambda: loop, lambda item: b"").answer(items) == [None] * len(items)
+    assert PredictionService(lambda: loop, lambda item: b"").answer(items) == [None] * len(items)
 
 
 def test_a_loop_that_has_nothing_more_to_ask_goes_on_with_the_audit(taught: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from labelloop.commands.label_errors import ask, find, report
 from labelloop.commands.labels import relabel
-from labelloop.commands.ml_backend import Answering
+from labelloop.commands.ml_backend import PredictionService
 from labelloop.errors import BackendError, ConfigError
 from labelloop.kinds.label_changes import remove
 from labelloop.kinds.labels import names_of, regions_of
@@ -228,7 +228,9 @@ def test_the_ml_backend_gives_no_hint_on_a_second_opinion(world: World) -> None:
     (one,) = [one for one in world.questions() if one.purpose == "opinion"]
     known = loop.ledger.items.get([one.about])[one.about]
 
-    answers = Answering(world.loop, lambda item: item.text.encode()).answer([known, replace(known, id=one.item_id)])
+    answers = PredictionService(world.loop, lambda item: item.text.encode()).answer(
+        [known, replace(known, id=one.item_id)]
+    )
 
     assert [answer is None for answer in answers] == [False, True]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from labelloop.commands.check import found
-from labelloop.commands.ml_backend import Answering
+from labelloop.commands.ml_backend import PredictionService
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.loop import pool, round_steps
@@ -132,9 +132,9 @@ def test_an_item_that_cannot_be_read_is_not_shown_to_it(animals: World, given: l
 
 def test_the_service_answers_about_items_of_ours_and_about_texts_of_others(animals: World) -> None:
     animals.play(4, **WORDS)
-    answering = Answering(lambda: animals.loop(**WORDS), lambda _: b"")
+    service = PredictionService(lambda: animals.loop(**WORDS), lambda _: b"")
 
-    said = answering.answer([Item("", "text", text="owl of somebody else"), Item("", "image", uri="https://a/b.png")])
+    said = service.answer([Item("", "text", text="owl of somebody else"), Item("", "image", uri="https://a/b.png")])
 
     assert said[0] is not None
     assert said[0].prediction is not None

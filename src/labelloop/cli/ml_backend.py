@@ -105,7 +105,7 @@ def known_by(app: App, server: WatchConfig | MLBackendConfig) -> TlsCertificate 
 
 def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
     """What answers, with the model loaded."""
-    from labelloop.commands.ml_backend import Answering
+    from labelloop.commands.ml_backend import PredictionService
     from labelloop.web.batching import Batcher
 
     try:
@@ -119,12 +119,10 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
             f"serving the model needs {error.name}, which is not installed", "pip install 'labelloop[serve]'"
         ) from None
     tasks = _reading(app)
-    answering = Answering(lambda: app.again().loop(), tasks.fetch)
-    answering.warm()
-    batcher = Batcher(answering.answer)
-    model = ServedModel(
-        answering.version, answering.versions, lambda task: tasks.item_of(task, answering.schema), batcher
-    )
+    service = PredictionService(lambda: app.again().loop(), tasks.fetch)
+    service.warm()
+    batcher = Batcher(service.answer)
+    model = ServedModel(service.version, service.versions, lambda task: tasks.item_of(task, service.schema), batcher)
     return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
 
 

@@ -30,7 +30,7 @@ Fetch = Callable[[Item], bytes]
 """Reads the picture of an item that is not one of ours."""
 
 
-class Answering:
+class PredictionService:
     """Predictions of the model in use, whatever that and its labels are by now. Threads are answered in turn.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from labelloop.commands import labels as change_labels
-from labelloop.commands.ml_backend import Answering
+from labelloop.commands.ml_backend import PredictionService
 from labelloop.errors import BadItemError, ConfigError, OtherLabelsError
 from labelloop.kinds import label_changes
 from labelloop.kinds.labels import names_of
@@ -17,9 +17,9 @@ from support import quick_learner
 from support.small_world import SCHEMA, World
 
 
-def answering(world: World) -> Answering:
+def service_of(world: World) -> PredictionService:
     """Answers of a new process."""
-    return Answering(world.loop, lambda item: item.text.encode())
+    return PredictionService(world.loop, lambda item: item.text.encode())
 
 
 def guessed(answers: Sequence[Question | None]) -> list[Prediction]:
@@ -49,15 +49,15 @@ def learned(animals: World) -> World:
 def test_before_there_is_a_model_nothing_is_answered(animals: World) -> None:
     animals.tick()
 
-    assert answering(animals).answer(ours(animals, held_out=False)) == [None] * 6
-    assert answering(animals).version() == ""
+    assert service_of(animals).answer(ours(animals, held_out=False)) == [None] * 6
+    assert service_of(animals).version() == ""
 
 
 def test_items_of_ours_are_answered_from_what_is_stored(learned: World) -> None:
     items = ours(learned, held_out=False)
     before = len(quick_learner.embedded)
 
-    answers = answering(learned).answer([Item(item.id, "text", text="anything") for item in items])
+    answers = service_of(learned).answer([Item(item.id, "text", text="anything") for item in items])
 
     assert names(answers) == [(item.text.split()[0],) for item in items]
     assert {one.model_version for one in guessed(answers)} == {learned.last().version}
@@ -68,7 +68,7 @@ def test_they_are_what_the_loop_itself_says(learned: World) -> None:
     asked = {one.item_id: one.prediction for one in learned.questions() if one.prediction}
     items = [item for item in ours(learned, held_out=False) if item.id in asked]
 
-    answers = answering(learned).answer(items)
+    answers = service_of(learned).answer(items)
 
     assert [one.regions for one in guessed(answers)] == [asked[item.id].regions for item in items]
     assert [one.score for one in guessed(answers)] == pytest.approx([asked[item.id].score for item in items])
@@ -78,7 +78,7 @@ def test_they_come_where_the_loop_has_put_them_and_all_others_after_them(learned
     turns = {one.item_id: one.turn for one in learned.questions() if one.round == 2 and one.purpose == "train"}
     items = [*ours(learned, held_out=False), Item("", "text", text="owl of somebody else")]
 
-    answers = answering(learned).answer(items)
+    answers = service_of(learned).answer(items)
 
     at = {item.id: one.turn for item, one in zip(items, answers, strict=True) if one}
     assert len(turns) == 6
@@ -87,7 +87,7 @@ def test_they_come_where_the_loop_has_put_them_and_all_others_after_them(learned
 
 
 def test_without_a_queue_of_its_own_the_loop_says_nothing_about_turns(learned: World) -> None:
-    model = Answering(lambda: learned.loop(loop__queue="asked"), lambda item: item.text.encode())
+    model = PredictionService(lambda: learned.loop(loop__queue="asked"), lambda item: item.text.encode())
 
     assert [one.turn for one in model.answer(ours(learned, held_out=False)) if one] == [None] * 12
 
@@ -95,12 +95,12 @@ def test_without_a_queue_of_its_own_the_loop_says_nothing_about_turns(learned: W
 def test_the_holdout_stays_blind_even_by_its_content(learned: World) -> None:
     items = ours(learned, held_out=True)
 
-    assert answering(learned).answer(items) == [None] * len(items)
+    assert service_of(learned).answer(items) == [None] * len(items)
     assert len(items) == 8
 
 
 def test_items_of_others_are_embedded_on_the_fly_once(learned: World) -> None:
-    model, strange = answering(learned), Item("", "text", text="owl that nobody added")
+    model, strange = service_of(learned), Item("", "text", text="owl that nobody added")
     before = len(quick_learner.embedded)
 
     first, again = model.answer([strange]), model.answer([strange])
@@ -113,18 +113,18 @@ def test_an_item_added_after_the_last_round_is_embedded_on_the_fly(learned: Worl
     (added,) = learned.add_texts(["dog number one thousand and one"])
     item = learned.ledger().items.get([added])[added]
 
-    (answer,) = answering(learned).answer([Item(added, "text", text="")])
+    (answer,) = service_of(learned).answer([Item(added, "text", text="")])
 
     assert item.text.startswith("dog")
     assert answer is None or names([answer]) == [("dog",)]
 
 
 def test_an_id_that_is_not_ours_counts_for_nothing(learned: World) -> None:
-    assert names(answering(learned).answer([Item("made up", "text", text="cat by hand")])) == [("cat",)]
+    assert names(service_of(learned).answer([Item("made up", "text", text="cat by hand")])) == [("cat",)]
 
 
 def test_what_cannot_be_read_is_not_answered_and_the_others_are(learned: World) -> None:
-    answers = answering(learned).answer([Item("", "text", text="broken"), Item("", "text", text="cat here")])
+    answers = service_of(learned).answer([Item("", "text", text="broken"), Item("", "text", text="cat here")])
 
     assert names(answers) == [(), ("cat",)]
 
@@ -133,13 +133,13 @@ def test_a_picture_that_cannot_be_fetched_is_not_answered(learned: World) -> Non
     def fetch(_: Item) -> bytes:
         raise BadItemError("it lies elsewhere")
 
-    model = Answering(learned.loop, fetch)
+    model = PredictionService(learned.loop, fetch)
 
     assert model.answer([Item("", "image", uri="https://elsewhere.example.com/a.png")]) == [None]
 
 
 def test_it_follows_the_loop_to_a_new_model(learned: World) -> None:
-    model = answering(learned)
+    model = service_of(learned)
     first = model.version()
     learned.answer_all()
     learned.tick()
@@ -158,7 +158,7 @@ def rename(world: World, old: str, new: str) -> None:
 
 
 def test_after_a_change_of_the_labels_it_says_nothing_until_a_model_has_learned_them(learned: World) -> None:
-    model, owl = answering(learned), Item("", "text", text="owl again")
+    model, owl = service_of(learned), Item("", "text", text="owl again")
     before = model.version()
     assert names(model.answer([owl])) == [("owl",)]
 
@@ -176,7 +176,7 @@ def test_after_a_change_of_the_labels_it_says_nothing_until_a_model_has_learned_
 def test_while_a_change_of_the_labels_is_interrupted_it_says_so(
     learned: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = answering(learned)
+    model = service_of(learned)
     monkeypatch.setattr(change_labels, "carry_out", lambda *_: None)
     rename(learned, "owl", "eagle owl")
 
@@ -185,7 +185,7 @@ def test_while_a_change_of_the_labels_is_interrupted_it_says_so(
 
 
 def test_where_the_labels_were_changed_on_another_machine_it_names_both(learned: World) -> None:
-    model, here = answering(learned), learned.root / "labelloop.toml"
+    model, here = service_of(learned), learned.root / "labelloop.toml"
     kept = here.read_text()
     rename(learned, "owl", "eagle owl")
     learned.tick()
