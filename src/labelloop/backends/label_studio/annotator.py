@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelloop.backends.label_studio import relabelling
+from labelloop.backends.label_studio import schema_changes
 from labelloop.backends.label_studio.bounds import guarded
 from labelloop.backends.label_studio.buckets import surroundings
 from labelloop.backends.label_studio.callbacks import Callbacks
@@ -194,10 +194,10 @@ class LabelStudioAnnotator(Running, Inspection, Callbacks):
         """
         project = self._projects.look(self._projects.existing(name))
         if dry_run:
-            relabelling.check(self.client(), project, schema)
+            schema_changes.check(self.client(), project, schema)
             return
         with self.connection.writing():
-            relabelling.relabel(self.client(), project, schema)
+            schema_changes.change(self.client(), project, schema)
 
     def ask_beside(self, name: str, schema: LabelSchema) -> Sequence[str]:
         """Ask the controls beside the main one that are not asked yet; which these were. Repeating changes nothing.
@@ -208,7 +208,7 @@ class LabelStudioAnnotator(Running, Inspection, Callbacks):
         """
         with self.connection.writing():
             project = self._projects.look(self._projects.existing(name))
-            return relabelling.ask_beside(self.client(), project, schema)
+            return schema_changes.ask_beside(self.client(), project, schema)
 
     def delete(self, name: str) -> None:
         """Delete a project with all its annotations.

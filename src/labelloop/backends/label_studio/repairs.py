@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from labelloop.backends.label_studio import relabelling, tasks
+from labelloop.backends.label_studio import schema_changes, tasks
 from labelloop.backends.label_studio.aside import LONG_AGO, Cursor
 from labelloop.backends.label_studio.bounds import guarded
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT
@@ -59,7 +59,7 @@ class Repairs(ProjectPart):
             labels: One that says none of these labels any more was edited meanwhile, and stays.
         """
         with self.place.writing():
-            return sum(relabelling.retract(self.place.client, self.place.schema, one, labels) for one in again)
+            return sum(schema_changes.retract(self.place.client, self.place.schema, one, labels) for one in again)
 
     def restore(self, annotations: Sequence[Annotation]) -> int:
         """Put annotations that were deleted back, in the names of those who made them; how many.
@@ -74,4 +74,4 @@ class Repairs(ProjectPart):
             people = {email: user for user, email in everybody(client).items()}
             rows = tasks.with_uids(client, number, list(wanted), ANSWER_FIELDS, everything=True)
             shown = [row for row in rows if not is_unread(row)]
-            return sum(relabelling.restore(client, row, wanted[str(row["data"][UID])], people) for row in shown)
+            return sum(schema_changes.restore(client, row, wanted[str(row["data"][UID])], people) for row in shown)

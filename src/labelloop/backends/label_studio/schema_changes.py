@@ -25,7 +25,7 @@ def check(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> No
     _check(client, config_with(str(project["label_config"]), schema))
 
 
-def relabel(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> None:
+def change(client: Client, project: Mapping[str, Any], schema: LabelSchema) -> None:
     """Give the project the labels of the schema; every guess in other labels is hidden.
 
     Label Studio would take a config that misses labels in use without a word (their annotations keep them), and
