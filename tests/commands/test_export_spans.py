@@ -14,7 +14,9 @@ from labelloop.commands.export import Exported, write, write_spans
 from labelloop.data.conll import read
 from labelloop.data.sources import Columns
 from labelloop.errors import ConfigError
+from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
+from labelloop.kinds.spans import TextSpans
 from labelloop.report.rows import Format
 from labelloop.types import Region
 
@@ -73,6 +75,28 @@ def test_the_spans_of_a_control_are_written_with_what_is_not_marked(tmp_path: Pa
     assert [(start, end, label) for start, end, label in first.spans] == [(0, 3, "HEAD"), (4, 6, "TAIL")]
     assert second.spans == ()
     assert words == f"2 text(s) with 2 span(s) written to {tmp_path / 'parts.conll'}"
+
+
+def test_spans_that_are_the_main_question_are_written(tmp_path: Path) -> None:
+    kind = TextSpans(("HEAD", "TAIL"))
+    world = World(tmp_path, schema=LabelSchema("text", kind.labels, control="parts", asked=kind), clock=lambda: EARLY)
+    (tmp_path / "labelloop.toml").write_text(
+        '[dataset]\nname = "animals"\nmodality = "text"\n'
+        '[controls.parts]\nkind = "spans"\nlabels = ["HEAD", "TAIL"]\n'
+        '[learner]\nflavor = "support.quick_tagger:QuickTagger"\n'
+    )
+    world.add(40)
+    world.tick()
+    one, two = world.dataset.open_items()[:2]
+    world.people.answer(NAME, one, [part(0, 3, "HEAD"), part(4, 6, "TAIL")], "ann@example.com")
+    world.people.answer(NAME, two, [], "ann@example.com")
+    world.tick()
+
+    with world.loop() as loop:
+        tally = write_spans(loop, str(tmp_path / "parts.conll"))
+
+    assert (tally.texts, tally.spans, tally.left_out) == (2, 2, 0)
+    assert sorted(found.spans for found in read(tmp_path / "parts.conll")) == [(), ((0, 3, "HEAD"), (4, 6, "TAIL"))]
 
 
 def test_each_text_says_its_item_and_whether_it_is_held_out_where_one_asks(tmp_path: Path) -> None:
