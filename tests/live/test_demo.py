@@ -9,22 +9,19 @@ import pytest
 
 from labelloop.cli.render import live_rounds
 from labelloop.cli.visit import visiting
-from labelloop.demo.run import Demo, play
+from labelloop.demo.run import Demo, Sort, play
 from labelloop.loop.loop import Loop
-from labelloop.types import Modality
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("sort", ["image", "text", "spans"])
 @pytest.mark.timeout(600)
-def test_the_demo_ends_with_a_surely_better_score_and_agrees_with_label_studio(
-    modality: Modality, tmp_path: Path
-) -> None:
-    batch = 15 if modality == "image" else 10
-    demo = Demo(tmp_path, modality, 0, 10, batch, error_rate=0.03, seed=0, me=False)
+def test_the_demo_ends_with_a_surely_better_score_and_agrees_with_label_studio(sort: Sort, tmp_path: Path) -> None:
+    batch = 15 if sort == "image" else 10
+    demo = Demo(tmp_path, sort, 0, 10, batch, error_rate=0.03, seed=0, me=False)
     stack = Stack(load(tmp_path))
     try:
         with live_rounds(as_json=True) as view:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from labelloop.cli.app import App, pass_app
 
+if TYPE_CHECKING:
+    from labelloop.demo.run import Sort
+
 
 @click.command()
 @click.option("--text", is_flag=True, help="Texts (names of industries) instead of images (handwritten digits).")
+@click.option(
+    "--kind",
+    type=click.Choice(["choices", "spans"]),
+    default="choices",
+    show_default=True,
+    help="What is asked: a label, or spans: the names of airports, cities and regions in a text.",
+)
 @click.option("--me", is_flag=True, help="You annotate, in the browser; the loop follows your answers.")
-@click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 1200 texts].")
+@click.option("--items", default=0, type=click.IntRange(min=0), help="How many items [1000 images, 900 texts].")
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(1, 50), help="Rounds that ask.")
 @click.option("--batch", default=0, type=click.IntRange(0, 500), help="Items asked per round [15 images, 10 texts].")
 @click.option(
@@ -32,7 +43,16 @@ from labelloop.cli.app import App, pass_app
 )
 @pass_app
 def demo(
-    app: App, text: bool, me: bool, items: int, rounds: int, batch: int, error_rate: float, seed: int, folder: Path
+    app: App,
+    text: bool,
+    kind: str,
+    me: bool,
+    items: int,
+    rounds: int,
+    batch: int,
+    error_rate: float,
+    seed: int,
+    folder: Path,
 ) -> None:
     """Watch the whole loop run on real data, with nothing to set up.
 
@@ -44,7 +64,8 @@ def demo(
     from labelloop.cli.visit import visiting
     from labelloop.demo.run import Demo, play
 
-    wanted = Demo(folder, "text" if text else "image", items, rounds, batch, error_rate, seed, me)
+    sort: Sort = "spans" if kind == "spans" else "text" if text else "image"
+    wanted = Demo(folder, sort, items, rounds, batch, error_rate, seed, me)
     with live_rounds(as_json=app.as_json) as view:
         shown = play(wanted, view, visiting)
     if app.as_json:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from labelloop.commands.add import take_in
 from labelloop.commands.check import start
@@ -17,6 +17,7 @@ from labelloop.commands.status import round_view
 from labelloop.commands.watch import View, watch
 from labelloop.data.sources import Columns
 from labelloop.demo import data
+from labelloop.demo.span_data import MarkedTruth, marked_texts
 from labelloop.errors import ConfigError
 from labelloop.loop.decide import Finish, Start, Stop
 from labelloop.loop.loop import Loop
@@ -32,9 +33,17 @@ from labelloop.workspace.stack import Stack
 if TYPE_CHECKING:
     from labelloop.testing.annotator import SimulatedAnnotator
 
-NAMES: Mapping[Modality, str] = {"image": "demo-digits", "text": "demo-industries"}
-SIZES: Mapping[Modality, int] = {"image": 1000, "text": 900}
-BATCHES: Mapping[Modality, int] = {"image": 15, "text": 10}
+Sort = Literal["image", "text", "spans"]
+"""Digits, industries, or names in notices."""
+
+NAMES: Mapping[Sort, str] = {"image": "demo-digits", "text": "demo-industries", "spans": "demo-airports"}
+SIZES: Mapping[Sort, int] = {"image": 1000, "text": 900, "spans": 900}
+BATCHES: Mapping[Sort, int] = {"image": 15, "text": 10, "spans": 10}
+INSTRUCTIONS: Mapping[Sort, str] = {
+    "image": "Which digit is it?",
+    "text": "Which sector is this industry in?",
+    "spans": "Mark every airport, city, region and code",
+}
 HOLDOUT = 200
 
 
@@ -43,13 +52,18 @@ class Demo:
     """What the demo was asked to show."""
 
     folder: Path
-    modality: Modality
+    sort: Sort
     items: int
     rounds: int
     batch: int
     error_rate: float
     seed: int
     me: bool
+
+    @property
+    def modality(self) -> Modality:
+        """What people see."""
+        return "image" if self.sort == "image" else "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +113,11 @@ def play(demo: Demo, view: Stage, visiting: Visiting) -> Shown:
     return Shown(report, tuple(shown.rounds), loop.dataset.url())
 
 
-def _data(demo: Demo, progress: Progress) -> data.Truth:
-    count = demo.items or SIZES[demo.modality]
-    if demo.modality == "image":
+def _data(demo: Demo, progress: Progress) -> data.Truth | MarkedTruth:
+    count = demo.items or SIZES[demo.sort]
+    if demo.sort == "spans":
+        return marked_texts(demo.folder / "notices.jsonl", count, demo.seed, progress)
+    if demo.sort == "image":
         return data.images(demo.folder / "images", count, demo.seed, progress)
     return data.texts(demo.folder / "texts.jsonl", count, demo.seed, progress)
 
@@ -110,23 +126,25 @@ def _workspace(demo: Demo, labels: tuple[str, ...]) -> Workspace:
     """The demo's workspace; each run is a dataset of its own, what was computed before is reused."""
     create(demo.folder, {})
     name = _unused_name(demo)
-    instruction = "Which digit is it?" if demo.modality == "image" else "Which sector is this industry in?"
     listed = ", ".join(f'"{label}"' for label in labels)
+    asked = f'labels = [{listed}]\ninstruction = "{INSTRUCTIONS[demo.sort]}"\n'
+    if demo.sort == "spans":
+        asked = f'\n[controls.names]\nkind = "spans"\n{asked}'
     replace_text(
         demo.folder / FILE,
         f'# Made by labelloop demo.\n[dataset]\nname = "{name}"\nmodality = "{demo.modality}"\n'
-        f'labels = [{listed}]\ninstruction = "{instruction}"\n\n'
-        f"[loop]\nbatch = {demo.batch or BATCHES[demo.modality]}\nrounds = {demo.rounds}\nseed = {demo.seed}\n\n"
+        f"{asked}\n"
+        f"[loop]\nbatch = {demo.batch or BATCHES[demo.sort]}\nrounds = {demo.rounds}\nseed = {demo.seed}\n\n"
         f"[holdout]\nshare = 0.2\nsize = {HOLDOUT}\nper_round = {25 if demo.me else HOLDOUT}\n",
     )
     return load(demo.folder.resolve())
 
 
 def _unused_name(demo: Demo) -> str:
-    runs = demo.folder / ".labelloop" / f"runs-{demo.modality}"
+    runs = demo.folder / ".labelloop" / f"runs-{demo.sort}"
     number = int(runs.read_text()) + 1 if runs.exists() else 1
     replace_text(runs, str(number))
-    return f"{NAMES[demo.modality]}-{number}"
+    return f"{NAMES[demo.sort]}-{number}"
 
 
 def _await(starting: Future[None], progress: Progress) -> None:
@@ -137,7 +155,7 @@ def _await(starting: Future[None], progress: Progress) -> None:
     starting.result()
 
 
-def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]], view: Stage) -> None:
+def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, Any], view: Stage) -> None:
     """Tick, and answer as people would, until nothing is left to ask."""
     people: SimulatedAnnotator | None = None
     while True:
@@ -151,7 +169,7 @@ def _drive(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, 
             view.say("people have answered")
 
 
-def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, tuple[str, ...]]) -> SimulatedAnnotator:
+def _people(loop: Loop, stack: Stack, demo: Demo, truth: Mapping[str, Any]) -> SimulatedAnnotator:
     from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
     from labelloop.backends.label_studio.dataset import LabelStudioDataset
     from labelloop.testing.annotator import SimulatedAnnotator
