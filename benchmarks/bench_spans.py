@@ -42,12 +42,13 @@ def main() -> None:
     options.add_argument("--corpus", action="append", choices=list(WHEELS), help="this one; repeatable [all]")
     options.add_argument("--texts", action="append", type=int, help=f"so many; repeatable {list(SIZES)}")
     options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--spacy", help="a Python that has spaCy, to measure that")
     options.add_argument("--output", type=Path, default=RESULTS, help="rows are added to it")
     options.add_argument("--read", type=Path, help="print the table of these rows, and measure nothing")
     given = options.parse_args()
     if given.read is None:
-        for seed in range(given.seeds):
+        for seed in range(given.first, given.seeds):
             for name in given.corpus or WHEELS:
                 for size in given.texts or SIZES:
                     keep(given.output, measured(name, size, seed, given.spacy))
@@ -120,7 +121,9 @@ def interval(scores: Sequence[float]) -> str:
     """Mean, and twice the standard error of it."""
     if not scores:
         return "-"
-    error = 2 * np.std(scores, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.nan
+    if len(scores) == 1:
+        return f"{scores[0]:.3f} (1 seed)"
+    error = 2 * np.std(scores, ddof=1) / np.sqrt(len(scores))
     return f"{np.mean(scores):.3f} ± {error:.3f} ({len(scores)} seeds)"
 
 

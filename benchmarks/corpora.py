@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -45,13 +45,19 @@ def corpus(name: str) -> tuple[Examples, Examples]:
             for files in (learned, asked)
         ]
     if not asked:
-        order = np.random.default_rng(SEED).permutation(len(parts[0]))
-        parts = [[parts[0][row] for row in rows] for rows in (order[APART:], order[:APART])]
+        parts = [drawn(parts[0])[APART:], drawn(parts[0])[:APART]]
+    else:
+        parts[1] = drawn(parts[1])  # neighbours are of one article: the first of them are none of all of them
     unique = [list({text: (text, spans) for text, spans in part}.values()) for part in parts]
     known = {text for text, _ in unique[0]}
     unique[1] = [one for one in unique[1] if one[0] not in known]
     labels = tuple(sorted({label for part in unique for _, spans in part for _, _, label in spans}))
     return examples(unique[0], labels), examples(unique[1], labels)
+
+
+def drawn(marked: Sequence[Marked]) -> list[Marked]:
+    """The same in an order of chance."""
+    return [marked[row] for row in np.random.default_rng(SEED).permutation(len(marked))]
 
 
 def examples(marked: Iterable[Marked], labels: tuple[str, ...]) -> Examples:

@@ -22,7 +22,7 @@ OUTSIDE, BEGIN, INSIDE = "O", "B-", "I-"
 AROUND = (-1, 1)
 """Neighbours that a token is told about."""
 
-SETTINGS = {"c1": 0.05, "c2": 0.03, "max_iterations": 80, "feature.possible_transitions": True}
+SETTINGS: dict[str, float] = {"c1": 0.05, "c2": 0.03, "max_iterations": 80, "feature.possible_transitions": True}
 """Of L-BFGS; `c1` and `c2` weigh the sizes of the weights, and of their squares."""
 
 
