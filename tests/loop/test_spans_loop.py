@@ -214,15 +214,15 @@ def test_status_score_forecast_bias_and_history_speak_of_spans(taught: SpanWorld
 
 
 def test_labels_are_taken_whole_where_they_are_certified_and_audited(taught: SpanWorld, tmp_path: Path) -> None:
-    taught.add_texts([text_of(i) for i in range(100, 400)])
-    for _ in range(12):
-        taught.tick(holdout__size=80, holdout__per_round=30, loop__batch=10)
+    taught.add_texts([text_of(i % 35) + f" {i}" for i in range(100, 600)])
+    for _ in range(5):
+        taught.tick(holdout__size=150, holdout__per_round=50, loop__batch=10)
         taught.answer_all()
     settings: dict[str, Any] = {
-        "auto_label__error": 0.3,
+        "auto_label__error": 0.4,
         "auto_label__audit": 0.2,
-        "holdout__size": 80,
-        "holdout__per_round": 30,
+        "holdout__size": 150,
+        "holdout__per_round": 50,
     }
     with taught.loop(**settings) as loop:
         made = auto_label.apply(loop)
@@ -237,7 +237,7 @@ def test_labels_are_taken_whole_where_they_are_certified_and_audited(taught: Spa
         if [(one["start"], one["end"], one["label"]) for one in row["answers"]["entities"]]
         != list(spans_in(row["text"]))
     ]
-    assert len(wrong) <= 0.3 * len(taken)
+    assert len(wrong) <= 0.4 * len(taken)
     taught.answer_all(wrongly=True)
     for _ in range(6):
         taught.tick(**settings)

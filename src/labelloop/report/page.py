@@ -87,6 +87,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, words: 
 def _header(view: ReportView) -> Markup:
     kind = "one label each" if view.task == "single-choice" else "several labels each"
     facts = [f"{view.modality} classification", f"{len(view.labels)} labels, {kind}"]
+    if view.asked:
+        facts = [f"{view.asked} of {view.modality}s", *([f"{len(view.labels)} labels"] if view.labels else [])]
     facts += [f"round {view.rounds[-1].number}"] if view.rounds else []
     facts += [moment(view.generated_at)] if view.generated_at else []
     opener = link(view.annotator_url, "Open in Label Studio", class_="button") if view.annotator_url else Markup()
@@ -165,7 +167,7 @@ def _curve(view: ReportView) -> Markup:
     )
     return section(
         "Learning curve",
-        f"{scored[0].score_name.capitalize()} on the holdout after each round.",
+        f"{_beginning(scored[0].score_name)} on the holdout after each round.",
         tag("div", plots.learning_curve(view.rounds, plots.WIDE), class_="plot wide"),
         tag("div", plots.learning_curve(view.rounds, plots.NARROW), class_="plot narrow"),
         tag("p", *keys, class_="legend"),
@@ -383,3 +385,8 @@ def _model(one: RoundView) -> Markup:
 def _footer(view: ReportView) -> Markup:
     versions = [tag("span", f"{name} ", tag("b", version)) for name, version in view.versions.items()]
     return tag("footer", tag("p", *versions) if versions else Markup(), tag("p", "Made by labelloop."))
+
+
+def _beginning(words: str) -> str:
+    """Words at the beginning of a sentence; what has capitals inside, such as span-F1, stays as it is."""
+    return words[:1].upper() + words[1:]

@@ -167,6 +167,7 @@ class ReportView:
     """Everything a report shows; empty parts are left out of the page.
 
     Attributes:
+        asked: The kind of the main control where that are no choices; empty for choices.
         batch: Items of the last batch, most useful first.
         uncertain: Items of the pool the model is least sure of.
         suspects: Items whose labels are likely wrong.
@@ -181,6 +182,7 @@ class ReportView:
     modality: Modality
     labels: Sequence[str]
     task: Task = "single-choice"
+    asked: str = ""
     totals: Totals = Totals()
     annotator_url: str = ""
     rounds: Sequence[RoundView] = ()
