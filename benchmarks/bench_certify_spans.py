@@ -25,11 +25,11 @@ from labelloop.evaluation.certify import Column, bound
 from labelloop.evaluation.intervals import exact
 from labelloop.kinds.predicted import Predicted
 from labelloop.learners.spans import SpanLearner
-from labelloop.selection.effort import LENGTH_COST, per_effort
+from labelloop.selection.effort import per_effort
 from labelloop.types import Examples, only
 
 ERRORS, DELTA = (0.05, 0.1, 0.2), 0.05
-LEARNED, OTHERS, HOLDOUT = 400, 2400, 400
+LEARNED, OTHERS, HOLDOUT, LENGTH_COST = 400, 2400, 400, 0.5
 RESULTS = Path(__file__).parent / "results" / "certify-spans.csv"
 FIELDS = ("corpus", "model", "draw", "promised", "taken", "pool", "error", "right")
 

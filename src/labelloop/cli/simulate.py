@@ -26,7 +26,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--measure", default="accuracy", show_default=True, type=click.Choice(["accuracy", "macro-f1"]), help="The score."
 )
 @click.option(
-    "--length-cost", default=0.5, show_default=True, help="How much the length of a text counts as effort: 0 to 1."
+    "--length-cost", default=0.0, show_default=True, help="How much the length of a text counts as effort: 0 to 1."
 )
 @click.option("--fewest", default=0, type=click.IntRange(min=0), help="Leave labels with fewer items out.")
 @click.option("--modality", type=click.Choice(["image", "text"]), help="What the items are [what is there].")

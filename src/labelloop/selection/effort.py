@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LENGTH_COST = 0.5
+LENGTH_COST = 0.0
 """The power to which length counts unless somebody says otherwise: decision 31."""
 
 _SHORT = 0.05

@@ -53,7 +53,7 @@ def _reason(pool: Pool, position: int, name: str, choose: Selector, labels: Sequ
     if pool.uncertainty is not None:
         unsure = float(pool.uncertainty[position])
         words = _NEIGHBOURS if name in ("uherding", "auto") and unsure < 0.5 else _UNSURE
-        return words.format(doubt=f"the model is unsure by {unsure:.2f}, for what it costs to answer")
+        return words.format(doubt=f"the model is unsure by {unsure:.2f}")
     if pool.probabilities is None:
         return EXPLORING
     row = np.asarray(pool.probabilities[position], np.float64)

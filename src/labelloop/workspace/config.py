@@ -118,7 +118,7 @@ class LoopConfig(_Section):
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of each batch drawn at random from everything that is left."""
 
-    length_cost: Annotated[float, Field(ge=0, le=1)] = 0.5
+    length_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How much the length of a text counts as effort where more is asked than labels of the whole text, such as spans:
     how unsure the model is of a text is divided by its length to this power. With 0 every text costs the same, with 1
     every word does.
