@@ -19,7 +19,7 @@ from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.schema import schema_around
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
-from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, unknown
+from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, unknown
 from labelloop.types import Gate, Metric, Modality, Task
 from labelloop.workspace.root import FILE, STATE
 from labelloop.workspace.toml_edits import place
@@ -405,10 +405,10 @@ class Config(_Section):
         )
 
     def learner_of(self) -> LearnerConfig:
-        """The learner: the one that is set, else the one that learns the kind of the main control."""
+        """The learner: the one that is set, else the one with the name of the main control's kind, if there is one."""
         names = [] if self.dataset.labels else list(self.controls)
         kind = self.controls[names[0]].kind if names else "choices"
-        if kind == "choices" or "flavor" in self.learner.model_fields_set:
+        if "flavor" in self.learner.model_fields_set or kind not in flavors("learner"):
             return self.learner
         return self.learner.model_copy(update={"flavor": kind})
 
