@@ -679,6 +679,15 @@ class KindLearner(Protocol):
         ...
 
 
+@runtime_checkable
+class Sketching(Protocol):
+    """A learner that has a cheaper recipe for models that are thrown away, of which only the answers are looked at."""
+
+    def sketch(self) -> Learner:
+        """The recipe: its models give the same answers, and may not know how sure they are."""
+        ...
+
+
 Selector = Callable[[Pool, int, "np.random.Generator"], "np.ndarray"]
 """Chooses the batch: (pool, n, generator) -> min(n, len(pool)) distinct positions in the pool, most useful first."""
 

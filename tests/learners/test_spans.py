@@ -18,7 +18,7 @@ from labelloop.kinds.spans import Spans, TextSpans
 from labelloop.learners import tagging, tokens
 from labelloop.learners.spans import SpanLearner, SpanPredictor
 from labelloop.machine.registry import build
-from labelloop.testing.kind_learner import KindLearnerContract, examples_of, marked_texts
+from labelloop.testing.kind_learner import KindLearnerContract, SketchingContract, examples_of, marked_texts
 from labelloop.types import Examples, Inputs, Item
 
 BARE = SpanLearner(network="none")
@@ -37,6 +37,10 @@ class TestSpansWithoutANetwork(KindLearnerContract):
     @pytest.fixture
     def learner(self) -> SpanLearner:
         return BARE
+
+
+class TestSketchesOfSpans(SketchingContract):
+    pass
 
 
 def marked(texts: Sequence[str], kind: TextSpans, words: Mapping[str, str]) -> Examples:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelloop.evaluation.answers import right
-from labelloop.protocols import Learner
+from labelloop.protocols import Learner, Sketching
 from labelloop.types import Examples, only
 
 FEWEST = 60
@@ -128,6 +128,7 @@ def random_curve(learner: Learner, examples: Examples, judged: np.ndarray) -> np
         judged: (n,) bool, those that may judge.
     """
     rng = np.random.default_rng(_SEED)
+    learner = learner.sketch() if isinstance(learner, Sketching) else learner
     rows = []
     for size in sizes(len(examples)):
         for _ in range(REPEATS):

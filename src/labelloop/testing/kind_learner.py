@@ -14,7 +14,7 @@ from labelloop.errors import LabelLoopError
 from labelloop.kinds.kind import Labelling
 from labelloop.kinds.predicted import Predicted, checked
 from labelloop.kinds.spans import TextSpans
-from labelloop.protocols import KindLearner, KindPredictor
+from labelloop.protocols import KindLearner, KindPredictor, Sketching
 from labelloop.types import Examples, Inputs, Item, only, rows_of
 
 PLACES = ("Accra", "Bern", "Cairo", "Delhi", "Essen", "Fargo", "Genoa", "Hanoi", "Izmir", "Jaffa")
@@ -156,6 +156,22 @@ class KindLearnerContract:
 
     def examples(self, n: int, *, seed: int = 0) -> Examples:
         """Examples that it can learn, with the items, their answers and the kind."""
+        return marked_texts(n, seed=seed)
+
+
+class SketchingContract:
+    """What a learner with a cheaper recipe does. Inherit; provide the fixture `learner`."""
+
+    def test_a_sketch_gives_the_same_answers(self, learner: Any, tmp_path: Path) -> None:
+        known, new = self.examples(30), self.examples(30, seed=1)
+        sketching: Sketching = learner
+        assert isinstance(sketching, Sketching)
+        recipes: dict[str, Any] = {"whole": learner, "cheap": sketching.sketch()}
+        whole, cheap = (_trained(one, known, tmp_path / name).predict(new.inputs) for name, one in recipes.items())
+        assert list(whole.answers) == list(cheap.answers)
+
+    def examples(self, n: int, *, seed: int = 0) -> Examples:
+        """Examples that it can learn."""
         return marked_texts(n, seed=seed)
 
 
