@@ -67,8 +67,8 @@ def span(text: str, word: str, label: str) -> Span:
 
 def seen(page: Page, spans: int) -> list[tuple[str, str]]:
     """Label and words of what is marked, once so much is."""
-    page.await_(f"{SIGHT}.length >= {spans}", f"{spans} marked word(s)")
-    return [(label, words) for label, words in page.says(SIGHT)]
+    marked = f"(found => found.length >= {spans} && found)({SIGHT.strip()})"
+    return [(label, words) for label, words in page.await_(marked, f"{spans} marked word(s)")]
 
 
 def choose(page: Page, label: str) -> None:
