@@ -31,7 +31,8 @@ TEXTS = {
     "indented": "  Peter\twent   to 東京 & <b>then</b>\nKo\u0308ln.",
 }
 SIGHT = """
-[...document.querySelectorAll('.htx-highlight')].map(one => [one.dataset.label.split(':')[1], one.textContent])"""
+[...document.querySelectorAll('.htx-highlight[data-label]')]
+  .map(one => [one.dataset.label.split(':')[1], one.textContent])"""
 WORD = """
 (() => {
   const shown = document.querySelector('.lsf-htx-richtext')
