@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices
-from labelloop.kinds.kind import Answer
+from labelloop.kinds.kind import Answer, answer_in
 from labelloop.kinds.schema import Control, LabelSchema
 from labelloop.types import Annotation, Region
 
@@ -172,7 +172,18 @@ def _believe(control: Control, annotations: Sequence[Annotation], policy: Consen
     last_words = list(_votes(readings).values())
     if policy == "unanimous":
         return Consensus(newest if len(set(last_words)) == 1 else None, set_aside)
-    return Consensus(control.kind.consensus(last_words), set_aside)
+    return Consensus(_together(control, last_words), set_aside)
+
+
+def _together(control: Control, last_words: Sequence[Any]) -> Any:
+    try:
+        return control.kind.consensus(last_words)
+    except Exception as error:
+        raise ConfigError(
+            f"the kind of {control.name!r} fails on {len(last_words)} answers that it has read: "
+            f"{type(error).__name__}: {error}",
+            "correct its consensus; labelloop.testing.kind.KindContract proves it",
+        ) from error
 
 
 def _readings(control: Control, annotations: Sequence[Annotation]) -> tuple[list[Reading], dict[str, str]]:
@@ -194,7 +205,7 @@ def read(control: Control, annotation: Annotation) -> Answer:
         ConfigError: It says nothing in it, or what cannot be an answer.
     """
     ours = [region for region in annotation.regions if region.get("from_name") == control.name]
-    answer = control.kind.read(ours)
+    answer = answer_in(control.kind, ours)
     unkept = [region for region in annotation.regions if region.get("type") == UNKEPT]
     silent = not annotation.regions or (control.silence and not unkept)
     if answer is not None and (ours or silent):

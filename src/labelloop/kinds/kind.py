@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from labelloop.errors import ConfigError
 from labelloop.types import Region
 
 if TYPE_CHECKING:
@@ -126,6 +127,23 @@ class Labelling(Protocol):
     def translate(self, answer: Answer, meaning: Meaning) -> Answer | None:
         """The answer in the labels of now; None where it means none any more, or nobody can know."""
         ...
+
+
+def answer_in(kind: Codec, regions: Sequence[Region]) -> Answer | None:
+    """What regions say, as the kind reads them; whatever a kind of others raises is a refusal.
+
+    Raises:
+        ConfigError: They say what cannot be an answer, or the kind fails on them.
+    """
+    try:
+        return kind.read(regions)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"cannot be read: {type(kind).__name__} raised {type(error).__name__}: {error}",
+            "correct the kind; labelloop.testing.kind.KindContract proves it",
+        ) from error
 
 
 def medoid(kind: Comparing, answers: Sequence[Answer]) -> Answer:

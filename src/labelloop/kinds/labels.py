@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices, too_many
-from labelloop.kinds.kind import Answer, Kind, Labelling
+from labelloop.kinds.kind import Answer, Kind, Labelling, answer_in
 from labelloop.kinds.schema import Control, LabelSchema
 from labelloop.kinds.values import known_label
 from labelloop.types import Prediction, Region, Turn, version_behind
@@ -48,7 +48,8 @@ def names_of(schema: LabelSchema, regions: Sequence[Region]) -> tuple[str, ...]:
         ConfigError: A label is unknown to the schema, or the value is not a list of labels.
     """
     if schema.asked is not None:
-        return labels_in(schema, schema.asked.read([one for one in regions if one.get("from_name") == schema.control]))
+        ours = [one for one in regions if one.get("from_name") == schema.control]
+        return labels_in(schema, answer_in(schema.asked, ours))
     names = _several(tuple(schema.labels)).read(
         [region for region in regions if region.get("from_name") == schema.control]
     )
@@ -81,7 +82,7 @@ def answer_of(schema: LabelSchema, text: str) -> Answer:
     if schema.asked is None:
         return (text,)
     try:
-        return schema.asked.read(json.loads(text))
+        return answer_in(schema.asked, json.loads(text))
     except ConfigError:
         return None
 
@@ -203,7 +204,7 @@ def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[st
 
 def _answer_problems(kind: Kind, regions: Sequence[Region]) -> list[str]:
     try:
-        kind.read(regions)
+        answer_in(kind, regions)
     except ConfigError as error:
         return [error.message]
     return []

@@ -235,7 +235,7 @@ def _numbers(column: Any, name: str, n: int) -> np.ndarray:
 def _answer(kind: Kind, row: int, answer: Answer) -> Answer:
     try:
         kind.write(answer)
-    except (ConfigError, TypeError, ValueError) as error:
+    except Exception as error:
         why = error.message if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
         raise ConfigError(f"Predicted.answers[{row}] is no answer: {why}", "predict what people could say") from error
     return answer

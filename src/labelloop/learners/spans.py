@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.errors import BadItemError, ConfigError, LabelLoopError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.predicted import Predicted
 from labelloop.kinds.spans import Spans, TextSpans
@@ -96,8 +96,8 @@ class SpanLearner:
 
         Raises:
             ConfigError: What is asked are no spans of texts, or an answer is none of the kind.
-            LabelLoopError: No example; or one that is held out, no text, without an answer, or with a span outside its
-                text.
+            LabelLoopError: No example, or one that is held out.
+            BadItemError: One that is no text, without an answer, or with a span outside its text.
         """
         kind, texts, answers = _checked(examples)
         vectors, labels = self._vectors, layered(kind)
@@ -185,23 +185,23 @@ def _checked(examples: Examples) -> tuple[TextSpans, list[str], list[Spans]]:
             f"{len(ids)} examples have {len(items)} items and {len(answers)} answers",
             "give each its item and its answer: Examples(Inputs(ids, None, items), ..., answers=answers, kind=kind)",
         )
-    _refuse(ids, np.asarray(examples.held_out), "held out, and held-out items are never trained on")
-    _refuse(ids, [item.modality != "text" for item in items], "no texts")
-    _refuse(ids, [answer is None for answer in answers], "without an answer")
+    _refuse(ids, np.asarray(examples.held_out), "held out, and held-out items are never trained on", LabelLoopError)
+    _refuse(ids, [item.modality != "text" for item in items], "no texts", BadItemError)
+    _refuse(ids, [answer is None for answer in answers], "without an answer", BadItemError)
     order = np.argsort(ids, kind="stable").tolist()
     for row in order:
         kind.write(answers[row])
     outside = [any(end > len(item.text) for _, end, _ in spans) for item, spans in zip(items, answers, strict=True)]
-    _refuse(ids, outside, "marked outside of their texts, which may have been edited since")
+    _refuse(ids, outside, "marked outside of their texts, which may have been edited since", BadItemError)
     return kind, [items[row].text for row in order], [tuple(sorted(answers[row])) for row in order]
 
 
-def _refuse(ids: np.ndarray, bad: np.ndarray | Sequence[bool], why: str) -> None:
+def _refuse(ids: np.ndarray, bad: np.ndarray | Sequence[bool], why: str, error: type[LabelLoopError]) -> None:
     found = [str(one) for one in ids[np.asarray(bad, np.bool_)]]
     if not found:
         return
     named = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-    raise LabelLoopError(f"{len(found)} example(s) are {why}: {named}", "leave them out of the examples")
+    raise error(f"{len(found)} example(s) are {why}: {named}", "leave them out of the examples")
 
 
 def _no_spans(kind: object) -> ConfigError:

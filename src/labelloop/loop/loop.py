@@ -16,6 +16,7 @@ from labelloop.data.locations import access_of
 from labelloop.errors import ConfigError, NoSecretError, NotFoundError, OtherLabelsError
 from labelloop.evaluation.budget import Budget, Spent
 from labelloop.kinds import LabelSchema, labels
+from labelloop.kinds.kind import answer_in
 from labelloop.kinds.label_changes import translated
 from labelloop.ledger import Ledger, aside, open_ledger
 from labelloop.ledger.answers import Asking, Changes
@@ -309,7 +310,7 @@ class Loop:
         try:
             if self.schema.asked is None:
                 return labels.names_of(self.schema, now)
-            answer = self.schema.asked.read([one for one in now if one.get("from_name") == self.schema.control])
+            answer = answer_in(self.schema.asked, [one for one in now if one.get("from_name") == self.schema.control])
             return None if answer is None else labels.words_in(self.schema, answer)
         except ConfigError:
             return None

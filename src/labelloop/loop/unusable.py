@@ -10,6 +10,7 @@ from typing import Any
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.consensus import UNKEPT, ConsensusMethod, believe_all
+from labelloop.kinds.kind import answer_in
 from labelloop.kinds.values import brief
 from labelloop.ledger import Ledger
 from labelloop.types import Annotation, Region, Unheard
@@ -131,7 +132,7 @@ def regions_in_words(schema: LabelSchema, regions: Sequence[Region]) -> str:
 
 def _told(control: Control, regions: Sequence[Region]) -> str:
     try:
-        answer = control.kind.read(regions)
+        answer = answer_in(control.kind, regions)
     except ConfigError:
         return "; ".join(map(region_in_words, regions))
     return f"{control.name}: {control.kind.in_words(answer)}" if answer is not None else ""

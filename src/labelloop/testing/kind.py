@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -85,6 +86,17 @@ class KindContract:
 
         for statistic in kind.scores.values():
             assert np.isfinite(statistic(counts[picked].sum(axis=1))).all()
+
+    def test_a_kind_with_labels_says_how_often_each_was_right(self, kind: Kind, answers: Sequence[Any]) -> None:
+        if not isinstance(kind, Labelling):
+            return
+        for one, other in product(answers, answers):
+            given, wanted = (Counter(kind.labels_in(answer)) for answer in (one, other))
+            tallies = kind.by_label(one, other)
+            assert set(given) | set(wanted) <= set(tallies) <= set(kind.labels)
+            for label, (hits, wrong, missed) in tallies.items():
+                assert (hits + wrong, hits + missed) == (given[label], wanted[label])
+                assert one != other or not wrong + missed
 
     def test_it_can_be_compared_and_carried_to_another_process(self, kind: Kind, answers: Sequence[Any]) -> None:
         again = pickle.loads(pickle.dumps(kind))  # noqa: S301 - our own
