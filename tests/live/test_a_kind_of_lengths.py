@@ -16,12 +16,16 @@ import pyarrow as pa
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.data.sources import read_content
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Kind, Statistic, share
+from labelloop.kinds.predicted import Predicted
+from labelloop.protocols import Backbone
 from labelloop.testing.kind import KindContract
-from labelloop.types import Region
+from labelloop.types import Examples, Inputs, Region
 
 from support.live_world import LiveWorld
+from support.quick_learner import PixelBackbone
 
 MILLIMETRES = {"mm": 1, "cm": 10, "m": 1000}
 
@@ -99,6 +103,42 @@ class TestLength(KindContract):
         return [[{"type": "textarea", "value": {"text": [odd]}}] for odd in ("12", "long", "-1 cm", "11 m", "12 km")]
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """A learner of lengths: that of the picture which is most alike."""
+
+    @property
+    def backbone(self) -> Backbone | None:
+        return None
+
+    def train(self, examples: Examples, out: Path) -> None:
+        np.save(out / "pixels.npy", _pixels(examples.inputs))
+        (out / "answers.json").write_text(json.dumps(examples.answers))
+
+    def load(self, model: Path) -> Any:
+        return Neighbours(np.load(model / "pixels.npy"), json.loads((model / "answers.json").read_text()))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The pictures that were learned from."""
+
+    pixels: np.ndarray
+    answers: Sequence[int]
+    labels: tuple[str, ...] = ()
+
+    def predict(self, inputs: Inputs) -> Any:
+        alike = _pixels(inputs) @ self.pixels.T
+        sure = np.clip(alike.max(axis=1), 0, 1).astype(np.float32)
+        return Predicted(tuple(self.answers[row] for row in alike.argmax(axis=1)), sure, 1 - sure)
+
+
+def _pixels(inputs: Inputs) -> np.ndarray:
+    """(n, 144) float32 of length 1."""
+    prepared = [PixelBackbone().prepare(read_content(item)) for item in inputs.items]
+    return PixelBackbone().embed(prepared) if prepared else np.empty((0, 144), np.float32)
+
+
 CONTROL = """
 [controls.width]
 kind = "test_a_kind_of_lengths:Length"
@@ -135,4 +175,42 @@ def test_three_rounds_with_a_length_beside_the_label(
 
     assert told["controls"]["width"]["answered"] == answered > 12
     rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert all(row["answers"] == {"width": 10 * int(world.truth[row["id"]][0]) + 5} for row in rows)
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_three_rounds_with_a_length_as_the_main_question(
+    tmp_path: Path,
+    live_annotator: LabelStudioAnnotator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    world = LiveWorld(tmp_path / "w", live_annotator, "how wide they are")
+    written = re.sub(r"\nlabels = .*", "", world.config.read_text())
+    written = written.replace("support.quick_learner:QuickLearner", "test_a_kind_of_lengths:Nearest")
+    world.config.write_text(written.replace("pixels = true\n", "") + CONTROL)
+    world.draw(90)
+
+    for _ in range(3):
+        world.do("tick")
+        for task in [task for task in world.tasks() if not task["is_labeled"]]:
+            item = str(task["data"]["labelloop_id"])
+            text = f"{world.truth[item][0]}.5 cm"
+            region = {"from_name": "width", "to_name": "image", "type": "textarea", "value": {"text": [text]}}
+            world.person.answer(world.name, item, [region])
+    world.do("tick")
+    capsys.readouterr()
+    world.do("--json", "status")
+    told = json.loads(capsys.readouterr().out)
+    world.do("export", "-o", str(tmp_path / "all.jsonl"))
+
+    assert told["round"]["metrics"]["score_name"] == "nearness"
+    assert told["round"]["metrics"]["score"] > 0.3
+    guesses = [region for task in world.tasks() for one in task["predictions"] for region in one["result"]]
+    assert guesses
+    assert all(re.fullmatch(r"\d+ mm", region["value"]["text"][0]) for region in guesses)
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert rows
     assert all(row["answers"] == {"width": 10 * int(world.truth[row["id"]][0]) + 5} for row in rows)
