@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, Protocol, TypeVar, r
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.predicted import Predicted
 from labelloop.types import (
     Annotation,
     AnnotatorState,
@@ -38,6 +37,8 @@ from labelloop.types import (
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from labelloop.kinds.predicted import Predicted
 
 P = ParamSpec("P")
 T = TypeVar("T")
