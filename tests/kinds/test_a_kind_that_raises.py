@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError
-from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import believe_all
+from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.consensus import believe_all, unkept
 from labelloop.kinds.labels import answer_of, names_of, problems
 from labelloop.kinds.predicted import Predicted, checked
 from labelloop.kinds.ratings import Rating
+from labelloop.kinds.spans import TextSpans
 from labelloop.loop.unusable import regions_in_words
 from labelloop.types import Annotation, Region
 
@@ -72,3 +73,14 @@ def test_what_a_learner_says_that_it_cannot_write_is_named_by_its_row() -> None:
     half = np.full(1, 0.5, np.float32)
     with pytest.raises(ConfigError, match=r"answers\[0\] is no answer: AttributeError"):
         checked(Predicted((3,), half, half), 1, KIND)
+
+
+def test_an_answer_that_was_not_kept_is_no_silence() -> None:
+    spans = Control("names", TextSpans(("PER",)), "text", silence=True)
+    broken = Annotation("1", "a", (unkept("is too large to be kept"),), "ann", NOW, NOW)
+    silent = Annotation("2", "b", (), "ann", NOW, NOW)
+
+    found = believe_all(spans, {"a": [broken], "b": [silent]})
+
+    assert found.answers == {"b": ()}
+    assert "is too large to be kept" in found.strange["a"]
