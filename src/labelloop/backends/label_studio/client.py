@@ -113,10 +113,12 @@ class Client:
         timeout: float = READ_TIMEOUT,
         most: int = 0,
         attempts: int = 0,
+        harmless: bool = False,
     ) -> Any:
         """The parsed answer of one request; None when the answer is empty. All but a POST are repeated if spoiled.
 
         Args:
+            harmless: Whether a POST is repeated, too, as a second one changes nothing.
             most: Bytes of the answer above which it is given up with a `TooLargeError`; 0 for any.
             attempts: Requests at most, in place of the usual number.
         """
@@ -132,7 +134,7 @@ class Client:
                     return None  # an attempt whose answer was lost has deleted it
                 raise
 
-        return repeats(attempt) if method in _REPEATABLE else attempt(0)
+        return repeats(attempt) if harmless or method in _REPEATABLE else attempt(0)
 
     def _attempt(self, method: str, path: str, authorization: str, request: Mapping[str, Any]) -> Any:
         answer = self._send(method, path, authorization, **request)
