@@ -149,7 +149,7 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
             newest = max((one for one in said[item_id] if not one.skipped), key=lambda one: one.updated_at)
             yield ExportRow(
                 item=items[item_id],
-                labels=labels_believed(loop.schema, believed, item_id),
+                labels=_labels_believed(loop.schema, believed, item_id),
                 annotator=newest.annotator,
                 source="human",
                 held_out=purposes[item_id] == "holdout",
@@ -168,7 +168,7 @@ def _says_more(schema: LabelSchema, annotations: Sequence[Annotation]) -> bool:
     return any(other_controls(schema, one.regions) for one in annotations if not one.skipped)
 
 
-def labels_believed(schema: LabelSchema, believed: Mapping[str, Any], item_id: str) -> Sequence[str] | None:
+def _labels_believed(schema: LabelSchema, believed: Mapping[str, Any], item_id: str) -> Sequence[str] | None:
     """The labels that are believed of an item; None where nothing is."""
     return labels_in(schema, believed[item_id]) if item_id in believed else None
 

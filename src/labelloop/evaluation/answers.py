@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from labelloop.evaluation.intervals import bootstrap, effective, wilson
-from labelloop.evaluation.metrics import BINS, SEED, Bin, Interval, Metrics, PerLabel, decide
+from labelloop.evaluation.metrics import SEED, Interval, Metrics, PerLabel, binned, decide
 from labelloop.kinds.kind import Answer, Kind, Labelling, Statistic
 from labelloop.kinds.predicted import Predicted
 from labelloop.types import Examples
@@ -59,7 +59,7 @@ def evaluate(said: Predicted, wanted: Sequence[Answer], kind: Kind, groups: np.n
     if low == high:  # resampling sees no variation
         low, high = wilson(score * worth, worth)
     per_label = _per_labels(kind, given, wanted, worth / len(wanted)) if isinstance(kind, Labelling) else {}
-    bins = _reliability(np.asarray(said.confidence, np.float64), exactly)
+    bins = binned(np.asarray(said.confidence, np.float64), exactly)
     f1s = [one.f1 for one in per_label.values() if one.f1 is not None]
     return Metrics(
         n=len(wanted),
@@ -106,11 +106,3 @@ def _per_label(hits: int, wrong: int, missed: int, *, worth: float) -> PerLabel:
         precision_interval=interval(given),
         recall_interval=interval(wanted),
     )
-
-
-def _reliability(confidence: np.ndarray, exactly: np.ndarray) -> list[Bin]:
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return [
-        Bin(float(confidence[place == i].mean()), float(exactly[place == i].mean()), int((place == i).sum()))
-        for i in np.unique(place)
-    ]

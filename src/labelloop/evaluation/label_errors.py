@@ -57,11 +57,10 @@ def out_of_sample(learner: Learner, examples: Examples, groups: np.ndarray) -> n
     _refuse_few(examples, groups)
     made = np.full(examples.targets.shape, np.nan, np.float32)
     for inside, outside in _dealt(examples, groups):
-        if len(inside):
-            said = _predicted(learner, only(examples, outside), rows_of(examples.inputs, inside))
-            known = examples.targets[outside].any(axis=0)
-            judged = examples.multiple | (examples.targets[inside] & known).any(axis=1)
-            made[inside[judged]] = said[judged]
+        said = _predicted(learner, only(examples, outside), rows_of(examples.inputs, inside))
+        known = examples.targets[outside].any(axis=0)
+        judged = examples.multiple | (examples.targets[inside] & known).any(axis=1)
+        made[inside[judged]] = said[judged]
     return made
 
 
@@ -106,9 +105,9 @@ def _refuse_few(examples: Examples, groups: np.ndarray) -> None:
 
 
 def _dealt(examples: Examples, groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The positions of each part, and those of all others."""
+    """The positions of each part that has any, and those of all others."""
     part = _parts(examples, groups)
-    for number in range(FOLDS):
+    for number in np.unique(part):
         yield np.flatnonzero(part == number), np.flatnonzero(part != number)
 
 

@@ -365,6 +365,11 @@ def _reliability(likely: np.ndarray, wanted: np.ndarray, multiple: bool) -> list
     else:
         confidence = likely.max(axis=1)
         right = wanted[np.arange(len(wanted)), likely.argmax(axis=1)]
+    return binned(confidence, right)
+
+
+def binned(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
+    """Bins of answers with a confidence (n,) in [0, 1], which are right or not (n,) bool; empty ones left out."""
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         Bin(float(confidence[place == i].mean()), float(right[place == i].mean()), int((place == i).sum()))

@@ -57,36 +57,8 @@ class Predicted:
         )
 
 
-class _Guessed(Sequence[Any]):
-    """The labels that probabilities give, found when they are asked for."""
-
-    def __init__(self, schema: LabelSchema, probabilities: np.ndarray) -> None:
-        self._schema = schema
-        self._probabilities = probabilities
-
-    def __len__(self) -> int:
-        return len(self._probabilities)
-
-    @overload
-    def __getitem__(self, place: int) -> Any: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Any]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return _Guessed(self._schema, self._probabilities[place])
-        row = self._probabilities[place]
-        return None if np.isnan(row).any() else guess(self._schema, row)[0]
-
-
-class _Chained(Sequence[Any]):
-    """The answers of one part after the other, looked up when they are asked for."""
-
-    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
-        self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
-
-    def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+class _Lazy(Sequence[Any]):
+    """Answers that are found when they are asked for: a subclass has `__len__`, and `_at` for each place."""
 
     @overload
     def __getitem__(self, place: int) -> Any: ...
@@ -97,12 +69,44 @@ class _Chained(Sequence[Any]):
             return _Some(self, np.arange(len(self))[place])
         if not 0 <= place < len(self):
             raise IndexError(place)
+        return self._at(place)
+
+    def _at(self, place: int) -> Any:
+        raise NotImplementedError
+
+
+class _Guessed(_Lazy):
+    """The labels that probabilities give."""
+
+    def __init__(self, schema: LabelSchema, probabilities: np.ndarray) -> None:
+        self._schema = schema
+        self._probabilities = probabilities
+
+    def __len__(self) -> int:
+        return len(self._probabilities)
+
+    def _at(self, place: int) -> Any:
+        row = self._probabilities[place]
+        return None if np.isnan(row).any() else guess(self._schema, row)[0]
+
+
+class _Chained(_Lazy):
+    """The answers of one part after the other."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _at(self, place: int) -> Any:
         part = int(np.searchsorted(self._ends, place, side="right"))
         return self._parts[part][place - (int(self._ends[part - 1]) if part else 0)]
 
 
-class _Some(Sequence[Any]):
-    """The answers at some positions, looked up when they are asked for."""
+class _Some(_Lazy):
+    """The answers at some positions."""
 
     def __init__(self, answers: Sequence[Any], positions: np.ndarray) -> None:
         self._answers = answers
@@ -111,18 +115,12 @@ class _Some(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._positions)
 
-    @overload
-    def __getitem__(self, place: int) -> Any: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Any]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return _Some(self._answers, self._positions[place])
+    def _at(self, place: int) -> Any:
         return self._answers[int(self._positions[place])]
 
 
-class _Written(Sequence[Any]):
-    """Answers that are kept as the regions which say them, read when they are asked for."""
+class _Written(_Lazy):
+    """Answers that are kept as the regions which say them."""
 
     def __init__(self, kind: Kind, regions: pa.ChunkedArray) -> None:
         self._kind = kind
@@ -131,13 +129,7 @@ class _Written(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._regions)
 
-    @overload
-    def __getitem__(self, place: int) -> Any: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Any]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return _Written(self._kind, self._regions[place])
+    def _at(self, place: int) -> Any:
         said = self._regions[place].as_py()
         return None if said is None else self._kind.read(json.loads(said))
 

@@ -108,10 +108,10 @@ class Choosing:
 
     def _per_effort(self, said: Predicted) -> Predicted:
         """The same with uncertainty per effort, where long texts take longer to answer."""
-        if said.probabilities is not None or self._schema.modality != "text":
+        power = self._config.loop.length_cost
+        if not power or said.probabilities is not None or self._schema.modality != "text":
             return said
-        lengths = self._ledger.items.lengths()[: len(said)]
-        worth = per_effort(said.uncertainty, lengths, self._config.loop.length_cost)
+        worth = per_effort(said.uncertainty, self._ledger.items.lengths()[: len(said)], power)
         return replace(said, uncertainty=worth)
 
     def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
