@@ -23,21 +23,17 @@ from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_saying
-from labelloop.kinds.spans import TextSpans
 from labelloop.loop.loop import Loop
 from labelloop.types import Question
 from labelloop.workspace.config import load
 
-from support.quick_tagger import WORD
 from support.small_world import NAME, World
+from support.span_world import BEARS, KIND, OTHERS, spans_in
 
 EARLY = datetime(2025, 12, 1, tzinfo=UTC)
 """Before anybody answers."""
 
-KIND = TextSpans(("PER", "LOC"))
 SCHEMA = LabelSchema("text", KIND.labels, control="entities", asked=KIND)
-BEARS = {"Ann": "PER", "Bob": "PER", "Carol": "PER", "Dan": "PER", "Rome": "LOC", "Oslo": "LOC", "Lima": "LOC"}
-OTHERS = ("met", "saw", "in", "left", "wrote", "about", "today", "again")
 TOML = """
 [dataset]
 name = "animals"
@@ -60,10 +56,6 @@ flavor = "support.quick_tagger:QuickTagger"
 def text_of(i: int) -> str:
     names, words = list(BEARS), OTHERS
     return f"{names[i % 4]} {words[i % 5]} {names[i * 3 % 7]} {words[i % 8]} {names[4 + i % 3]} {i}"
-
-
-def spans_in(text: str) -> tuple[tuple[int, int, str], ...]:
-    return tuple((*word.span(), BEARS[word[0]]) for word in WORD.finditer(text) if word[0] in BEARS)
 
 
 class SpanWorld(World):

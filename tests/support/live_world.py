@@ -43,7 +43,9 @@ per_round = 2
 [learner]
 flavor = "support.quick_learner:QuickLearner"
 pixels = true
-[stacks.default]
+"""
+
+STACK = """[stacks.default]
 annotator = "team"
 secrets_manager = "environment"
 [annotators.team]
@@ -78,7 +80,7 @@ class LiveWorld:
         self.token = self.token or self.annotator.client().token
         labels = list(DIGITS)
         url = self.annotator.client().url
-        toml = _TOML.format(name=self.name, labels=str(labels).replace("'", '"'), url=url)
+        toml = (_TOML + STACK).format(name=self.name, labels=str(labels).replace("'", '"'), url=url)
         self.config.write_text(toml + (f'[ledger]\nurl = "{self.ledger_url}"\n' if self.ledger_url else ""))
 
     @property

@@ -10,7 +10,7 @@ from labelloop.data.sources import content_id
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.spans import TextSpans
 
-from support.live_world import LiveWorld
+from support.live_world import STACK, LiveWorld
 from support.quick_tagger import WORD
 
 BEARS = {"Ann": "PER", "Bob": "PER", "Carol": "PER", "Dan": "PER", "Rome": "LOC", "Oslo": "LOC", "Lima": "LOC"}
@@ -31,15 +31,6 @@ share = 0.25
 per_round = 2
 [learner]
 flavor = "support.quick_tagger:QuickTagger"
-[stacks.default]
-annotator = "team"
-secrets_manager = "environment"
-[annotators.team]
-flavor = "label_studio"
-url = "{url}"
-authentication_secret = "team"
-[secrets_managers.environment]
-flavor = "env"
 """
 
 
@@ -63,7 +54,7 @@ class SpanWorld(LiveWorld):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.config.write_text(_TOML.format(name=self.name, url=self.annotator.client().url))
+        self.config.write_text((_TOML + STACK).format(name=self.name, url=self.annotator.client().url))
 
     @property
     def schema(self) -> LabelSchema:
