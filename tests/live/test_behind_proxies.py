@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,15 @@ from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
 
+from support.browser import browser
 from support.company import LIMIT, Gate, authority, known_key, outward, reverse
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 TEXTS = LabelSchema("text", ("a", "b"))
 MAGENTA = (255, 0, 200)
+PAINTED = 50_000
+"""Pixels that the picture has on the page at least."""
 
 
 def photo(folder: Path, number: int) -> Item:
@@ -124,22 +126,14 @@ def test_a_labelling_page_shows_its_picture_behind_everything_at_once(tmp_path: 
             dataset = away.open("in a browser", LabelSchema("image", ("red", "blue")))
             Image.new("RGB", (300, 200), MAGENTA).save(tmp_path / "magenta.png")
             assert dataset.ask([Question(Item("m", "image", uri=str(tmp_path / "magenta.png")))]).created == 1
-            shot = photographed(dataset.url(), proxy_of_people, known_key(certificate[0]), tmp_path)
+            key = known_key(certificate[0])
+            flags = f"--proxy-server={proxy_of_people}", f"--ignore-certificate-errors-spki-list={key}"
+            with browser(tmp_path, *flags) as page:
+                page.go(dataset.url())
+                painted = page.await_painted(MAGENTA, PAINTED)
         finally:
             server.down()
 
-    with Image.open(shot) as image:
-        painted = image.convert("RGB").getcolors(2**24) or []
-    assert sum(count for count, colour in painted if colour == MAGENTA) > 50_000
+    assert painted >= PAINTED
     assert any(path.startswith("/ls/data/upload/") and status == 200 for _, path, _, status in people.seen)
     assert set(tunnelled) == {f"CONNECT {host}:{port}"}
-
-
-def photographed(page: str, proxy: str, key: str, folder: Path) -> Path:
-    """What a browser behind a proxy paints of a page, where it trusts this key."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    flags += [f"--proxy-server={proxy}", f"--ignore-certificate-errors-spki-list={key}", "--window-size=1200,900"]
-    flags += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000", "--disable-component-update"]
-    shot = folder / "page.png"
-    subprocess.run(["chromium", *flags, f"--screenshot={shot}", page], check=True, capture_output=True, timeout=240)
-    return shot

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import NewItem, Question
 
+from support.browser import browsing
 from support.buckets import S3, elsewhere
 from support.emulators import Emulator
 
@@ -27,8 +26,8 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.browser]
 
 NAME = "in a browser"
 MAGENTA = (255, 0, 200)
-LOSS = 12
-WINDOW = (1200, 900)
+PAINTED = 50_000
+"""Pixels that a picture of these sizes has on the page at least."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,34 +37,9 @@ def _fresh(annotator: LabelStudioAnnotator) -> Iterator[None]:
 
 
 def pixels(annotator: LabelStudioAnnotator, page: str, folder: Path) -> int:
-    """How many pixels of the picture's colour a browser paints on the page, signed in by the one-time link."""
-    browser = shutil.which("chromium")
-    assert browser, "these tests need chromium: apt-get install chromium, or leave them out with -m 'not browser'"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    shot = folder / "page.png"
-    with annotator.signed_in(page) as (link, used):
-        subprocess.run(
-            [
-                browser,
-                *flags,
-                f"--user-data-dir={folder / 'profile'}",
-                f"--window-size={WINDOW[0]},{WINDOW[1]}",
-                "--virtual-time-budget=30000",
-                f"--screenshot={shot}",
-                link,
-            ],
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
-        assert used.is_set()
-    with Image.open(shot) as image:
-        painted = image.convert("RGB").getcolors(2**24) or ()
-        return sum(count for count, colour in painted if _is_near(colour))
-
-
-def _is_near(colour: Any) -> bool:
-    return all(abs(one - other) <= LOSS for one, other in zip(colour, MAGENTA, strict=True))
+    """How many pixels of the picture's colour a browser paints on the page: all that a picture has, or none."""
+    with browsing(annotator, page, folder) as shown:
+        return shown.await_painted(MAGENTA, PAINTED)
 
 
 def png() -> bytes:
@@ -111,7 +85,7 @@ def test_the_labelling_page_shows_the_picture_unless_the_bucket_forbids_it(
     (tmp_path / "forbidden").mkdir()
     forbidden = pixels(annotator, dataset.url(), tmp_path / "forbidden")
 
-    assert allowed > 50_000
+    assert allowed >= PAINTED
     assert forbidden == 0
     with pytest.raises(ConfigError, match="does not let pages of"):
         stack.look(NAME)
@@ -134,4 +108,4 @@ def test_a_browser_shows_every_picture_of_a_folder_of_scans_and_of_a_phone(
         (tmp_path / str(number)).mkdir()
         painted[name] = pixels(annotator, dataset.url(item.id), tmp_path / str(number))
 
-    assert {name for name, count in painted.items() if count > 50_000} == set(bodies), painted
+    assert {name for name, count in painted.items() if count >= PAINTED} == set(bodies), painted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -12,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 
@@ -24,6 +28,12 @@ PATIENCE = 25.0
 
 CALM = 3.0
 """Seconds after which a click that has done nothing is lost."""
+
+LOSS = 12
+"""How far a colour that is painted may be from the picture's, as pictures are compressed."""
+
+Colour = tuple[int, int, int]
+"""Red, green and blue."""
 
 Point = tuple[float, float]
 """From the left and from the top, in pixels of the window."""
@@ -59,6 +69,20 @@ class Page:
             time.sleep(0.2)
         raise AssertionError(f"{what} did not come within {PATIENCE} s: {self.says('document.body.innerText')}")
 
+    def painted(self, colour: Colour) -> int:
+        """How many pixels of a colour are seen now."""
+        shot = base64.b64decode(self.ask("Page.captureScreenshot", {"format": "png"})["data"])
+        with Image.open(io.BytesIO(shot)) as image:
+            found = image.convert("RGB").getcolors(2**24) or ()
+        return sum(count for count, seen in found if _is_near(seen, colour))
+
+    def await_painted(self, colour: Colour, pixels: int) -> int:
+        """How many pixels of a colour are seen, as soon as they are that many, or when patience ends."""
+        deadline = time.monotonic() + PATIENCE
+        while (seen := self.painted(colour)) < pixels and time.monotonic() < deadline:
+            time.sleep(0.3)
+        return seen
+
     def click(self, at: Point) -> None:
         """Click somewhere."""
         self.drag(at, at)
@@ -88,6 +112,10 @@ class Page:
         self.ask("Input.dispatchMouseEvent", {"type": what, "x": at[0], "y": at[1], **button})
 
 
+def _is_near(seen: Any, colour: Colour) -> bool:
+    return all(abs(one - other) <= LOSS for one, other in zip(seen, colour, strict=True))
+
+
 class _Pipes:
     """Messages to and from a browser, each of which ends with a NUL."""
 
@@ -115,18 +143,19 @@ class _Pipes:
 
 
 @contextmanager
-def browsing(annotator: LabelStudioAnnotator, page: str, folder: Path) -> Iterator[Page]:
-    """A page of Label Studio in a browser, signed in by the one-time link.
+def browser(folder: Path, *flags: str) -> Iterator[Page]:
+    """An empty page of a browser.
 
     Args:
         folder: Where the browser keeps what it keeps.
+        flags: More of Chromium's.
     """
-    browser = shutil.which("chromium")
-    assert browser, "this test needs chromium: apt-get install chromium, or leave it out with -m 'not browser'"
+    chromium = shutil.which("chromium")
+    assert chromium, "this test needs chromium: apt-get install chromium, or leave it out with -m 'not browser'"
     (theirs, to), (from_, back) = os.pipe(), os.pipe()
     command = f'exec "$@" 3<&{theirs} 4>&{back}'
     running = subprocess.Popen(
-        ["bash", "-c", command, "-", browser, *FLAGS, f"--user-data-dir={folder / 'profile'}"],
+        ["bash", "-c", command, "-", chromium, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}"],
         pass_fds=(theirs, back),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -137,13 +166,18 @@ def browsing(annotator: LabelStudioAnnotator, page: str, folder: Path) -> Iterat
     try:
         target = pipes("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = pipes("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        shown = Page(lambda method, params: pipes(method, params, session))
-        with annotator.signed_in(page) as (link, used):
-            shown.go(link)
-            assert used.wait(PATIENCE)
-            yield shown
+        yield Page(lambda method, params: pipes(method, params, session))
     finally:
         running.kill()
         running.wait()
         os.close(to)
         os.close(from_)
+
+
+@contextmanager
+def browsing(annotator: LabelStudioAnnotator, page: str, folder: Path) -> Iterator[Page]:
+    """A page of Label Studio in a browser, signed in by the one-time link."""
+    with browser(folder) as shown, annotator.signed_in(page) as (link, used):
+        shown.go(link)
+        assert used.wait(PATIENCE)
+        yield shown
