@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.data.sources import read_content
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Kind, Statistic, share
 from labelloop.kinds.predicted import Predicted
@@ -25,7 +24,7 @@ from labelloop.testing.kind import KindContract
 from labelloop.types import Examples, Inputs, Region
 
 from support.live_world import LiveWorld
-from support.quick_learner import PixelBackbone
+from support.quick_learner import pixels_of
 
 MILLIMETRES = {"mm": 1, "cm": 10, "m": 1000}
 
@@ -112,7 +111,7 @@ class Nearest:
         return None
 
     def train(self, examples: Examples, out: Path) -> None:
-        np.save(out / "pixels.npy", _pixels(examples.inputs))
+        np.save(out / "pixels.npy", pixels_of(examples.inputs))
         (out / "answers.json").write_text(json.dumps(examples.answers))
 
     def load(self, model: Path) -> Any:
@@ -128,15 +127,9 @@ class Neighbours:
     labels: tuple[str, ...] = ()
 
     def predict(self, inputs: Inputs) -> Any:
-        alike = _pixels(inputs) @ self.pixels.T
+        alike = pixels_of(inputs) @ self.pixels.T
         sure = np.clip(alike.max(axis=1), 0, 1).astype(np.float32)
         return Predicted(tuple(self.answers[row] for row in alike.argmax(axis=1)), sure, 1 - sure)
-
-
-def _pixels(inputs: Inputs) -> np.ndarray:
-    """(n, 144) float32 of length 1."""
-    prepared = [PixelBackbone().prepare(read_content(item)) for item in inputs.items]
-    return PixelBackbone().embed(prepared) if prepared else np.empty((0, 144), np.float32)
 
 
 CONTROL = """

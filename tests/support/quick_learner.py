@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from labelloop.data.sources import read_content
 from labelloop.errors import BadItemError
 from labelloop.protocols import Backbone, Predictor
 from labelloop.types import Examples, Inputs, Modality
@@ -77,6 +78,12 @@ class PixelBackbone:
         rows = np.stack(batch)
         normed: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         return normed
+
+
+def pixels_of(inputs: Inputs) -> np.ndarray:
+    """(n, 144) float32 of length 1, for a learner that reads the pictures itself."""
+    prepared = [PixelBackbone().prepare(read_content(item)) for item in inputs.items]
+    return PixelBackbone().embed(prepared) if prepared else np.empty((0, 144), np.float32)
 
 
 @dataclass(frozen=True)
