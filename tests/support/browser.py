@@ -32,6 +32,11 @@ CALM = 3.0
 LOSS = 12
 """How far a colour that is painted may be from the picture's, as pictures are compressed."""
 
+PICTURE = """
+[...document.images].some(one => one.complete && one.naturalWidth > 100)
+  || document.body?.innerText.includes('issue loading')"""
+"""Whether a picture is there, or Label Studio says that it cannot be loaded."""
+
 Colour = tuple[int, int, int]
 """Red, green and blue."""
 
@@ -77,7 +82,11 @@ class Page:
         return sum(count for count, seen in found if _is_near(seen, colour))
 
     def await_painted(self, colour: Colour, pixels: int) -> int:
-        """How many pixels of a colour are seen, as soon as they are that many, or when patience ends."""
+        """How many pixels of a colour are seen, as soon as they are that many, or when patience ends.
+
+        A page on its way has no photograph, and some wait for ever for one: first, what it says is awaited.
+        """
+        self.await_(PICTURE, "a picture, or a word about one")
         deadline = time.monotonic() + PATIENCE
         while (seen := self.painted(colour)) < pixels and time.monotonic() < deadline:
             time.sleep(0.3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from labelloop.backends.label_studio.guard import HEADERS, secure
-from labelloop.backends.label_studio.signin import is_of_another, signed_in_link
+from labelloop.backends.label_studio.signin import SILENCE, is_of_another, signed_in_link
 
 from support.http_double import Request, Response, serving
 
@@ -65,6 +67,20 @@ def test_the_link_hands_the_session_over_once(page: str) -> None:
     assert (first.status_code, first.headers["location"]) == (302, page)
     assert "sessionid=s3ss10n" in first.headers["set-cookie"]
     assert second.status_code == 404
+
+
+def test_a_connection_that_a_browser_opens_ahead_holds_up_neither_the_link_nor_its_end(page: str) -> None:
+    began = time.monotonic()
+    with signed_in_link(page, "me@example.com", "word") as (link, used):
+        where = urlsplit(link)
+        ahead = socket.create_connection((where.hostname, where.port))
+        time.sleep(0.2)
+        answer = httpx.get(link, trust_env=False, timeout=5)
+        assert used.wait(5)
+    ahead.close()
+
+    assert answer.status_code == 302
+    assert time.monotonic() - began < SILENCE
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not Path("/proc/net/tcp").exists(), reason="needs root, on Linux")

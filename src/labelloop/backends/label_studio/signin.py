@@ -7,9 +7,9 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +18,9 @@ from labelloop.errors import BackendError
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 """Linux's own: whose each connection is."""
+
+SILENCE = 10.0
+"""Seconds that a connection may say nothing."""
 
 _FORM_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
@@ -35,11 +38,14 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
     """
     session = _sign_in(page, email, password)
     key, used = secrets.token_urlsafe(24), Event()
+    once = Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = SILENCE
+
         def do_GET(self) -> None:
             known = secrets.compare_digest(self.path.encode(), f"/{key}".encode())
-            if used.is_set() or not known or is_of_another(self.client_address[1], server.server_port):
+            if not known or is_of_another(self.client_address[1], server.server_port) or not once.acquire(False):
                 self.send_error(404)
                 return
             self.send_response(302)
@@ -53,7 +59,7 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
             """Say nothing: the address is a secret."""
 
     host = urlsplit(page).hostname or "127.0.0.1"
-    with HTTPServer((host, 0), Handler) as server:
+    with _Server((host, 0), Handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -61,6 +67,12 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
         finally:
             server.shutdown()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Browsers open connections ahead, and say nothing on them: these hold up neither the one that asks, nor us."""
+
+    daemon_threads, block_on_close = True, False
 
 
 def is_of_another(theirs: int, ours: int, tables: Sequence[Path] = TABLES) -> bool:
