@@ -9,7 +9,8 @@ import pytest
 
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.head import Fitting, fit
-from labelloop.learners.texts import MOST_WINDOWS, TextBackbone, by_letters
+from labelloop.learners.letters import by_letters
+from labelloop.learners.texts import MOST_WINDOWS, TextBackbone
 from labelloop.loop.embedding import Sight, count_equal, digests_of, sight
 from labelloop.types import Item
 

@@ -7,9 +7,6 @@ known is a word, too, of which the vocabulary has nothing but the letters.
 
 from __future__ import annotations
 
-import unicodedata
-import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,8 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from labelloop.errors import BadItemError, ConfigError
+from labelloop.learners.letters import MOST_LETTERS, by_letters
 from labelloop.learners.network import Network, digest_of
 from labelloop.learners.options import fingerprint_of, normalised, read_json
+from labelloop.learners.tokenizer_file import opened_tokenizer
+from labelloop.learners.transformer import fed, outputs
 from labelloop.types import Modality
 from labelloop.types.names import named
 
@@ -40,16 +40,8 @@ UNKNOWN = 0.5
 FOREIGN = 0.2
 """Share of a vocabulary that is not ASCII below which such letters, standing alone, are of scripts without words."""
 
-LETTERS = 3
-"""The longest run of letters that is counted in such a text."""
-
-MOST_LETTERS = 20_000
-"""Letters of such a text that are read."""
-
 WINDOWS = "windows 2"
 """How long texts are read; another number where their embeddings change: these are computed again."""
-
-FED = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -262,54 +254,6 @@ class TextBackbone:
         return opened_tokenizer(self.tokenizer)
 
 
-def outputs(network: Network, names: tuple[str, ...], batch: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What a transformer makes of n texts, each (tokens,) int64.
-
-    Args:
-        names: What it is fed, as `fed` says.
-
-    Returns:
-        (n, tokens, d) float32, or (n, d) of one that pools itself; (n, tokens) int64, 1 where there is a token.
-    """
-    tokens = np.zeros((len(batch), max(map(len, batch))), np.int64)
-    mask = np.zeros_like(tokens)
-    for row, ids in enumerate(batch):
-        tokens[row, : len(ids)] = ids
-        mask[row, : len(ids)] = 1
-    everything = dict(zip(FED, (tokens, mask, np.zeros_like(tokens)), strict=True))
-    return network.run({name: everything[name] for name in names}), mask
-
-
-def fed(network: Network) -> tuple[str, ...]:
-    """The inputs of a transformer, in its order.
-
-    Raises:
-        ConfigError: It takes no tokens, or more than they.
-    """
-    names = tuple(port.name for port in network.inputs)
-    if "input_ids" not in names or not set(names) <= set(FED):
-        raise ConfigError(f"{network.path} takes {', '.join(names)}", f"export a network that takes {', '.join(FED)}")
-    return names
-
-
-def opened_tokenizer(path: Path) -> Any:
-    """A `tokenizers.Tokenizer` that neither pads nor cuts.
-
-    Raises:
-        ConfigError: The package is missing, or the file is no tokenizer.
-    """
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ConfigError("texts need the package tokenizers", "pip install 'labelloop[text]'") from error
-    if "model" not in read_json(path):
-        raise ConfigError(f"{path} is no tokenizer", "take the tokenizer.json of the same model")
-    splitter = Tokenizer.from_file(str(path))
-    splitter.no_padding()
-    splitter.no_truncation()
-    return splitter
-
-
 @dataclass(frozen=True, slots=True)
 class TextCoverage:
     """How much of a text a backbone sees.
@@ -325,21 +269,6 @@ class TextCoverage:
     windows: int
     by_letters: bool
     cut: bool
-
-
-def by_letters(text: str, dimension: int) -> np.ndarray:
-    """(dimension,) float32 of length 1: how often each run of one to three letters comes, by a hash of it with a sign.
-
-    Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009.
-    """
-    plain = " ".join(unicodedata.normalize("NFKC", text[:MOST_LETTERS]).casefold().split())
-    plain = f" {plain} "
-    runs = Counter(plain[at : at + n] for n in range(1, LETTERS + 1) for at in range(len(plain) - n + 1))
-    hashes = np.array([zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs], np.int64)
-    sizes = np.sqrt(np.array(list(runs.values()), np.float32)) * np.where(hashes >> 20 & 1, 1, -1)
-    counted = np.bincount(hashes % dimension, sizes, dimension).astype(np.float32)
-    unit: np.ndarray = normalised(counted[None])[0]
-    return unit
 
 
 def _plain(piece: str) -> str:

@@ -17,7 +17,9 @@ from labelloop.errors import ConfigError
 from labelloop.learners.backbones import backbone
 from labelloop.learners.network import Network
 from labelloop.learners.options import fingerprint_of, normalised
-from labelloop.learners.texts import TextBackbone, fed, opened_tokenizer, outputs
+from labelloop.learners.texts import TextBackbone
+from labelloop.learners.tokenizer_file import opened_tokenizer
+from labelloop.learners.transformer import fed, outputs
 
 Place = tuple[int, int]
 """Where a token starts, and where it ends (exclusive), in characters (code points)."""
