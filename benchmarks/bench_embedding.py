@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import sklearn.datasets
@@ -14,7 +15,7 @@ from PIL import Image
 
 from labelloop.learners.backbones import backbone
 from labelloop.learners.images import ImageBackbone
-from labelloop.learners.network import open_session
+from labelloop.learners.network import Network, open_session
 from labelloop.learners.texts import TextBackbone
 from labelloop.loop.embedding import embed
 
@@ -69,18 +70,16 @@ def text_feeds(made: TextBackbone, contents: Sequence[str]) -> Feeds:
 
 def _recorded(made: Any, batches: Sequence[Sequence[Any]]) -> Feeds:
     """The arrays that a backbone gives to its network."""
-    network = type(made)(**made.__getstate__())
     feeds: list[Mapping[str, np.ndarray]] = []
-    run = network._network.run
+    run = Network.run
 
-    def recording(feed: Mapping[str, np.ndarray]) -> np.ndarray:
+    def recording(network: Network, feed: Mapping[str, np.ndarray]) -> np.ndarray:
         feeds.append(feed)
-        result: np.ndarray = run(feed)
-        return result
+        return run(network, feed)
 
-    network._network.run = recording
-    for batch in batches:
-        network.embed(batch)
+    with patch.object(Network, "run", recording):
+        for batch in batches:
+            made.embed(batch)
     return feeds
 
 

@@ -23,11 +23,7 @@ LINES = 450
 METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
-BROAD = {
-    "learners/images.py:ImageBackbone",
-    "learners/texts.py:TextBackbone",
-    "loop/loop.py:Loop",
-}
+BROAD = {"loop/loop.py:Loop"}
 """Classes that have more: to be divided."""
 
 PLURAL = {name: f"{name}s" for name in ("secret", "stack", "component", "integration", "example")}

@@ -10,7 +10,8 @@ import pytest
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.head import Fitting, fit
 from labelloop.learners.letters import by_letters
-from labelloop.learners.texts import MOST_WINDOWS, TextBackbone
+from labelloop.learners.texts import TextBackbone
+from labelloop.learners.windows import MOST_WINDOWS
 from labelloop.loop.embedding import Sight, count_equal, digests_of, sight
 from labelloop.types import Item
 
@@ -90,7 +91,7 @@ def test_a_text_that_fits_is_read_as_it_always_was(backbone: TextBackbone) -> No
 
     assert [one.dtype for one in prepared] == [np.int64] * 4
     assert max(map(len, prepared)) <= 128
-    assert np.array_equal(backbone.embed(prepared), backbone._embed(prepared))
+    assert np.array_equal(backbone.embed(prepared), backbone.transformer.embed(prepared))
     assert digests_of(backbone, [Item(str(i), "text", text=one) for i, one in enumerate(texts)]) == list("0123")
 
 
@@ -117,7 +118,7 @@ def test_the_last_window_is_as_long_as_the_others_and_ends_with_the_text(backbon
     ids = backbone.prepare("the village by the river " * 26)  # a few words longer than one window
     assert 128 < len(ids) < 150
 
-    first, last = backbone._windows(ids)
+    first, last = backbone.windows.cut(ids)
 
     assert len(first) == len(last) == 128
     assert np.array_equal(first[:-1], ids[:127])
@@ -128,7 +129,7 @@ def test_the_last_window_is_as_long_as_the_others_and_ends_with_the_text(backbon
 def test_a_text_without_end_costs_a_bounded_number_of_windows(backbone: TextBackbone) -> None:
     ids = backbone.prepare("village river " * 60_000)
 
-    windows = backbone._windows(ids)
+    windows = backbone.windows.cut(ids)
 
     assert len(windows) == MOST_WINDOWS
     assert max(map(len, windows)) <= 128

@@ -47,6 +47,67 @@ class ImageOptions:
     output: str = ""
 
 
+@dataclass(frozen=True)
+class PictureInput:
+    """What a network takes of pictures.
+
+    Args:
+        network: Looked into at the first use.
+
+    Raises:
+        ConfigError: At the first use: it takes no pictures, or none of the size that the options want.
+    """
+
+    network: Network
+    options: ImageOptions
+
+    @cached_property
+    def port(self) -> Port:
+        """The one input of the network."""
+        ports = self.network.inputs
+        shape = ports[0].shape
+        if len(ports) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+            raise ConfigError(
+                f"{self.network.path} takes {', '.join(f'{p.name}{list(p.shape)}' for p in ports)}, "
+                "which is no picture",
+                "export a network with one input of shape (n, 3, h, w) or (n, h, w, 3)",
+            )
+        return ports[0]
+
+    @property
+    def rows(self) -> int | None:
+        """Pictures that the network takes at once, no more and no fewer; None where any number will do."""
+        return self.port.shape[0]
+
+    @cached_property
+    def size(self) -> int:
+        """Edge of the square that the network looks at, in pixels."""
+        edge = self.port.shape[2]
+        if self.options.size and edge and self.options.size != edge:
+            raise ConfigError(
+                f"{self.network.path} takes pictures of {edge} pixels, and size is {self.options.size}",
+                f"set size to {edge} or leave it out",
+            )
+        return self.options.size or edge or SIZE
+
+    def fed(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network is fed with for pictures (n, size, size, 3) uint8 RGB, in its own order and element."""
+        if self.options.channels == "BGR":
+            pixels = pixels[..., ::-1]
+        fed = pixels if self.port.element == UINT8 else self._scaled(pixels)
+        is_channels_first = self.port.shape[1] == 3
+        return np.ascontiguousarray(fed.transpose(0, 3, 1, 2) if is_channels_first else fed)
+
+    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        std = np.asarray(self.options.std, np.float32)
+        factor = np.float32(self.options.scale) / std
+        scaled: np.ndarray = pixels.astype(np.float32)
+        if (factor != 1).any():
+            scaled *= factor
+        scaled -= np.asarray(self.options.mean, np.float32) / std
+        return scaled
+
+
 @named("labelloop.ImageBackbone")
 @dataclass(frozen=True)
 class ImageBackbone:
@@ -85,13 +146,13 @@ class ImageBackbone:
     @cached_property
     def dimension(self) -> int:
         """Length of an embedding; found by looking at a black picture."""
-        black = np.zeros((self._size, self._size, 3), np.uint8)
+        black = np.zeros((self._input.size, self._input.size, 3), np.uint8)
         return int(self.embed([black]).shape[1])
 
     @property
     def batch_size(self) -> int:
         """What the network declares, else 16."""
-        return self._port.shape[0] or BATCH
+        return self._input.rows or BATCH
 
     def prepare(self, content: bytes | str) -> np.ndarray:
         """Decode one picture: (size, size, 3) uint8 RGB. Thread-safe.
@@ -99,13 +160,13 @@ class ImageBackbone:
         Raises:
             BadItemError: The content is no readable picture.
         """
-        return square(content.encode() if isinstance(content, str) else content, self._size, self.options.resize)
+        return square(content.encode() if isinstance(content, str) else content, self._input.size, self.options.resize)
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """(n, dimension) float32, L2-normalised, of n prepared pictures."""
         if not batch:
             return np.empty((0, self.dimension), np.float32)
-        rows = self._port.shape[0] or len(batch)
+        rows = self._input.rows or len(batch)
         parts = [self._embed(batch[start : start + rows], rows) for start in range(0, len(batch), rows)]
         return np.concatenate(parts)
 
@@ -113,52 +174,16 @@ class ImageBackbone:
         pixels = np.stack(batch)
         if len(pixels) < rows:
             pixels = np.concatenate([pixels, np.zeros((rows - len(pixels), *pixels.shape[1:]), np.uint8)])
-        out = self._network.run({self._port.name: self._fed(pixels)})[: len(batch)]
+        out = self._network.run({self._input.port.name: self._input.fed(pixels)})[: len(batch)]
         return normalised(_pooled(out))
-
-    def _fed(self, pixels: np.ndarray) -> np.ndarray:
-        if self.options.channels == "BGR":
-            pixels = pixels[..., ::-1]
-        fed = pixels if self._port.element == UINT8 else self._scaled(pixels)
-        return np.ascontiguousarray(fed.transpose(0, 3, 1, 2) if self._channels_first else fed)
-
-    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        std = np.asarray(self.options.std, np.float32)
-        factor = np.float32(self.options.scale) / std
-        scaled: np.ndarray = pixels.astype(np.float32)
-        if (factor != 1).any():
-            scaled *= factor
-        scaled -= np.asarray(self.options.mean, np.float32) / std
-        return scaled
-
-    @property
-    def _channels_first(self) -> bool:
-        return self._port.shape[1] == 3
-
-    @cached_property
-    def _size(self) -> int:
-        edge = self._port.shape[2]
-        if self.options.size and edge and self.options.size != edge:
-            raise ConfigError(
-                f"{self.path} takes pictures of {edge} pixels, and size is {self.options.size}",
-                f"set size to {edge} or leave it out",
-            )
-        return self.options.size or edge or SIZE
 
     @cached_property
     def _network(self) -> Network:
         return Network(self.path, self.options.output)
 
     @cached_property
-    def _port(self) -> Port:
-        ports = self._network.inputs
-        shape = ports[0].shape
-        if len(ports) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            raise ConfigError(
-                f"{self.path} takes {', '.join(f'{p.name}{list(p.shape)}' for p in ports)}, which is no picture",
-                "export a network with one input of shape (n, 3, h, w) or (n, h, w, 3)",
-            )
-        return ports[0]
+    def _input(self) -> PictureInput:
+        return PictureInput(self._network, self.options)
 
 
 def _pooled(out: np.ndarray) -> np.ndarray:

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labelloop.errors import BadItemError, ConfigError
+from labelloop.errors import BadItemError
 from labelloop.learners.letters import MOST_LETTERS, by_letters
 from labelloop.learners.network import Network, digest_of
-from labelloop.learners.options import fingerprint_of, normalised, read_json
-from labelloop.learners.tokenizer_file import opened_tokenizer
-from labelloop.learners.transformer import fed, outputs
+from labelloop.learners.options import fingerprint_of
+from labelloop.learners.tokenizer_file import TokenizerFile
+from labelloop.learners.transformer import Transformer
+from labelloop.learners.windows import MOST_WINDOWS, Windows
 from labelloop.types import Modality
 from labelloop.types.names import named
 
@@ -28,17 +29,8 @@ BATCH = 32
 VERSION = 1
 """Raise it when another embedding comes out for the same text."""
 
-LONGEST_WORD = 64
-"""Characters of text kept per token: what is beyond cannot reach the network, and would only be slow to split."""
-
-MOST_WINDOWS = 16
-"""Windows that a long text is read in; of a text with more of them, so many are read, from its first to its last."""
-
 UNKNOWN = 0.5
 """Share of unknown tokens above which a text is read by its letters."""
-
-FOREIGN = 0.2
-"""Share of a vocabulary that is not ASCII below which such letters, standing alone, are of scripts without words."""
 
 WINDOWS = "windows 2"
 """How long texts are read; another number where their embeddings change: these are computed again."""
@@ -79,15 +71,28 @@ class TextBackbone:
     options: TextOptions = TextOptions()
 
     def __post_init__(self) -> None:
-        if not self.tokenizer.is_file():
-            raise ConfigError(f"there is no tokenizer at {self.tokenizer}", "put tokenizer.json beside the ONNX file")
-        _ = self._network
+        _ = self.words, self.transformer
 
     def __getstate__(self) -> Mapping[str, Any]:
         return {"path": self.path, "tokenizer": self.tokenizer, "options": self.options}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
+
+    @cached_property
+    def words(self) -> TokenizerFile:
+        """What splits texts into tokens."""
+        return TokenizerFile(self.tokenizer)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """How texts are cut that are longer than the network reads at once."""
+        return Windows(self.options.max_tokens, *map(len, self.words.around))
+
+    @cached_property
+    def transformer(self) -> Transformer:
+        """What embeds tokens."""
+        return Transformer(Network(self.path, self.options.output), self.options.pooling)
 
     @property
     def modality(self) -> Modality:
@@ -98,12 +103,12 @@ class TextBackbone:
     def fingerprint(self) -> str:
         """Digest of the network, the tokenizer, the options, and the version of the preparation."""
         words = digest_of(self.tokenizer)
-        return fingerprint_of("text", VERSION, self._network.digest, words, asdict(self.options))
+        return fingerprint_of("text", VERSION, self.transformer.network.digest, words, asdict(self.options))
 
     @cached_property
     def dimension(self) -> int:
         """Length of an embedding; found by reading one word."""
-        return int(self._embed([self._tokens("word")]).shape[1])
+        return int(self.transformer.embed([self._tokens("word")]).shape[1])
 
     @property
     def batch_size(self) -> int:
@@ -120,16 +125,18 @@ class TextBackbone:
         if not text.strip():
             raise BadItemError("the text is blank", "remove the item, or give it a text")
         ids = self._tokens(text)
-        return ids if self._unknown_share(ids) <= UNKNOWN else by_letters(text, self.dimension)
+        return ids if self.words.unknown_share(ids) <= UNKNOWN else by_letters(text, self.dimension)
 
     def sight(self, content: bytes | str) -> TextCoverage:
         """How much of one text is seen."""
         text = _text(content)
         ids = self._tokens(text)
-        unknown = self._unknown_share(ids)
-        windows = 1 if unknown > UNKNOWN else self._count(ids)
-        cut = len(text) > (MOST_LETTERS if unknown > UNKNOWN else self.most_characters) or windows > MOST_WINDOWS
-        return TextCoverage(unknown, windows, by_letters=unknown > UNKNOWN, cut=cut)
+        unknown = self.words.unknown_share(ids)
+        if unknown > UNKNOWN:
+            return TextCoverage(unknown, 1, by_letters=True, cut=len(text) > MOST_LETTERS)
+        windows = self.windows.count(ids)
+        cut = len(text) > self.windows.most_characters or windows > MOST_WINDOWS
+        return TextCoverage(unknown, windows, by_letters=False, cut=cut)
 
     def way_of_reading(self, content: bytes | str) -> str:
         """How a text is read where it is not read as a whole and by its words; else empty."""
@@ -137,44 +144,6 @@ class TextBackbone:
             return ""
         seen = self.sight(content)
         return "letters" if seen.by_letters else WINDOWS if seen.windows > 1 else ""
-
-    def _tokens(self, text: str) -> np.ndarray:
-        return np.asarray(self._splitter.encode(text[: self.most_characters]).ids, dtype=np.int64)
-
-    def _unknown_share(self, ids: np.ndarray) -> float:
-        before, after = self._around
-        body = ids[before : len(ids) - after]
-        return float(self._says_nothing[body].mean()) if len(body) else 0.0
-
-    def _count(self, ids: np.ndarray) -> int:
-        """Windows that a text would need."""
-        size = self.options.max_tokens - sum(self._around)
-        return 1 if len(ids) <= self.options.max_tokens or size < 1 else -(-(len(ids) - sum(self._around)) // size)
-
-    @cached_property
-    def _says_nothing(self) -> np.ndarray:
-        """(tokens,) bool: the token of what the tokenizer does not know, and lone letters of scripts without words."""
-        pieces = {number: _plain(piece) for piece, number in self._splitter.get_vocab().items()}
-        foreign = {number for number, piece in pieces.items() if not piece.isascii()}
-        mute = np.zeros(max(pieces) + 1, np.bool_)
-        if len(foreign) < FOREIGN * len(pieces):
-            mute[[number for number in foreign if len(pieces[number]) == 1]] = True
-        if (unknown := self._unknown) is not None:
-            mute[unknown] = True
-        return mute
-
-    @property
-    def _unknown(self) -> int | None:
-        """The token of what the tokenizer does not know; None where there is none."""
-        model = read_json(self.tokenizer)["model"]
-        named = model.get("unk_token")
-        found = self._splitter.token_to_id(named) if named else model.get("unk_id")
-        return None if found is None else int(found)
-
-    @property
-    def most_characters(self) -> int:
-        """What is beyond is not read."""
-        return MOST_WINDOWS * self.options.max_tokens * LONGEST_WORD
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """(n, dimension) float32, L2-normalised, of n prepared texts; fastest when they are equally long."""
@@ -188,70 +157,11 @@ class TextBackbone:
             whole[others] = self.embed([batch[row] for row in others])
             return whole
         if max(map(len, batch)) <= self.options.max_tokens:
-            return self._embed(batch)
-        return self._averaged(batch)
+            return self.transformer.embed(batch)
+        return self.windows.averaged(batch, self.transformer.embed, BATCH)
 
-    def _averaged(self, batch: Sequence[np.ndarray]) -> np.ndarray:
-        """The mean of each text's windows."""
-        windows = [self._windows(ids) for ids in batch]
-        owner = np.repeat(np.arange(len(batch)), [len(some) for some in windows])
-        rows = [row for some in windows for row in some]
-        made = np.concatenate([self._embed(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)])
-        sums = np.zeros((len(batch), made.shape[1]), np.float32)
-        np.add.at(sums, owner, made)
-        alone = np.array([len(some) == 1 for some in windows])
-        whole = normalised(sums)
-        whole[alone] = sums[alone]
-        return whole
-
-    def _windows(self, ids: np.ndarray) -> list[np.ndarray]:
-        """A text's tokens in parts that the network reads, each with the tokens that stand around a text.
-
-        Each is as long as can be: the last one reaches back to what was read already. A few words alone would count
-        as much as all that stands before them.
-        """
-        before, after = self._around
-        body = ids[before : len(ids) - after]
-        size = self.options.max_tokens - before - after
-        if len(ids) <= self.options.max_tokens or size < 1:
-            return [ids[: self.options.max_tokens]]
-        starts = np.minimum(np.arange(0, len(body), size), len(body) - size)
-        if len(starts) > MOST_WINDOWS:
-            starts = starts[np.linspace(0, len(starts) - 1, MOST_WINDOWS).astype(int)]
-        ends = ids[:before], ids[len(ids) - after :]
-        return [np.concatenate([ends[0], body[start : start + size], ends[1]]) for start in starts]
-
-    @cached_property
-    def _around(self) -> tuple[int, int]:
-        """How many tokens the tokenizer puts before a text, and behind it."""
-        special = self._splitter.encode("word").special_tokens_mask
-        inside = [place for place, one in enumerate(special) if not one] or [0]
-        return inside[0], len(special) - 1 - inside[-1]
-
-    def _embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
-        out, mask = outputs(self._network, self._fed, batch)
-        return normalised(self._pooled(out, mask))
-
-    def _pooled(self, out: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        if out.ndim == 2:
-            return out
-        if self.options.pooling == "cls":
-            return np.ascontiguousarray(out[:, 0])
-        weight = mask[..., None].astype(np.float32)
-        mean: np.ndarray = (out * weight).sum(axis=1) / weight.sum(axis=1)
-        return mean
-
-    @cached_property
-    def _network(self) -> Network:
-        return Network(self.path, self.options.output)
-
-    @cached_property
-    def _fed(self) -> tuple[str, ...]:
-        return fed(self._network)
-
-    @cached_property
-    def _splitter(self) -> Any:
-        return opened_tokenizer(self.tokenizer)
+    def _tokens(self, text: str) -> np.ndarray:
+        return self.words.tokens(text[: self.windows.most_characters])
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +179,6 @@ class TextCoverage:
     windows: int
     by_letters: bool
     cut: bool
-
-
-def _plain(piece: str) -> str:
-    """A piece of a vocabulary without the marks of where in a word it stands."""
-    return piece.removeprefix("##").lstrip("\u2581\u0120")
 
 
 def _text(content: bytes | str) -> str:

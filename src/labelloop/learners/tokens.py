@@ -9,17 +9,13 @@ from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import groupby
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
 from labelloop.errors import ConfigError
 from labelloop.learners.backbones import backbone
-from labelloop.learners.network import Network
 from labelloop.learners.options import fingerprint_of, normalised
 from labelloop.learners.texts import TextBackbone
-from labelloop.learners.tokenizer_file import opened_tokenizer
-from labelloop.learners.transformer import fed, outputs
 
 Place = tuple[int, int]
 """Where a token starts, and where it ends (exclusive), in characters (code points)."""
@@ -99,7 +95,8 @@ class TokenReader:
     """
 
     def __init__(self, backbone: TextBackbone, fingerprint: str) -> None:
-        self._backbone = backbone
+        self._words, self._transformer = backbone.words, backbone.transformer
+        self._most = backbone.options.max_tokens
         self.fingerprint = fingerprint_of("tokens", VERSION, fingerprint)
         self._kept = _Kept(CACHED)
 
@@ -126,7 +123,7 @@ class TokenReader:
     def _read(self, text: str) -> tuple[np.ndarray, ...]:
         """Start and end of each word piece, its vector in 8 bits, and what these are to be multiplied with."""
         whole = text[: MOST_WINDOWS * self._size * 16].encode("utf-8", "replace").decode()
-        said = self._splitter.encode(whole, add_special_tokens=False)
+        said = self._words.splitter.encode(whole, add_special_tokens=False)
         pieces = [(i, *place) for i, place in zip(said.ids, said.offsets, strict=True) if place[0] < place[1]]
         ids, starts, ends = np.array(pieces, np.int64).reshape(-1, 3)[: MOST_WINDOWS * self._size // 2].T
         vectors = self._in_windows(ids)
@@ -138,7 +135,7 @@ class TokenReader:
         size = self._size
         starts = np.minimum(np.arange(0, max(len(ids) - size // 2, 1), size // 2), max(len(ids) - size, 0))
         nearest = np.abs(np.arange(len(ids))[:, None] - (starts + size / 2)).argmin(axis=1)
-        before, after = self._around
+        before, after = self._words.around
         rows = np.zeros((len(ids), self.dimension), np.float32)
         for window, start in enumerate(starts):
             mine = np.flatnonzero(nearest == window)
@@ -149,10 +146,10 @@ class TokenReader:
         return normalised(rows)
 
     def _out(self, ids: np.ndarray) -> np.ndarray:
-        out, _ = outputs(self._network, self._fed, [ids])
+        out, _ = self._transformer.outputs([ids])
         if out.ndim != 3:
             raise ConfigError(
-                f"{self._network.path} gives one vector for a text, none for its tokens",
+                f"{self._transformer.network.path} gives one vector for a text, none for its tokens",
                 "name its output that has them in model.json beside it, such as last_hidden_state",
             )
         rows: np.ndarray = out[0]
@@ -161,32 +158,12 @@ class TokenReader:
     @cached_property
     def dimension(self) -> int:
         """Length of a vector."""
-        return int(self._out(np.concatenate(self._around)).shape[1])
-
-    @cached_property
-    def _around(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the tokenizer puts before a text, and behind it."""
-        said = self._splitter.encode("word")
-        inside = [place for place, special in enumerate(said.special_tokens_mask) if not special]
-        ids = np.array(said.ids, np.int64)
-        return ids[: inside[0]], ids[inside[-1] + 1 :]
+        return int(self._out(np.concatenate(self._words.around)).shape[1])
 
     @cached_property
     def _size(self) -> int:
         """Word pieces in a window."""
-        return max(self._backbone.options.max_tokens - sum(map(len, self._around)), 2)
-
-    @cached_property
-    def _network(self) -> Network:
-        return Network(self._backbone.path, self._backbone.options.output)
-
-    @cached_property
-    def _fed(self) -> tuple[str, ...]:
-        return fed(self._network)
-
-    @cached_property
-    def _splitter(self) -> Any:
-        return opened_tokenizer(self._backbone.tokenizer)
+        return max(self._most - sum(map(len, self._words.around)), 2)
 
 
 class _Kept:
