@@ -522,6 +522,10 @@ class TaskReading(Protocol):
         """The item that a task shows; its id is empty where it is not one of ours."""
         ...
 
+    def misfits(self, config: str, schema: LabelSchema) -> Sequence[str]:
+        """Why predictions cannot be shown where the annotator asks with this config of its own; empty when they can."""
+        ...
+
     def fetch(self, item: Item) -> bytes:
         """The picture of an item that is not one of ours, from the annotator itself.
 

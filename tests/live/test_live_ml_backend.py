@@ -4,72 +4,23 @@ from __future__ import annotations
 
 import io
 import signal
-import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from labelloop.backends.label_studio import calls
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
-from labelloop.backends.label_studio.server import free_port
 from labelloop.cli import run
 
+from support.connected import PASSWORD, USER, Connected, connection
 from support.live_world import DIGITS, LiveWorld
 
 pytestmark = pytest.mark.live
 
 NAME = "asks the model in use"
-USER, PASSWORD = "labelloop", "a password of ours"
 TITLE = "labelloop"
-
-
-@dataclass
-class Connected:
-    """A dataset whose Label Studio asks a running backend."""
-
-    world: LiveWorld
-    port: int
-    serving: subprocess.Popen[str]
-
-    def call(self, method: str, path: str, **more: Any) -> Any:
-        """One request as the owner."""
-        return self.world.annotator.client().call(method, path, **more)
-
-    def do(self, *arguments: str) -> None:
-        """A command that must succeed."""
-        self.world.do("--set", f"ml_backend.port={self.port}", *arguments)
-
-    def project(self) -> Mapping[str, Any]:
-        """The project's settings."""
-        found: Mapping[str, Any] = self.call("GET", f"/api/projects/{self.world.project}")
-        return found
-
-    def backends(self) -> list[Mapping[str, Any]]:
-        """The connections of the project."""
-        found: list[Mapping[str, Any]] = self.call("GET", "/api/ml/", query={"project": self.world.project})
-        return found
-
-    def hooks(self) -> list[Mapping[str, Any]]:
-        """The webhooks of the project."""
-        found: list[Mapping[str, Any]] = self.call("GET", "/api/webhooks/", query={"project": self.world.project})
-        return found
-
-    def opened(self, task: int) -> list[Mapping[str, Any]]:
-        """The predictions that a person who opens a task sees."""
-        found: list[Mapping[str, Any]] = self.call("GET", f"/api/tasks/{task}")["predictions"]
-        return found
-
-    def dropped(self, digit: int) -> int:
-        """A person drops a picture into the project in the browser; the task it becomes."""
-        before = {int(task["id"]) for task in self.world.tasks()}
-        files = {"a": ("a.png", picture(digit))}
-        self.call("POST", f"/api/projects/{self.world.project}/import", files=files)
-        (made,) = {int(task["id"]) for task in self.world.tasks()} - before
-        return made
 
 
 def picture(digit: int) -> bytes:
@@ -85,32 +36,20 @@ def picture(digit: int) -> bytes:
 
 
 @pytest.fixture
-def connected(annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connected]:
+def connected(annotator: LabelStudioAnnotator, tmp_path: Path) -> Iterator[Connected]:
     """Two rounds were asked, one is answered; the backend runs and is connected."""
-    monkeypatch.setenv("LABELLOOP_SECRET_LABELLOOP_ML_BACKEND__USER", USER)
-    monkeypatch.setenv("LABELLOOP_SECRET_LABELLOOP_ML_BACKEND__PASSWORD", PASSWORD)
     world = LiveWorld(tmp_path / "world", annotator, NAME)
     world.draw(80)
     for _ in range(2):
         world.do("--set", "loop.batch=20", "tick")
         world.answer_all()
     world.do("--set", "loop.batch=20", "tick")
-    port = free_port(8930)
-    serving = world.start("ml-backend", "serve", "--port", str(port))
-    assert serving.stdout
-    assert "answering Label Studio at" in serving.stdout.readline()
-    made = Connected(world, port, serving)
-    # the world takes the server for another's
-    calls.allow(annotator.connection.home, calls.backend(f"http://127.0.0.1:{port}"))
-    made.do("ml-backend", "connect")
-    yield made
-    serving.terminate()
-    serving.communicate(timeout=30)
-    annotator.delete(NAME)
+    with connection(world) as made:
+        yield made
 
 
 def test_opening_a_task_without_a_prediction_shows_ours(connected: Connected) -> None:
-    shown = connected.opened(connected.dropped(0))
+    shown = connected.opened(connected.dropped(picture(0)))
 
     (prediction,) = shown
     assert prediction["model_version"] == connected.project()["model_version"]
@@ -169,7 +108,7 @@ def test_a_version_that_was_lost_half_way_is_put_back(connected: Connected) -> N
 
 
 def test_many_tasks_are_answered_in_one_request(connected: Connected) -> None:
-    dropped = [connected.dropped(digit) for digit in range(3)]
+    dropped = [connected.dropped(picture(digit)) for digit in range(3)]
     connected.call(
         "POST",
         "/api/dm/actions",
@@ -186,11 +125,11 @@ def test_many_tasks_are_answered_in_one_request(connected: Connected) -> None:
 
 def test_a_change_of_the_labels_needs_no_restart(connected: Connected) -> None:
     connected.world.do("labels", "rename", "0", "zero", "--yes")
-    assert connected.opened(connected.dropped(0)) == []
+    assert connected.opened(connected.dropped(picture(0))) == []
 
     connected.world.do("tick")
 
-    (prediction,) = connected.opened(connected.dropped(0))
+    (prediction,) = connected.opened(connected.dropped(picture(0)))
     assert prediction["result"][0]["value"]["choices"] == ["zero"]
     assert prediction["model_version"] == connected.project()["model_version"]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,61 +20,18 @@ from labelloop.commands.score import in_words, scorecard
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.labels import regions_saying
 from labelloop.loop.loop import Loop
 from labelloop.types import Question
 from labelloop.workspace.config import load
 
-from support.small_world import NAME, World
-from support.span_world import BEARS, KIND, OTHERS, spans_in
-
-EARLY = datetime(2025, 12, 1, tzinfo=UTC)
-"""Before anybody answers."""
-
-SCHEMA = LabelSchema("text", KIND.labels, control="entities", asked=KIND)
-TOML = """
-[dataset]
-name = "animals"
-modality = "text"
-[controls.entities]
-kind = "spans"
-labels = ["PER", "LOC"]
-instruction = "Mark people and places"
-[loop]
-batch = 6
-[holdout]
-share = 0.25
-size = 12
-per_round = 4
-[learner]
-flavor = "support.quick_tagger:QuickTagger"
-"""
-
-
-def text_of(i: int) -> str:
-    names, words = list(BEARS), OTHERS
-    return f"{names[i % 4]} {words[i % 5]} {names[i * 3 % 7]} {words[i % 8]} {names[4 + i % 3]} {i}"
-
-
-class SpanWorld(World):
-    def texts(self) -> dict[str, str]:
-        with self.loop() as loop:
-            return {one.id: one.text for one in loop.ledger.items.between(0, loop.ledger.items.count())}
-
-    def say(self, item_id: str, spans: Sequence[tuple[int, int, str]], by: str = "ann@example.com") -> str:
-        return self.people.answer(NAME, item_id, regions_saying(SCHEMA.main, tuple(spans)), by)
-
-    def answer_all(self, wrongly: bool = False) -> int:
-        texts, waiting = self.texts(), self.dataset.open_items()
-        for item_id in waiting:
-            self.say(item_id, () if wrongly else spans_in(texts[item_id]))
-        return len(waiting)
+from support.small_spans import SCHEMA, SpanWorld, text_of
+from support.small_world import World
+from support.span_world import BEARS, KIND, spans_in
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> SpanWorld:
-    made = SpanWorld(tmp_path, schema=SCHEMA, clock=lambda: EARLY)
-    (tmp_path / "labelloop.toml").write_text(TOML)
+    made = SpanWorld(tmp_path)
     made.add_texts([text_of(i) for i in range(80)])
     return made
 

@@ -45,6 +45,11 @@ def item_of(task: Mapping[str, Any]) -> Item:
     return Item("", "text", text=str(task.get("text", "")))
 
 
+def misfits(config: str) -> list[str]:
+    """What is wrong with a label config."""
+    return [] if "<View" in config else ["the control 'label' is not in it"]
+
+
 @dataclass
 class Served:
     """A running backend."""
@@ -68,7 +73,7 @@ def served() -> Iterator[Served]:
     oracle = Oracle()
     oracle.may_answer.set()
     batcher = Batcher(oracle, waiting=4)
-    model = ServedModel(lambda: "v1", lambda: ["v1", "v0"], item_of, batcher)
+    model = ServedModel(lambda: "v1", lambda: ["v1", "v0"], item_of, misfits, batcher)
     with serving(ml_backend(model, USER, patience=0.5), "127.0.0.1", 0) as address:
         yield Served(address, oracle)
     oracle.may_answer.set()
@@ -88,6 +93,30 @@ def test_it_says_which_versions_there_are(served: Served) -> None:
         "model_version": "v1"
     }
     assert served.call("GET", "/versions").json() == {"versions": ["v1", "v0"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/setup", {"schema": "<other/>"}),
+        ("/predict", {"tasks": [{"data": {"text": "a"}}], "label_config": "<other/>"}),
+    ],
+)
+def test_a_project_that_asks_otherwise_is_told_what_does_not_fit(
+    served: Served, path: str, body: Mapping[str, Any]
+) -> None:
+    said = served.call("POST", path, json=body)
+
+    assert said.status_code == 409
+    assert said.text == "the label config does not fit the model in use: the control 'label' is not in it"
+    assert served.oracle.asked == []
+
+
+@pytest.mark.parametrize("config", ["<View/>", "", " ", None, 7])
+def test_a_project_whose_config_fits_or_is_not_sent_is_answered(served: Served, config: Any) -> None:
+    body = {"tasks": [{"data": {"text": "a"}}], "label_config": config}
+
+    assert served.call("POST", "/predict", json=body).json()["results"][0]["model_version"] == "v1"
 
 
 def test_a_wish_to_train_is_answered_and_not_granted(served: Served) -> None:

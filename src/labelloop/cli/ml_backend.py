@@ -14,6 +14,8 @@ from labelloop.errors import ConfigError
 from labelloop.protocols import Annotator, ModelAsking, TaskReading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.applications import Starlette
 
     from labelloop.web.batching import Batcher
@@ -62,7 +64,9 @@ def connect(app: App) -> None:
     from labelloop.cli.output import show
 
     url, name = _address(app), app.workspace.config.dataset.name
-    last = app.loop().ledger.rounds.last()
+    loop = app.loop()
+    last = loop.ledger.rounds.last()
+    app.stack.annotator.open(name, loop.schema, create=False)  # refused where it asks otherwise: Label Studio hides why
     _asking(app).connect(name, url, _user(app), last.version if last else "")
     show({"dataset": name, "url": url}, f"Label Studio asks {url} about tasks of {name!r}", as_json=app.as_json)
 
@@ -122,7 +126,15 @@ def _app(app: App) -> tuple[Starlette, Batcher[Any, Any]]:
     service = PredictionService(lambda: app.again().loop(), tasks.fetch)
     service.warm()
     batcher = Batcher(service.answer)
-    model = ServedModel(service.version, service.versions, lambda task: tasks.item_of(task, service.schema), batcher)
+
+    def misfits(config: str) -> Sequence[str]:
+        if not tasks.misfits(config, service.schema) or not service.version():
+            return ()
+        return tasks.misfits(config, service.schema)  # in the labels of now: to tell the version looked for others
+
+    model = ServedModel(
+        service.version, service.versions, lambda task: tasks.item_of(task, service.schema), misfits, batcher
+    )
     return make(model, _user(app), app.workspace.config.ml_backend.patience), batcher
 
 

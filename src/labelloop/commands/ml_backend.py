@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelloop.data.sources import content_id
-from labelloop.errors import BadItemError, ConfigError, NotFoundError, OtherLabelsError
+from labelloop.errors import BadItemError, ConfigError, LabelLoopError, NotFoundError, OtherLabelsError
 from labelloop.evaluation import halving
 from labelloop.kinds import LabelSchema, labels
 from labelloop.kinds.predicted import Predicted, by_probabilities
@@ -79,6 +80,7 @@ class PredictionService:
 
         Raises:
             ConfigError: Its labels are not those of this workspace.
+            BadItemError: The model fails on every one of them; about a few of many it says nothing.
         """
         with self._one_at_a_time:
             return self._answer(items)
@@ -90,7 +92,7 @@ class PredictionService:
         asked = [item.id for item in items if item.id]
         known = self._loop.ledger.items.get(asked)
         blind = self._held_out(list(known.values())) | self._loop.ledger.answers.blind(asked)
-        given = [known.get(item.id, replace(item, id="")) for item in items]
+        given = [self._shown(item, known.get(item.id)) for item in items]
         rows, inputs = self._inputs.of(given, np.array([item.id not in blind for item in items]))
         answers: list[Question | None] = [None] * len(items)
         if not rows:
@@ -98,12 +100,18 @@ class PredictionService:
         turns = self._turns([items[row].id for row in rows], last.version)
         guesses = round_steps.guesses_of(self._loop.schema, self._said(last.model, inputs))
         for row, turn, (answer, score) in zip(rows, turns, guesses, strict=True):
-            if answer is None:
+            if answer is None or math.isnan(score):
                 continue
             regions = labels.regions_saying(self._loop.schema.main, answer)
             guess = Prediction(items[row].id or str(row), regions, score, last.version)
             answers[row] = Question(items[row], guess, turn)
         return answers
+
+    def _shown(self, item: Item, known: Item | None) -> Item:
+        """What is to be judged: the item of ours, unless people see another text, in which other words stand there."""
+        if known is None or (self._loop.learning.snapshots.reads_items and known.text != item.text):
+            return replace(item, id="")
+        return known
 
     def _turns(self, ids: Sequence[str], version: str) -> list[Turn | None]:
         if self._loop.workspace.config.loop.queue == "asked":
@@ -149,9 +157,17 @@ class PredictionService:
 
     def _said(self, model: str, inputs: Inputs) -> Predicted:
         predictor, schema = self._predictor(model), self._loop.schema
-        if schema.asked is not None:
-            return halving.answered(predictor, inputs, schema.asked)
-        return by_probabilities(schema, predictor.predict(inputs))
+        try:
+            if schema.asked is not None:
+                return halving.answered(predictor, inputs, schema.asked)
+            return by_probabilities(schema, halving.predicted(predictor, inputs))
+        except LabelLoopError:
+            raise
+        except Exception as error:
+            raise BadItemError(
+                f"the model in use fails on each of these {len(inputs)} items: {type(error).__name__}: {error}",
+                "ask about others; where it fails on all of them, correct the learner",
+            ) from error
 
     def _predictor(self, model: str) -> Predictor:
         if self._model is None or self._model[0] != model:

@@ -348,6 +348,7 @@ class TaskReadingContract(AskedDataset):
     ) -> None:
         assert isinstance(annotator, TaskReading)
         assert annotator.item_of({}, self.SCHEMA).id == ""
+        assert annotator.misfits("what asks for nothing", self.SCHEMA)
         with pytest.raises((BadItemError, NotFoundError)):
             annotator.fetch(Item("", "image", uri=f"{NOWHERE}/cat.png"))
 

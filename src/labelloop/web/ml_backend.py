@@ -36,12 +36,14 @@ class ServedModel:
         version: The version in use now.
         versions: Every version there was.
         item_of: The item that a task's data shows.
+        misfits: Why what is answered cannot be shown with a label config; empty when it can.
         batcher: Answers items, each with its prediction, or None.
     """
 
     version: Callable[[], str]
     versions: Callable[[], Sequence[str]]
     item_of: Callable[[Mapping[str, Any]], Item]
+    misfits: Callable[[str], Sequence[str]]
     batcher: Batcher[Item, Question | None]
 
 
@@ -62,7 +64,8 @@ def ml_backend(model: ServedModel, user: tuple[str, str], patience: float) -> St
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "UP", "model_class": "labelloop"})
 
-    async def setup(_: Request) -> Response:
+    async def setup(request: Request) -> Response:
+        await run_in_threadpool(_check_config, model, (await _body(request)).get("schema"))
         return JSONResponse({"model_version": await run_in_threadpool(model.version)})
 
     async def versions(_: Request) -> Response:
@@ -72,9 +75,12 @@ def ml_backend(model: ServedModel, user: tuple[str, str], patience: float) -> St
         return JSONResponse({"status": "the loop decides when to learn: labelloop watch"})
 
     async def predict(request: Request) -> Response:
-        items = [model.item_of(task) for task in await _tasks(request)]
+        body = await _body(request)
+        items = [model.item_of(task) for task in _tasks(body)]
         fit = [item for item in items if _is_usable(item)]
         try:
+            config = body.get("label_config")
+            await asyncio.wait_for(run_in_threadpool(_check_config, model, config), patience)
             waiting = asyncio.wrap_future(model.batcher.submit(fit))
             answers = await asyncio.wait_for(waiting, patience)
         except TimeoutError:
@@ -109,8 +115,8 @@ def ml_backend(model: ServedModel, user: tuple[str, str], patience: float) -> St
     )
 
 
-async def _tasks(request: Request) -> list[Mapping[str, Any]]:
-    """The data of the tasks to be predicted."""
+async def _body(request: Request) -> Mapping[str, Any]:
+    """What a request says."""
     from starlette.exceptions import HTTPException
 
     body = bytearray()
@@ -119,14 +125,35 @@ async def _tasks(request: Request) -> list[Mapping[str, Any]]:
         if len(body) > LARGEST_BODY:
             raise HTTPException(413, f"more than {LARGEST_BODY:,} bytes")
     try:
-        tasks = json.loads(body, parse_constant=_refuse)["tasks"]
+        said = json.loads(body, parse_constant=_refuse)
+    except RecursionError:
+        raise HTTPException(400, "nested too deeply") from None
+    except ValueError:
+        raise HTTPException(400, "expected an object of JSON") from None
+    if not isinstance(said, Mapping):
+        raise HTTPException(400, "expected an object of JSON")
+    return said
+
+
+def _tasks(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The data of the tasks to be predicted."""
+    from starlette.exceptions import HTTPException
+
+    try:
+        tasks = body["tasks"]
         if len(tasks) > MOST_TASKS:
             raise HTTPException(413, f"more than {MOST_TASKS:,} tasks in one request: ask in several")
         return [{str(key): value for key, value in task["data"].items()} for task in tasks]
-    except RecursionError:
-        raise HTTPException(400, "nested too deeply") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HTTPException(400, "expected {'tasks': [{'data': {...}}, ...]}") from None
+
+
+def _check_config(model: ServedModel, config: Any) -> None:
+    """Refuse to answer a project that asks otherwise: nobody could see what is said."""
+    from starlette.exceptions import HTTPException
+
+    if isinstance(config, str) and config.strip() and (found := model.misfits(config)):
+        raise HTTPException(409, f"the label config does not fit the model in use: {'; '.join(found)}")
 
 
 def _refuse(constant: str) -> None:

@@ -11,6 +11,7 @@ from labelloop.backends.label_studio.config import (
     columns_of,
     config_of,
     differences,
+    misfits,
     missing_controls,
     with_controls,
 )
@@ -30,6 +31,41 @@ def parsed(schema: LabelSchema, **changes: Any) -> dict[str, Any]:
         "labels": list(schema.labels),
     }
     return {"label_config": config_of(schema), "parsed_label_config": {schema.control: {**control, **changes}}}
+
+
+SPANS = LabelSchema("text", ("PER", "LOC"), control="entities", asked=TextSpans(("PER", "LOC")))
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, LabelSchema("text", ("a", "b"), "multiple-choice"), SPANS])
+def test_what_a_model_says_fits_the_config_that_we_write(schema: LabelSchema) -> None:
+    assert misfits(schema, config_of(schema)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('name="entities"', 'name="names"', "the control 'entities' is not in it"),
+        ("Labels ", "Choices ", "the control 'entities' is a Choices, not Labels"),
+        ('toName="text"', 'toName="note"', "the control 'entities' points at 'note', not at 'text'"),
+        ('value="$text"', 'value="$body"', "it does not show 'text' of each task"),
+        ('value="LOC"', 'value="PLACE"', "labels missing in Label Studio: 'LOC'"),
+        ("<View", "<Vi", "the control 'entities' is not in it"),
+    ],
+)
+def test_why_spans_cannot_be_shown_with_a_config_is_said(before: str, after: str, words: str) -> None:
+    config = (
+        config_of(SPANS)
+        .replace(before, after)
+        .replace("</Labels>", f"</{after if before == 'Labels ' else 'Labels '}>")
+    )
+
+    assert misfits(SPANS, config) == [words]
+
+
+def test_labels_and_looks_that_people_added_are_no_misfit() -> None:
+    config = config_of(SPANS).replace('<Label value="LOC"', '<Label value="ORG"/><Label background="red" value="LOC"')
+
+    assert misfits(SPANS, config) == []
 
 
 @pytest.mark.parametrize("task", ["single-choice", "multiple-choice"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.backends.label_studio import calls, hooks, ml
 from labelloop.backends.label_studio.bounds import guarded
-from labelloop.backends.label_studio.config import object_name
+from labelloop.backends.label_studio.config import misfits, object_name
 from labelloop.backends.label_studio.server_part import ServerPart
 from labelloop.backends.label_studio.tasks import UID
 from labelloop.kinds import LabelSchema
@@ -77,6 +77,10 @@ class Callbacks(ServerPart):
         value = str(task.get(object_name(schema), ""))
         text = value if schema.modality == "text" else ""
         return Item(str(task.get(UID, "")), schema.modality, uri="" if text else value, text=text)
+
+    def misfits(self, config: str, schema: LabelSchema) -> Sequence[str]:
+        """Why predictions cannot be shown with a label config that the server sent along; empty when they can."""
+        return misfits(schema, config)
 
     def fetch(self, item: Item) -> bytes:
         """The picture of a task that somebody else made, from Label Studio itself; no other address is asked.

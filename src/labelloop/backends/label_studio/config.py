@@ -69,6 +69,24 @@ def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
     return found + _differences_of_controls(schema.beside, str(project.get("label_config", "")))
 
 
+def misfits(schema: LabelSchema, xml: str) -> list[str]:
+    """Why what a model says of the main control cannot be shown with a label config, in words; empty when it can."""
+    control, node = schema.main, _named(xml, schema.control)
+    if node is None:
+        return [f"the control {control.name!r} is not in it"]
+    ours, shown = _tag(control), _named(xml, control.shown)
+    found = []
+    if node.tag != ours.tag:
+        found.append(f"the control {control.name!r} is a {node.tag}, not {ours.tag}")
+    if node.get("toName") != control.shown:
+        found.append(f"the control {control.name!r} points at {node.get('toName')!r}, not at {control.shown!r}")
+    if shown is None or shown.get("value") != f"${control.shown}":
+        found.append(f"it does not show {control.shown!r} of each task")
+    if missing := sorted(_options(ours) - _options(node)):
+        found.append(f"labels missing in Label Studio: {', '.join(map(repr, missing))}")
+    return found
+
+
 def missing_controls(schema: LabelSchema, xml: str) -> list[Control]:
     """The controls beside the main one that a label config does not have yet."""
     there = {node.get("name") for node in _elements(xml)}
@@ -203,8 +221,11 @@ def _differs(control: Control, node: ElementTree.Element | None) -> bool:
 
 def _matter(node: ElementTree.Element) -> tuple[Any, ...]:
     """What of a control decides which answers there can be."""
-    options = {child.get("alias") or child.get("value") for child in node}
-    return node.tag, options, *(node.get(name) for name in _MATTERS)
+    return node.tag, _options(node), *(node.get(name) for name in _MATTERS)
+
+
+def _options(node: ElementTree.Element) -> set[str]:
+    return {child.get("alias") or child.get("value") or "" for child in node}
 
 
 def _put(root: ElementTree.Element, control: Control, shown: str) -> None:
