@@ -43,8 +43,9 @@ from labelloop.loop import round_steps
 from labelloop.loop.batch import Proposal
 from labelloop.loop.embeddings import Features
 from labelloop.loop.gatekeeper import Judged
-from labelloop.loop.loop import Loop, judgement
+from labelloop.loop.loop import Loop
 from labelloop.loop.models import version_of
+from labelloop.loop.planner import judgement
 from labelloop.loop.queue_order import Scored
 from labelloop.loop.round_steps import ConsensusLabels
 from labelloop.protocols import ArtifactStore, Dataset
@@ -231,7 +232,7 @@ def deploy(loop: Loop, judged: Judged, converted: Converted) -> bool:
         BusyError: Another process has put another model to use meanwhile.
     """
     with loop.run.telling("deploy") as line, loop.ledger.lease.held():
-        loop.settle()
+        loop.planner.settle()
         if loop.learning.models.champion() not in (judged.champion, judged.model):
             raise BusyError("another model was put to use while this one was judged", "run it again")
         line.words = f"{judged.version} {'is now' if judged.promoted else 'stays'} in use"
@@ -240,7 +241,7 @@ def deploy(loop: Loop, judged: Judged, converted: Converted) -> bool:
             return False
         reason = f"{len(converted.training)} examples were learned from"
         known = {"learned_from": len(converted.training), "changes": converted.changes, **judgement(judged)}
-        loop.record(reason, [], **known)
+        loop.planner.record(reason, [], **known)
         return judged.promoted
 
 
@@ -342,16 +343,16 @@ def sync_new_data_to_label_studio(loop: Loop, proposal: Proposal) -> int:
     Nothing is brought twice; a sync that was killed is completed first.
     """
     with loop.run.telling("sync_new_data_to_label_studio") as line, loop.ledger.lease.held():
-        loop.settle()
+        loop.planner.settle()
         there = {one.item_id for one in loop.ledger.answers.questions()}
         batch = [one for one in proposal.batch if one.item_id not in there]
         opinions = [one for one in proposal.opinions if one.question not in there]
         guesses = sum(one.prediction is not None for one in [*batch, *proposal.refreshed])
         line.words = f"{len(batch) + len(opinions)} new tasks, {guesses} predictions"
         if batch or opinions or proposal.refreshed:
-            known = {"version": proposal.version} if proposal.version else {}
+            known: dict[str, Any] = {"version": proposal.version} if proposal.version else {}
             reason = f"{len(batch)} items were chosen to be asked"
-            loop.record(reason, batch, proposal.refreshed, opinions, **known)
+            loop.planner.record(reason, batch, proposal.refreshed, opinions, **known)
         return len(batch) + len(opinions)
 
 

@@ -26,7 +26,8 @@ from labelloop.commands.status import status_as_dict
 from labelloop.errors import LabelLoopError
 from labelloop.kinds import LabelSchema
 from labelloop.loop.decide import Start, Stop
-from labelloop.loop.loop import Loop, Outcome
+from labelloop.loop.loop import Loop
+from labelloop.loop.stages import Outcome
 
 from support.chaos_form import FULL
 from support.small_world import LABELS, NAME, NOW, World

@@ -317,7 +317,7 @@ def test_where_nobody_wants_turns_people_get_questions_as_they_were_asked(tmp_pa
 
 def test_a_model_that_nobody_has_been_asked_with_is_no_fault(world: World) -> None:
     with world.loop() as loop:
-        loop.record("a pipeline has deployed it", [], model=world.last().model, version="another")
+        loop.planner.record("a pipeline has deployed it", [], model=world.last().model, version="another")
     assert faults(world) == []
 
 

@@ -14,6 +14,7 @@ from labelloop.cli import cli
 from labelloop.commands.forecast import outlook, plot
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError
+from labelloop.evaluation.stopping import advice_in
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Policy, Situation, Start, Stop, Wait, decide
 from labelloop.loop.loop import Loop
@@ -35,7 +36,7 @@ def told(loop: Loop, scores: tuple[float, ...]) -> None:
             version=f"m{number}",
             metrics={"score": score, "n": 400, "score_name": "accuracy"},
             labels=SCHEMA.labels,
-            advice={"stop": False, "words": "go on: it pays", "signals": {}},
+            notes={"advice": {"stop": False, "words": "go on: it pays", "signals": {}}},
         )
         loop.ledger.rounds.plan(made, [], loop.now())
         loop.ledger.rounds.confirm(made, {})
@@ -95,7 +96,7 @@ def test_the_command_prints_and_draws(world: World) -> None:
 def test_a_round_with_a_model_advises_and_the_status_shows_it(animals: World) -> None:
     animals.play(3)
     animals.tick()
-    advice = animals.last().advice
+    advice = advice_in(animals.last().notes)
     assert advice["stop"] is False
     assert set(advice["signals"]) == {"stable", "flat", "spent"}
     assert f"advice    {advice['words']}" in status_in_words(animals.loop()).splitlines()
@@ -120,7 +121,7 @@ def test_a_loop_that_follows_advice_stops_and_says_why(animals: World, monkeypat
 
 
 def test_advice_is_only_advice_unless_it_is_followed() -> None:
-    last = Round(1, "", "asked", asked=10, items=100, advice={"stop": True, "words": "enough"})
+    last = Round(1, "", "asked", asked=10, items=100, notes={"advice": {"stop": True, "words": "enough"}})
     now = Situation(items=100, last=last, waiting=10, closed=10, asked=10, asking_rounds=1)
     assert decide(now, Policy()) == Start(2, None, "round 1 is answered")
     assert decide(now, Policy(stop_on_advice=True)) == Start(2, 0, "round 1 is answered")

@@ -12,6 +12,7 @@ from labelloop.ledger.rounds import Round
 from labelloop.loop.asker import Asker
 from labelloop.loop.decide import Finish, Wait
 from labelloop.loop.loop import Loop
+from labelloop.loop.withdrawn import blocked, is_rollback, noted
 
 from support.small_world import World
 
@@ -27,21 +28,21 @@ def history(*models: str) -> list[Round]:
 def test_the_model_before_comes_back_by_default() -> None:
     planned = plan(history("", "a", "b", "b", "c"))
 
-    assert (planned.to.number, planned.to.model, planned.barred) == (3, "b", ("c",))
+    assert (planned.to.number, planned.to.model, planned.blocked) == (3, "b", ("c",))
 
 
 def rolled_back() -> list[Round]:
     """Model b is in use again, in place of c."""
     rounds = history("a", "b", "c", "b")
     words = "rolled back from vc to vb of round 2"
-    rounds[-1] = replace(rounds[-1], barred=("c",), promoted=True, rolled_back=True, gate=words)
+    rounds[-1] = replace(rounds[-1], notes=noted(("c",), now=True), promoted=True, gate=words)
     return rounds
 
 
 @pytest.mark.parametrize("later", [0, 1])
 def test_a_rollback_that_is_repeated_goes_no_further_back(later: int) -> None:
     rounds = rolled_back()
-    rounds += [replace(rounds[-1], number=5, promoted=False, rolled_back=False, gate="")] * later
+    rounds += [replace(rounds[-1], number=5, notes=noted(("c",)), promoted=False, gate="")] * later
 
     planned = plan(rounds)
 
@@ -57,16 +58,16 @@ def test_a_rollback_that_is_repeated_goes_no_further_back(later: int) -> None:
 def test_a_rollback_by_name_goes_further_back() -> None:
     planned = plan(rolled_back(), "1")
 
-    assert (planned.to.model, planned.barred) == ("a", ("b", "c"))
+    assert (planned.to.model, planned.blocked) == ("a", ("b", "c"))
 
 
 def test_after_a_newer_model_a_rollback_is_a_new_one_and_skips_what_was_rolled_back() -> None:
     rounds = rolled_back()
-    rounds.append(replace(rounds[-1], number=5, model="d", version="vd", rolled_back=False))
+    rounds.append(replace(rounds[-1], number=5, model="d", version="vd", notes=noted(blocked(rounds[-1]))))
 
     planned = plan(rounds)
 
-    assert (planned.to.model, planned.barred) == ("b", ("c", "d"))
+    assert (planned.to.model, planned.blocked) == ("b", ("c", "d"))
 
 
 @pytest.mark.parametrize(("to", "model"), [("1", "a"), ("2", "a"), ("4", "b"), ("va", "a"), ("vb", "b"), ("vc", "c")])
@@ -76,11 +77,11 @@ def test_a_model_is_named_by_its_round_or_its_version(to: str, model: str) -> No
 
 def test_a_model_that_was_rolled_back_comes_back_by_name() -> None:
     rounds = history("a", "b", "a")
-    rounds[-1] = replace(rounds[-1], barred=("b",), rolled_back=True)
+    rounds[-1] = replace(rounds[-1], notes=noted(("b",), now=True))
 
     planned = plan(rounds, "vb")
 
-    assert (planned.to.model, planned.barred) == ("b", ())
+    assert (planned.to.model, planned.blocked) == ("b", ())
 
 
 @pytest.mark.parametrize("to", ["9", "x", "0"])
@@ -127,7 +128,7 @@ def test_the_open_questions_show_the_guesses_of_the_model_that_came_back(animals
     done = roll_back(loop)
 
     last = animals.last()
-    assert (last.version, last.state, last.rolled_back) == (done.version, "asked", True)
+    assert (last.version, last.state, is_rollback(last)) == (done.version, "asked", True)
     assert last.version != before.version
     assert last.gate.startswith(f"rolled back from {before.version} to {last.version} of round ")
     assert last.learned_from == before.learned_from, "the answers are there, and were asked for"
@@ -161,7 +162,7 @@ def test_the_same_answers_do_not_bring_the_newer_model_back_and_others_do(animal
     assert other is not None
     assert other.promoted
     assert other.version not in (newest.version, same.version)
-    assert other.barred == (newest.model,)
+    assert blocked(other) == (newest.model,)
 
 
 def test_a_rollback_that_is_repeated_changes_nothing_and_says_so(animals: World) -> None:
@@ -183,7 +184,7 @@ def test_what_was_rolled_back_can_come_back_by_name(animals: World) -> None:
     roll_back(animals.loop(), newest.version)
 
     last = animals.last()
-    assert (last.model, last.barred) == (newest.model, ())
+    assert (last.model, blocked(last)) == (newest.model, ())
 
 
 def test_the_model_in_use_again_is_no_new_round(animals: World) -> None:

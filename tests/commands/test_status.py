@@ -15,7 +15,7 @@ from labelloop.evaluation.savings import Savings
 from labelloop.ledger.annotations import Changes
 from labelloop.loop.decide import Wait
 from labelloop.loop.gatekeeper import Gatekeeper
-from labelloop.loop.loop import Outcome
+from labelloop.loop.stages import Outcome
 
 from support.small_world import LABELS, NOW, World
 

@@ -127,11 +127,11 @@ def test_a_loop_gives_way_to_random_from_the_round_that_shows_a_loss(
     outcomes = [world.play(1, **settled) for _ in range(9)]
 
     rounds = world.ledger().rounds.all()
-    assert [one.trust for one in rounds] == [1.0] * 7 + [0.5, 0.5]
+    assert [Trust.of(one.notes).share for one in rounds] == [1.0] * 7 + [0.5, 0.5]
     assert [one.at_random for one in rounds[:7]] == [0] * 7
     assert [one.at_random for one in rounds[7:]] == [3, 3]
     assert "auto chooses 50%, the others are drawn at random: random was cheaper so far" in outcomes[7].notes
-    assert [bool(one.saved) for one in rounds] == [False] * 7 + [True, True]
+    assert [bool(Trust.of(one.notes).saved) for one in rounds] == [False] * 7 + [True, True]
 
 
 def test_a_selector_that_was_chosen_is_never_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,4 +142,4 @@ def test_a_selector_that_was_chosen_is_never_overruled(tmp_path: Path, monkeypat
     for _ in range(9):
         world.play(1, loop__selector="margin", loop__gate="always")
 
-    assert world.last().trust == 1.0
+    assert Trust.of(world.last().notes).share == 1.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelloop.evaluation.forecast import Point, fit
-from labelloop.evaluation.stopping import Signal, advise, flat, kappa, spent, stable, stop_set
+from labelloop.evaluation.stopping import Signal, advice_in, advise, flat, kappa, spent, stable, stop_set
 
 YES, NO, DUMB = Signal(True, "yes"), Signal(False, "no"), Signal(None, "cannot say")
 
@@ -80,7 +80,7 @@ def test_the_forecast_says_whether_the_next_answers_pay() -> None:
 def test_two_of_three_must_agree(signals: tuple[Signal, ...], stop: bool) -> None:
     advice = advise({str(i): one for i, one in enumerate(signals)})
     assert advice.stop is stop
-    assert json.loads(json.dumps(advice.as_dict()))["stop"] is stop
+    assert advice_in(json.loads(json.dumps(advice.noted())))["stop"] is stop
     assert ("yes" in advice.words) is stop
 
 

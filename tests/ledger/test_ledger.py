@@ -286,6 +286,17 @@ def test_a_round_is_planned_then_confirmed(ledger: Ledger) -> None:
     assert ledger.answers.counts() == {(1, "holdout", "asked"): 1, (1, "train", "asked"): 1}
 
 
+def test_what_features_note_about_a_round_stands_beside_its_own_and_comes_back(ledger: Ledger) -> None:
+    one = Round(1, "begin", asked=2, labels=("cat", "dog")).noting(trust=0.5, advice={"stop": False})
+
+    ledger.rounds.plan(one, [], NOW)
+
+    assert ledger.rounds.last() == one
+    assert one.as_dict() == {**Round(1, "begin", asked=2, labels=("cat", "dog")).as_dict(), **one.notes}
+    with pytest.raises(ValueError, match=r"a round cannot note \['asked'\]: these are its own"):
+        one.noting(asked=3)
+
+
 def test_planning_a_round_again_is_refused(ledger: Ledger) -> None:
     asked(ledger, "a")
 

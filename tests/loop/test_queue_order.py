@@ -13,7 +13,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.questions import Asking
 from labelloop.loop.asker import PRUNED
-from labelloop.loop.loop import Outcome
+from labelloop.loop.stages import Outcome
 from labelloop.selection.uncertainty import closeness_of_two
 
 from support.small_world import LABELS, NOW, SCHEMA, World

@@ -26,7 +26,7 @@ from labelloop.ledger.aside import LONGEST
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.tables import MIGRATIONS
 from labelloop.loop.decide import Start, Stop
-from labelloop.loop.loop import Outcome
+from labelloop.loop.stages import Outcome
 from labelloop.machine import downloads
 from labelloop.types import Item, Missing, NewItem
 

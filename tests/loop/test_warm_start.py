@@ -10,6 +10,7 @@ import pytest
 from labelloop.errors import LabelLoopError
 from labelloop.ledger.rounds import Round
 from labelloop.loop import round_steps, warm_start
+from labelloop.loop.withdrawn import noted
 from labelloop.testing.learner import blobs
 
 from support.few_steps import FewSteps
@@ -149,7 +150,7 @@ def test_a_model_begins_from_the_newest_before_the_newest_answers_to_learn_from(
 
 
 def test_a_model_that_was_rolled_back_is_no_beginning() -> None:
-    back = _round(3, "a", 4, rolled_back=True, barred=("b",))
+    back = _round(3, "a", 4, notes=noted(("b",), now=True))
     history = [_round(1, "a", 2), _round(2, "b", 4), back]
 
     assert warm_start.beginning(history, ["x"] * 6, {"x"}) == history[0]

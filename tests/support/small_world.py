@@ -18,7 +18,8 @@ from labelloop.kinds.labels import regions_of
 from labelloop.ledger import Ledger, open_ledger, tables
 from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
-from labelloop.loop.loop import Loop, Outcome
+from labelloop.loop.loop import Loop
+from labelloop.loop.stages import Outcome
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
 from labelloop.types import Item, NewItem
 from labelloop.workspace.config import Workspace, load

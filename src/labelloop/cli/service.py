@@ -51,7 +51,7 @@ def _watch(app: App, view: LiveRounds, *, every: float, until_done: bool) -> Non
             view.say(f"hints: {hints.register(app.workspace, app.stack.annotator, app.stack.secrets_manager)}")
 
     loop = app.loop(view.progress)
-    loop.refuse_no_items()
+    loop.preconditions.refuse_no_items()
     with _served(app, view, bell, vitals):
         heal()
         watch(

@@ -86,7 +86,7 @@ def plan(loop: Loop) -> Offer:
     """
     auto_label_offer.refuse_several(loop.schema)
     last = loop.ledger.rounds.last()
-    if last is None or not last.speaks(loop.schema.labels) or not loop.learning.models.champion():
+    if last is None or not last.matches(loop.schema.labels) or not loop.learning.models.champion():
         raise ConfigError("there is no model yet whose labels could be taken", "labelloop watch")
     columns, features = loop.learning.embeddings.embedded()
     said = loop.learning.models.said(last.model, features)
@@ -104,8 +104,8 @@ def apply(loop: Loop) -> Certificate:
         BusyError: Another process is at work on the dataset.
     """
     with loop.ledger.lease.held():
-        loop.refuse_other_labels()
-        loop.settle()
+        loop.preconditions.refuse_other_labels()
+        loop.planner.settle()
         loop.hear()
         loop.taken.judge()
         found = plan(loop)
@@ -122,7 +122,7 @@ def apply(loop: Loop) -> Certificate:
             order = before.order if before and goes_on else 0
             made = replace(made, order=order, at=loop.now().isoformat(timespec="seconds"))
             before = loop.ledger.auto.note(made, found.taken(ids, loop.learning.snapshots.salt))
-        loop.ask_audits("labels were taken from the model")
+        loop.planner.ask_audits("labels were taken from the model")
         return before
 
 
@@ -135,11 +135,11 @@ def audit(loop: Loop) -> int:
     """
     with loop.ledger.lease.held():
         _active(loop)
-        loop.refuse_other_labels()
-        loop.settle()
+        loop.preconditions.refuse_other_labels()
+        loop.planner.settle()
         loop.hear()
         loop.taken.judge()
-        made = loop.ask_audits("labels that were taken from the model are audited")
+        made = loop.planner.ask_audits("labels that were taken from the model are audited")
         return made.asked if made else 0
 
 

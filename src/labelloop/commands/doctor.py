@@ -28,9 +28,10 @@ from labelloop.errors import (
 from labelloop.kinds.values import brief
 from labelloop.ledger import aside
 from labelloop.ledger.questions import Asking, Purpose
-from labelloop.loop.loop import Loop, judgement
+from labelloop.loop.loop import Loop
 from labelloop.loop.notices import held_out
 from labelloop.loop.ownership import TAKE_OVER
+from labelloop.loop.planner import judgement
 from labelloop.loop.unusable import unheard_in_words
 from labelloop.loop.vanished import Losses
 from labelloop.machine.clocks import elapsed_seconds
@@ -126,7 +127,7 @@ def _artifacts(loop: Loop) -> Iterator[Fault]:
             yield Fault(
                 "artifact", f"{needed[ref]} {ref} is missing", "make it anew from the answers", lambda: _remake(loop)
             )
-    if last is not None and last.model and not lost and not last.speaks(loop.schema.labels):
+    if last is not None and last.model and not lost and not last.matches(loop.schema.labels):
         yield Fault(
             "model",
             f"the model in use speaks other labels: {', '.join(last.labels)}",
@@ -393,8 +394,8 @@ def _adopt(loop: Loop, items: Sequence[str]) -> None:
     batch = [Asking(one, purpose, "was asked already") for one, purpose in zip(items, purposes, strict=True)]
 
     def record() -> None:
-        loop.settle()
-        loop.record(f"{len(batch)} questions were taken over", batch)
+        loop.planner.settle()
+        loop.planner.record(f"{len(batch)} questions were taken over", batch)
         loop.hear()
 
     _under_lease(loop, record)
@@ -404,15 +405,15 @@ def _remake(loop: Loop) -> None:
     """Make embeddings and the model anew; a model that comes out as another one is put to use."""
 
     def make() -> None:
-        loop.settle()
+        loop.planner.settle()
         learned = loop.learning.learn()
         last = loop.ledger.rounds.last()
-        if last is None or (learned.judged.model == last.model and last.speaks(loop.schema.labels)):
+        if last is None or (learned.judged.model == last.model and last.matches(loop.schema.labels)):
             return
         proposal = loop.choosing.propose(learned, last.number + 1, 0)
         made: dict[str, Any] = {"learned_from": learned.learned_from, "changes": loop.ledger.answers.changes()}
         reason = "the model in use was lost" if learned.judged.model else "the model in use was lost, with its answers"
-        loop.record(reason, [], proposal.refreshed, **made, **judgement(learned.judged))
+        loop.planner.record(reason, [], proposal.refreshed, **made, **judgement(learned.judged))
 
     _under_lease(loop, make)
 
@@ -426,7 +427,7 @@ def _hear_everything(loop: Loop) -> None:
 
 
 def _settle(loop: Loop) -> None:
-    _under_lease(loop, loop.settle)
+    _under_lease(loop, loop.planner.settle)
 
 
 def _take_over(loop: Loop) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.evaluation.forecast import FEWEST, Band, Forecast, Point
+from labelloop.evaluation.stopping import advice_in
 from labelloop.loop.decide import left
 from labelloop.loop.loop import Loop
 from labelloop.loop.stop_advice import curve_of, points_of
@@ -105,7 +106,7 @@ def outlook(loop: Loop, target: float | None = None) -> Outlook:
     """
     if target is not None and not 0.0 < target < 1.0:
         raise ConfigError(f"the target is {target:g}, not between 0 and 1", "labelloop forecast --target 0.9")
-    history = [one for one in loop.ledger.rounds.all() if one.speaks(loop.schema.labels)]
+    history = [one for one in loop.ledger.rounds.all() if one.matches(loop.schema.labels)]
     points = points_of(history)
     curve = curve_of(points)
     end = left(loop.look(), loop.policy)
@@ -120,7 +121,7 @@ def outlook(loop: Loop, target: float | None = None) -> Outlook:
         end=end,
         target=target,
         takes=loop.budget.of_labels(more, loop.ledger.answers.spent()),
-        advice=history[-1].advice if history else {},
+        advice=advice_in(history[-1].notes) if history else {},
     )
 
 

@@ -24,7 +24,7 @@ def write_predictions(loop: Loop, output: str) -> int:
     last = loop.ledger.rounds.last()
     if last is None or not last.model:
         raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
-    if not last.speaks(loop.schema.labels):
+    if not last.matches(loop.schema.labels):
         raise ConfigError(
             f"the model in use speaks other labels: {', '.join(last.labels)}", "labelloop tick learns the new ones"
         )

@@ -168,7 +168,7 @@ class _Suspected:
 
 
 def _suspected(loop: Loop) -> list[_Suspected]:
-    loop.refuse_other_labels()
+    loop.preconditions.refuse_other_labels()
     doubted = loop.learning.doubt()
     examples, schema = doubted.examples, loop.schema
     found = _found(loop, doubted)
@@ -216,7 +216,7 @@ def ask(loop: Loop, n: int) -> AskedAgain:
         last = loop.ledger.rounds.last()
         if last is None:
             raise ConfigError("nothing has been asked yet", "labelloop watch")
-        sent = loop.settle()
+        sent = loop.planner.settle()
         loop.hear()
         fresh = [one for one in _suspected(loop) if one.suspect.opinion in ("", "gone")]
         room = max(0, n - _open(loop))

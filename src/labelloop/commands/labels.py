@@ -116,7 +116,7 @@ def plan(loop: Loop, make: Making, *, again: bool | None = None) -> LabelChangeP
     Raises:
         ConfigError: The change is not possible.
     """
-    loop.refuse_other_labels()
+    loop.preconditions.refuse_other_labels()
     history = loop.ledger.labels.changes()
     change = make(loop.schema, history)
     now = active(history)
@@ -154,10 +154,10 @@ def relabel(loop: Loop, make: Making, *, again: bool | None = None) -> LabelChan
     """
     _from_the_file(loop.workspace)
     with loop.ledger.lease.held():
-        loop.refuse_other_labels()
+        loop.preconditions.refuse_other_labels()
         asked = loop.ledger.rounds.last() is not None
         if asked:
-            loop.settle()
+            loop.planner.settle()
             loop.hear()
             loop.ledger.rounds.note_labels(loop.schema.labels)
         planned = plan(loop, make, again=again)

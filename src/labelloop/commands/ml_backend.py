@@ -123,7 +123,7 @@ class PredictionService:
     def _in_use(self) -> Round | None:
         """The round whose model is in use; None where there is none that speaks the labels of now."""
         try:
-            self._loop.refuse_other_labels()
+            self._loop.preconditions.refuse_other_labels()
         except OtherLabelsError as error:
             if not error.begin_again:
                 raise
@@ -136,7 +136,7 @@ class PredictionService:
                 f"the model in use speaks {', '.join(last.labels)}, and {FILE} here says {', '.join(here)}",
                 f"bring the {FILE} here up to date: the labels were changed on another machine",
             )
-        return last if last is not None and last.speaks(here) else None
+        return last if last is not None and last.matches(here) else None
 
     def _is_behind(self) -> bool:
         """Whether the labels here are older than those that the model in use has learned."""

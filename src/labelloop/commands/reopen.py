@@ -50,7 +50,7 @@ def reopen(loop: Loop) -> Reopening:
         BusyError: Another process is at it.
     """
     with loop.ledger.lease.held():
-        loop.refuse_other_labels()
+        loop.preconditions.refuse_other_labels()
         loop.hear()
         planned = plan(loop)
         if planned.questions:

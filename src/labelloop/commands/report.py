@@ -61,7 +61,7 @@ def report_view(loop: Loop) -> ReportView:
         batch=_last_batch(loop, history, asked),
         arms=_arms(found),
         anchoring=found.anchoring_in_words(),
-        versions=history[-1].versions if history else {},
+        versions=history[-1].notes.get("versions", {}) if history else {},
         generated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from labelloop.errors import ConfigError, NotFoundError
 from labelloop.ledger.rounds import Round
 from labelloop.loop.loop import Loop
+from labelloop.loop.withdrawn import blocked, is_rollback, noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,13 @@ class Rollback:
     Attributes:
         before: The newest round, whose model is in use.
         to: The round that put the model to use which comes back.
-        barred: References of the models that do not come back by themselves.
+        blocked: References of the models that do not come back by themselves.
         already: The rollback that was done before, where one that names no model has nothing more to do.
     """
 
     before: Round
     to: Round
-    barred: tuple[str, ...]
+    blocked: tuple[str, ...]
     already: Round | None = None
 
     @property
@@ -87,7 +88,7 @@ def plan(history: Sequence[Round], to: str = "") -> Rollback:
     now = history[-1]
     already = None if to else _rolled_back(history)
     if already:
-        return Rollback(now, there[now.model], now.barred, already)
+        return Rollback(now, there[now.model], blocked(now), already)
     target = _named(history, there, to) if to else _before(history, there)
     late = (model for model, one in there.items() if one.number > target.number)
     return Rollback(now, target, tuple(late))
@@ -105,8 +106,8 @@ def roll_back(loop: Loop, to: str = "") -> Done:
     """
     with loop.ledger.lease.held():
         last = loop.ledger.rounds.last()
-        loop.settle()
-        if last is not None and last.state == "planned" and last.rolled_back:
+        loop.planner.settle()
+        if last is not None and last.state == "planned" and is_rollback(last):
             words = f"completed: model {last.version} is in use again"
             return Done(last.version, last.number, 0, 0, words)
         planned = plan(loop.ledger.rounds.all(), to)
@@ -127,12 +128,11 @@ def _record(loop: Loop, planned: Rollback) -> Done:
         "promoted": True,
         "gate": f"rolled back from {before.version} to {to.version} of round {to.number}",
         "metrics": asdict(loop.learning.gate.score_now(to.model)),
-        "barred": planned.barred,
-        "rolled_back": True,
         "room": before.room,
         "stopped": before.stopped,
     }
-    made = loop.record(f"rolled back to round {to.number}", [], refreshed, **known)
+    notes = noted(planned.blocked, now=True)
+    made = loop.planner.record(f"rolled back to round {to.number}", [], refreshed, notes=notes, **known)
     words = (
         f"model {to.version} of round {to.number} is in use again, in place of {before.version}; "
         f"{shown} open question(s) show its guess"
@@ -161,15 +161,15 @@ def in_words(history: Sequence[Round], planned: Rollback) -> str:
 def _rolled_back(history: Sequence[Round]) -> Round | None:
     """The rollback that brought the model in use; None where it was promoted."""
     for one in reversed(history):
-        if one.rolled_back or one.promoted or one.model != history[-1].model:
-            return one if one.rolled_back and one.model == history[-1].model else None
+        if is_rollback(one) or one.promoted or one.model != history[-1].model:
+            return one if is_rollback(one) and one.model == history[-1].model else None
     return None
 
 
 def _before(history: Sequence[Round], there: Mapping[str, Round]) -> Round:
     """The model that was in use before the one of now, and was not itself rolled back."""
     now = history[-1]
-    used = [one.model for one in history if one.model and one.model != now.model and one.model not in now.barred]
+    used = [one.model for one in history if one.model and one.model != now.model and one.model not in blocked(now)]
     if not used:
         raise NotFoundError(f"no model was in use before {now.version or 'this one'}", "labelloop report shows all")
     return there[used[-1]]
@@ -190,7 +190,7 @@ def _named(history: Sequence[Round], there: Mapping[str, Round], to: str) -> Rou
 
 
 def _refuse(loop: Loop, to: Round) -> None:
-    if not to.speaks(loop.schema.labels):
+    if not to.matches(loop.schema.labels):
         raise ConfigError(
             f"model {to.version} speaks other labels: {', '.join(to.labels)}", "labelloop labels undo, or another model"
         )

@@ -112,7 +112,7 @@ def scorecard(loop: Loop) -> Scorecard:
     """
     learning, model = loop.learning, loop.learning.models.champion()
     last = loop.ledger.rounds.last()
-    if not model or last is None or not last.speaks(loop.schema.labels):
+    if not model or last is None or not last.matches(loop.schema.labels):
         raise ConfigError("there is no model yet: nobody's answers have been learned from", "labelloop watch")
     now = learning.gate.standing(model)
     if not len(now.judging):

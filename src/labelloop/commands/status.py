@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from labelloop.commands.auto_label import granted
 from labelloop.evaluation.metrics import hardly_found
+from labelloop.evaluation.savings import Trust
+from labelloop.evaluation.stopping import advice_in
 from labelloop.ledger import aside
 from labelloop.ledger.rounds import Round
 from labelloop.loop.beside import Beside
@@ -41,7 +42,7 @@ def round_view(one: Round) -> RoundView:
         n_holdout=score.get("n", 0),
         seconds=one.seconds,
         reason=one.stopped or one.reason,
-        advice=one.advice.get("words", ""),
+        advice=advice_in(one.notes).get("words", ""),
         promoted=one.promoted,
         gate_reason=one.gate,
         model_version=one.version,
@@ -68,7 +69,7 @@ def _as_dict(loop: Loop, unusable: Unusable, beside: Mapping[str, Beside]) -> Ma
         "skipped": sum(n for key, n in counts.items() if key[2] == "skipped"),
         "held_out": sum(n for key, n in counts.items() if key[1] == "holdout" and key[2] != "gone"),
         "warnings": noticed(loop.ledger, loop.workspace.config),
-        "advice": now.last.advice if now.last else {},
+        "advice": advice_in(now.last.notes) if now.last else {},
         "hardly_found": hardly_found(now.last.metrics.get("per_label", {})) if now.last else {},
         "unusable": unusable.as_dict(),
         "controls": {name: one.as_dict() for name, one in beside.items()},
@@ -76,7 +77,7 @@ def _as_dict(loop: Loop, unusable: Unusable, beside: Mapping[str, Beside]) -> Ma
         "saved": _saved(now.last),
         "auto_label": _taken(loop),
         "next": {"action": type(action).__name__.lower(), "reason": action.reason},
-        "round": asdict(now.last) if now.last else None,
+        "round": now.last.as_dict() if now.last else None,
     }
 
 
@@ -92,11 +93,12 @@ def _spent(loop: Loop) -> Mapping[str, Any]:
 
 def _saved(last: Round | None) -> Mapping[str, Any]:
     """What choosing had saved when a round last looked; empty where none has. `labelloop score` computes it anew."""
-    if last is None or not last.saved:
+    trust = Trust.of(last.notes) if last else Trust()
+    if not trust.saved:
         return {}
-    gave_way = f", and auto chooses {last.trust:.0%}" if last.trust < 1.0 else ""
-    words = f"{last.saved['words']} (as of round {last.trust_looked}{gave_way})"
-    return {**last.saved, "of_round": last.trust_looked, "auto_chooses": last.trust, "words": words}
+    gave_way = f", and auto chooses {trust.share:.0%}" if trust.share < 1.0 else ""
+    words = f"{trust.saved['words']} (as of round {trust.looked}{gave_way})"
+    return {**trust.saved, "of_round": trust.looked, "auto_chooses": trust.share, "words": words}
 
 
 def _taken(loop: Loop) -> Mapping[str, Any]:
@@ -125,7 +127,7 @@ def status_in_words(loop: Loop) -> str:
     lines += [f"warning   {one}" for one in now["warnings"]]
     last = loop.ledger.rounds.last()
     lines += [f"last      {round_in_words(round_view(last))}"] if last else []
-    lines += [f"advice    {last.advice['words']}"] if last and last.advice else []
+    lines += [f"advice    {now['advice']['words']}"] if now["advice"] else []
     lines += [f"rare      {seldom_in_words(now['hardly_found'])}"] if now["hardly_found"] else []
     lines += [f"saved     {now['saved']['words']}"] if now["saved"] else []
     lines += [f"taken     {now['auto_label']['words']}"] if now["auto_label"] else []

@@ -10,7 +10,7 @@ from labelloop.commands.status import round_view, set_aside_in_words
 from labelloop.kinds.values import brief
 from labelloop.loop.decide import Finish, Start
 from labelloop.loop.listener import Repair
-from labelloop.loop.loop import Outcome
+from labelloop.loop.stages import Outcome
 from labelloop.loop.training import Learned
 from labelloop.loop.unusable import unheard_in_words
 from labelloop.report.plain import round_in_words

@@ -12,8 +12,10 @@ from typing import Protocol
 
 from labelloop.commands.status import round_view, set_aside_in_words
 from labelloop.errors import BackendError, BusyError, LabelLoopError, UnreadableError
+from labelloop.evaluation.stopping import advice_in
 from labelloop.loop.decide import Finish, Situation, Start, Stop, Wait
-from labelloop.loop.loop import Loop, Outcome
+from labelloop.loop.loop import Loop
+from labelloop.loop.stages import Outcome
 from labelloop.report.views import RoundView
 
 PATIENCE = 12.0
@@ -208,7 +210,7 @@ class _Watch:
         for line in set_aside_in_words(outcome.set_aside):
             self._view.say(line)
         self._view.record(round_view(outcome.round))
-        if outcome.round.advice.get("stop"):
-            self._view.say(f"advice: {outcome.round.advice['words']}")
+        if (advice := advice_in(outcome.round.notes)).get("stop"):
+            self._view.say(f"advice: {advice['words']}")
         if outcome.round.asked:
             self._view.say(f"asked {outcome.round.asked} item(s): {self._loop.dataset.url()}")

@@ -95,6 +95,17 @@ class Trust:
     looked: int = 4
     saved: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, notes: Mapping[str, Any]) -> Trust:
+        """As a round notes it."""
+        blank = cls()
+        looked, saved = notes.get("trust_looked", blank.looked), notes.get("saved", blank.saved)
+        return cls(notes.get("trust", blank.share), looked, saved)
+
+    def noted(self) -> Mapping[str, Any]:
+        """What a round notes of it."""
+        return {"trust": self.share, "trust_looked": self.looked, "saved": self.saved}
+
     def is_due(self, number: int) -> bool:
         """Whether to look in this round."""
         return number >= 2 * self.looked

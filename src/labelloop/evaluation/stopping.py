@@ -52,9 +52,15 @@ class Advice:
     words: str
     signals: Mapping[str, Signal]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, as a round records it."""
-        return asdict(self)
+    def noted(self) -> Mapping[str, Any]:
+        """What a round notes of it."""
+        return {"advice": asdict(self)}
+
+
+def advice_in(notes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The advice that a round notes, as plain data: `stop`, `words`, `signals`; empty before there is a model."""
+    found: Mapping[str, Any] = notes.get("advice", {})
+    return found
 
 
 def stop_set(ids: Sequence[str] | np.ndarray, salt: str, size: int = STOP_SET) -> np.ndarray:

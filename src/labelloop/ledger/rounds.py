@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -37,14 +37,9 @@ class Round:
         metrics: The honest score on the holdout (`labelloop.evaluation.metrics.Metrics` as plain data).
         seconds: Seconds by stage.
         stopped: Why there is nothing more to ask, if so.
-        labels: The labels that the model in use speaks; empty where that was not written down.
-        advice: Whether to stop asking, and why (`labelloop.evaluation.stopping.Advice` as plain data); empty before a
-            model.
-        barred: References of models that were rolled back, and do not come back by themselves.
-        rolled_back: Whether this round did nothing but bring an earlier model back.
-        learner: `labelloop.loop.training.Learning.recipe`.
-        trust, trust_looked, saved: `labelloop.evaluation.savings.Trust`: how far `auto` chose, when that was last
-            looked at, and what choosing had saved by then.
+        labels: The labels that the model in use was made for; empty where that was not written down.
+        notes: What features note about the round, each under names of its own, which it alone reads: the advice to
+            stop, the trust in `auto`, models that were rolled back, what made the round.
     """
 
     number: int
@@ -66,22 +61,32 @@ class Round:
     gate: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-    versions: Mapping[str, str] = field(default_factory=dict)
     started_at: str = ""
     stopped: str = ""
     labels: tuple[str, ...] = ()
-    advice: Mapping[str, Any] = field(default_factory=dict)
-    barred: tuple[str, ...] = ()
-    rolled_back: bool = False
-    learner: str = ""
-    trust: float = 1.0
-    trust_looked: int = 4
-    saved: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def speaks(self, labels: Sequence[str]) -> bool:
-        """Whether there is a model in use, and it speaks these labels."""
+    def matches(self, labels: Sequence[str]) -> bool:
+        """Whether there is a model in use, and it was made for these labels."""
         return bool(self.model) and tuple(self.labels) in ((), tuple(labels))
+
+    def noting(self, **notes: Any) -> Round:
+        """The same round with more notes.
+
+        Raises:
+            ValueError: A note has the name of something that every round has.
+        """
+        if taken := _OWN & notes.keys():
+            raise ValueError(f"a round cannot note {sorted(taken)}: these are its own")
+        return replace(self, notes={**self.notes, **notes})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as the ledger has it: what is noted stands beside what every round has."""
+        own = asdict(self)
+        return {**own.pop("notes"), **own}
+
+
+_OWN = {one.name for one in fields(Round)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +256,7 @@ class RoundBook:
             )
 
     def _row(self, one: Round) -> dict[str, Any]:
-        return {"dataset": self._dataset, "number": one.number, "state": one.state, "record": asdict(one)}
+        return {"dataset": self._dataset, "number": one.number, "state": one.state, "record": one.as_dict()}
 
     def _question(self, number: int, rank: int, asking: Asking) -> dict[str, Any]:
         return {
@@ -280,5 +285,6 @@ def _guess(guess: Prediction) -> dict[str, Any]:
 
 
 def _round(row: Row[Any]) -> Round:
-    lists = {name: tuple(row.record.get(name, ())) for name in ("labels", "barred")}
-    return Round(**{**row.record, **lists})
+    own = {name: value for name, value in row.record.items() if name in _OWN}
+    notes = {name: value for name, value in row.record.items() if name not in _OWN}
+    return Round(**{**own, "labels": tuple(own.get("labels", ())), "notes": notes})

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labelloop.loop.loop import Loop as Loop
-    from labelloop.loop.loop import Outcome as Outcome
+    from labelloop.loop.stages import Outcome as Outcome
+
+_PUBLIC = {"Loop": "loop", "Outcome": "stages"}
 
 
 def __getattr__(name: str) -> Any:
     """What is documented as `labelloop.loop.Loop`, read when it is asked for."""
-    if name in ("Loop", "Outcome"):
-        from labelloop.loop import loop
-
-        return getattr(loop, name)
-    raise AttributeError(name)
+    if name not in _PUBLIC:
+        raise AttributeError(name)
+    return getattr(import_module(f"labelloop.loop.{_PUBLIC[name]}"), name)

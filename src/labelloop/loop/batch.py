@@ -85,7 +85,7 @@ class Choosing:
         A model that was not promoted this time tells nothing of what the newest answers were worth: no look.
         """
         last = self._ledger.rounds.last()
-        trust = Trust(last.trust, last.trust_looked, last.saved) if last else Trust()
+        trust = Trust.of(last.notes) if last else Trust()
         if self._config.loop.selector != AUTO or not learned.judged.promoted or not trust.is_due(number):
             return trust
         now = self._learning.gate.standing(learned.judged.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from labelloop.evaluation.stopping import advice_in
 from labelloop.ledger.rounds import Round
 from labelloop.workspace.config import LoopConfig
 
@@ -202,7 +203,7 @@ def left(now: Situation, policy: Policy) -> int | None:
     """Questions that may still be asked; None is no limit."""
     if policy.rounds and now.asking_rounds >= policy.rounds:
         return 0
-    if policy.stop_on_advice and now.last is not None and now.last.advice.get("stop"):
+    if policy.stop_on_advice and now.last is not None and advice_in(now.last.notes).get("stop"):
         return 0
     limits = [max(0, policy.budget - now.asked)] if policy.budget else []
     limits += [] if now.affordable is None else [now.affordable]

@@ -126,7 +126,7 @@ class Gatekeeper:
     def _compare(self, model: Artifact[Any], champion: str, judging: Examples) -> Judged:
         ref, version = str(model.ref), version_of(model.ref)
         score = self.score(model, judging)
-        if champion and ref in self._models.barred():
+        if champion and ref in self._models.blocked():
             words = f"{version} was rolled back, and comes back by labelloop rollback --to {version}"
             kept = self._run.artifact(Ref.parse(champion))
             return Judged(champion, version_of(kept.ref), False, words, self.score(kept, judging))

@@ -11,7 +11,8 @@ from labelloop.errors import StepError
 from labelloop.evaluation import metrics
 from labelloop.kinds import LabelSchema, labels
 from labelloop.kinds.predicted import Predicted, by_probabilities, joined, nothing_said, read_back
-from labelloop.loop import round_steps
+from labelloop.ledger import Ledger
+from labelloop.loop import round_steps, withdrawn
 from labelloop.loop.bench import Bench
 from labelloop.loop.embeddings import Features
 from labelloop.loop.pool import MANY
@@ -40,14 +41,14 @@ class Models:
     def usable(self) -> tuple[str, str]:
         """Reference and version of the model in use; empty without one, or when it speaks other labels."""
         last = self._ledger.rounds.last()
-        if last is None or (last.model and not last.speaks(self._schema.labels)):
+        if last is None or (last.model and not last.matches(self._schema.labels)):
             return "", ""
         return self.champion(), last.version
 
-    def barred(self) -> tuple[str, ...]:
+    def blocked(self) -> tuple[str, ...]:
         """References of models that were rolled back: they come back only when somebody says so."""
         last = self._ledger.rounds.last()
-        return last.barred if last else ()
+        return withdrawn.blocked(last) if last else ()
 
     def is_stored(self, ref: str) -> bool:
         """Whether an artifact is still in the store, which people may have emptied: then it is made anew."""
@@ -153,6 +154,12 @@ def _read(schema: LabelSchema, stored: Artifact[Any]) -> Predicted:
     if schema.asked is not None:
         return read_back(stored.value, schema.asked)
     return by_probabilities(schema, stored.value)
+
+
+def version_in_use(ledger: Ledger, schema: LabelSchema) -> str:
+    """The version of the model in use; empty before there is one for these labels."""
+    last = ledger.rounds.last()
+    return last.version if last is not None and last.matches(schema.labels) else ""
 
 
 def version_of(model: Ref) -> str:

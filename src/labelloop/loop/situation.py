@@ -43,7 +43,7 @@ def situation(ledger: Ledger, schema: LabelSchema, policy: Policy, budget: Budge
         since_first=since_first,
         since_newest=since_newest,
         aside=ledger.aside.count(),
-        relabelled=last is not None and bool(last.model) and not last.speaks(schema.labels),
+        relabelled=last is not None and bool(last.model) and not last.matches(schema.labels),
     )
 
 

@@ -64,7 +64,7 @@ def _learned_more(history: Sequence[Round], schema: LabelSchema, until: int) -> 
     """The rounds whose models learned from ever more answers, but from fewer than `until`, oldest first."""
     found: list[Round] = []
     for one in history:
-        if one.speaks(schema.labels) and one.learned_from < until:
+        if one.matches(schema.labels) and one.learned_from < until:
             found = [earlier for earlier in found if earlier.learned_from < one.learned_from]
             found.append(one)
     return found

@@ -143,7 +143,7 @@ class Learning:
         """A model of these examples, and what it begins from in words, if there was a choice."""
         history, order = (self._ledger.rounds.all(), self._order()) if self.recipe else ([], [])
         one = warm_start.beginning(history, order, set(map(str, training.inputs.ids)))
-        fits = one is not None and one.learner == self.recipe and one.speaks(self._schema.labels)
+        fits = one is not None and warm_start.recipe_in(one.notes) == self.recipe and one.matches(self._schema.labels)
         if one is None or not fits or not self.models.is_stored(one.model):
             return self._run(round_steps.train, self._learner, training), ""
         earlier = self._run.artifact(Ref.parse(one.model))

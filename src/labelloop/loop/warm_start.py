@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from labelloop.evaluation import holdout, metrics
 from labelloop.ledger.rounds import Round
+from labelloop.loop.withdrawn import blocked, is_rollback
 
 SHARE = 0.5
 """The part of the new answers that is kept back, to compare with."""
@@ -41,10 +43,20 @@ def beginning(history: Sequence[Round], order: Sequence[str], ours: Collection[s
         ours: The items that may be learned from.
     """
     for one in reversed(history):
-        own = one.promoted and not one.rolled_back and one.model not in history[-1].barred
+        own = one.promoted and not is_rollback(one) and one.model not in blocked(history[-1])
         if own and any(item in ours for item in order[one.changes :]):
             return one
     return None
+
+
+def recipe_in(notes: Mapping[str, Any]) -> str:
+    """The recipe of the learner that a round notes; empty where that cannot begin from an earlier model."""
+    return str(notes.get("learner", ""))
+
+
+def noted(recipe: str) -> Mapping[str, Any]:
+    """What a round notes of its learner."""
+    return {"learner": recipe}
 
 
 def kept_back(groups: np.ndarray, learned: Collection[str], salt: str) -> np.ndarray:
