@@ -21,10 +21,10 @@ from labelloop.loop.asker import Asker
 from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing
 from labelloop.loop.beside import Controls
-from labelloop.loop.connection import Connection
 from labelloop.loop.decide import Policy, Situation
 from labelloop.loop.listener import Listener
 from labelloop.loop.models import version_in_use
+from labelloop.loop.open_dataset import OpenDataset
 from labelloop.loop.overlap import Overlap
 from labelloop.loop.ownership import Ownership
 from labelloop.loop.planner import Planner
@@ -95,7 +95,7 @@ class Loop:
         self.progress = progress
         self._clock = clock
         self.preconditions = Preconditions(self.ledger, self.learning.embeddings)
-        self.connection = Connection(stack.annotator, self.ledger, config.dataset.name, self.schema)
+        self.opened = OpenDataset(stack.annotator, self.ledger, config.dataset.name, self.schema)
         self.controls = Controls(stack, self.ledger, config.dataset.name, self.schema, self.belief, clock)
         self.ownership = Ownership(self.ledger.answers, config.dataset.name)
         self.overlap = Overlap(self.ledger, config.dataset.people_per_item)
@@ -149,12 +149,12 @@ class Loop:
 
     @property
     def dataset(self) -> Dataset:
-        """The dataset in the annotator; see `labelloop.loop.connection.Connection.dataset`."""
-        return self.connection.dataset
+        """The dataset in the annotator; see `labelloop.loop.open_dataset.OpenDataset.dataset`."""
+        return self.opened.dataset
 
     def reconnect(self) -> None:
         """Forget the connection to the annotator, which may be elsewhere after an outage."""
-        self.connection.forget()
+        self.opened.forget()
         self.listener.agreed = False
 
     def tick(self, *, reconcile: bool = False, take_over: bool = False, believe_losses: bool = False) -> Outcome:

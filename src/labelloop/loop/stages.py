@@ -103,7 +103,7 @@ def ask_beside(loop: Loop, tick: Tick) -> None:
     """Controls beside the main one get into what is open, and second opinions that were planned are asked."""
     asked = loop.controls.ask()
     loop.asker.ask_opinions()
-    tick.notes += [*loop.connection.identify(), *asked, *loop.listener.notes]
+    tick.notes += [*loop.opened.identify(), *asked, *loop.listener.notes]
 
 
 def retry_unreadable(loop: Loop, tick: Tick) -> None:

@@ -11,8 +11,8 @@ KEY, TITLE = "dataset_key", "dataset_title"
 """What the annotator tells the dataset by, and what people called it when that was said last."""
 
 
-class Connection:
-    """One dataset's way to its annotator.
+class OpenDataset:
+    """One dataset in its annotator, open or to be opened.
 
     Args:
         name: What the configuration calls the dataset.
