@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_saying
+from labelloop.kinds.schema import Control, object_of
 from labelloop.kinds.spans import Span, Spans, TextSpans
 from labelloop.types import Annotation, Item, Prediction, Question
 
@@ -35,17 +37,18 @@ SIGHT = """
   .map(one => [one.dataset.label.split(':')[1], one.textContent])"""
 WORD = """
 (() => {
-  const shown = document.querySelector('.lsf-htx-richtext')
-  if (!shown) return null
-  const walk = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT)
-  while (walk.nextNode()) {
-    const at = walk.currentNode.data.indexOf(%s), range = document.createRange()
-    if (at < 0) continue
-    range.setStart(walk.currentNode, at)
-    range.setEnd(walk.currentNode, at + %s.length)
-    const box = range.getBoundingClientRect()
-    return [box.left + 0.5, box.top + box.height / 2, box.right - 0.5]
+  for (const shown of document.querySelectorAll('.lsf-htx-richtext')) {
+    const walk = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT)
+    while (walk.nextNode()) {
+      const at = walk.currentNode.data.indexOf(%s), range = document.createRange()
+      if (at < 0) continue
+      range.setStart(walk.currentNode, at)
+      range.setEnd(walk.currentNode, at + %s.length)
+      const box = range.getBoundingClientRect()
+      return [box.left + 0.5, box.top + box.height / 2, box.right - 0.5]
+    }
   }
+  return null
 })()"""
 MIDDLE = """
 (() => {
@@ -88,6 +91,12 @@ def mark(page: Page, label: str, first: str, last: str) -> None:
 
 def submitted(page: Page, dataset: LabelStudioDataset) -> Spans:
     """What our hearing makes of the annotation that the page submits."""
+    (only,) = submission(page, dataset)
+    return KIND.read(only.regions)
+
+
+def submission(page: Page, dataset: LabelStudioDataset) -> list[Annotation]:
+    """The annotations that are heard once the page has submitted one."""
     deadline = time.monotonic() + PATIENCE
     said: list[Annotation] = []
     while not said and time.monotonic() < deadline:
@@ -95,8 +104,7 @@ def submitted(page: Page, dataset: LabelStudioDataset) -> Spans:
             page.click(button)
         time.sleep(CALM)
         said = [one for found in dataset.answers(None) for heard in found.heard for one in heard.annotations]
-    (only,) = said
-    return KIND.read(only.regions)
+    return said
 
 
 @pytest.mark.parametrize("what", TEXTS)
@@ -147,3 +155,29 @@ def test_a_span_over_line_ends_of_windows_comes_back_with_both_signs(
         heard = submitted(page, dataset)
 
     assert [text[start:end] for start, end, _ in heard] == ["went to 東京,\r\nthen"]
+
+
+def test_spans_drawn_on_a_column_beside_the_item_come_back_as_said_about_that_column(
+    annotator: LabelStudioAnnotator, tmp_path: Path
+) -> None:
+    shown = object_of("post.title")
+    places = Control("places", TextSpans(("CITY",)), shown, "Mark every city of the title")
+    schema = replace(SCHEMA, show=("post.title", "author"), beside=(places,))
+    dataset = annotator.open(NAME, schema)
+    title, text = "Trains to 東京", "Peter went there."
+    item = Item("one", "text", text=text, meta={"post": {"title": title}, "author": "Ann"})
+    try:
+        dataset.ask([Question(item)])
+        with browsing(annotator, dataset.url("one"), tmp_path) as page:
+            mark(page, "PER", "Peter", "Peter")
+            seen(page, 1)
+            mark(page, "CITY", "東京", "東京")
+            seen(page, 2)
+            (said,) = submission(page, dataset)
+    finally:
+        annotator.delete(NAME)
+
+    by_control = {one["from_name"]: (one["to_name"], one) for one in said.regions}
+    assert {name: about for name, (about, _) in by_control.items()} == {"names": "text", "places": shown}
+    assert KIND.read([by_control["names"][1]]) == (span(text, "Peter", "PER"),)
+    assert places.kind.read([by_control["places"][1]]) == (span(title, "東京", "CITY"),)

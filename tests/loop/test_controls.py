@@ -258,6 +258,44 @@ def test_a_control_points_at_what_people_see() -> None:
         replace(SCHEMA, beside=beside)
 
 
+def test_a_control_may_point_at_a_column_that_people_see(tmp_path: Path) -> None:
+    path = World(tmp_path).root / "labelloop.toml"
+    written = path.read_text().replace('name = "', 'show = ["post.title", "text"]\nname = "', 1)
+    path.write_text(written + '[controls.tone]\nkind = "rating"\nshown = "post.title"\n')
+
+    schema = load(path.parent).config.schema_of()
+
+    assert schema.objects == ("text", "post_title", "column_text")
+    assert [one.shown for one in schema.controls] == ["text", "post_title"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('[controls.tone]\nkind = "rating"\nshown = "title"\n', "'title', which people do not see"),
+        ('[controls.author]\nkind = "rating"\n', "the name 'author' is taken"),
+    ],
+)
+def test_a_control_that_points_nowhere_or_has_the_name_of_a_column_is_refused(
+    more: str, said: str, tmp_path: Path
+) -> None:
+    path = World(tmp_path).root / "labelloop.toml"
+    path.write_text(path.read_text().replace('name = "', 'show = ["author"]\nname = "', 1) + more)
+
+    with pytest.raises(ConfigError, match=said):
+        load(path.parent).config.schema_of()
+
+
+def test_the_main_control_asks_about_the_item(tmp_path: Path) -> None:
+    (tmp_path / "labelloop.toml").write_text(
+        '[dataset]\nname = "a"\nmodality = "text"\nshow = ["title"]\n'
+        '[controls.names]\nkind = "spans"\nlabels = ["PER"]\nshown = "title"\n'
+    )
+
+    with pytest.raises(ConfigError, match=r"\[controls.names\] is the main control, and asks about 'title'"):
+        load(tmp_path).config.schema_of()
+
+
 def asking_schema(shown: str) -> tuple[Control, ...]:
     return (Control("tone", Rating(), shown),)
 

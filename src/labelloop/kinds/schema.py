@@ -15,6 +15,15 @@ from labelloop.types.names import LATER, named
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
+_TAKEN = ("text", "image", "labelloop_id")
+"""Names of objects, and of what a task's data holds, that are no column's."""
+
+
+def object_of(column: str) -> str:
+    """The name of the object that shows a column: a name that a label config can say."""
+    name = re.sub(r"\W", "_", column)
+    return f"column_{name}" if name in _TAKEN or not name[:1].isalpha() else name
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -54,7 +63,8 @@ class LabelSchema:
     Attributes:
         labels: Of the main control; none where its kind has no labels.
         task: One label per item or several, where the main control asks for choices.
-        show: Columns of the item's `meta` that people see beside it; what is asked is the same without them.
+        show: Columns of the item's `meta` that people see beside it, each an object that controls may point at; what is
+            learned is the same without them.
         beside: What else is asked, and kept, compared and exported; what is learned is the same without it.
         asked: What the main control asks for where that are no choices; None for choices.
 
@@ -74,24 +84,29 @@ class LabelSchema:
     def __post_init__(self) -> None:
         if self.asked is None:
             checked_labels(self.labels, 2, "a choice", "[dataset]")
-        names = [self.control, self.modality, *(one.name for one in self.beside)]
+        names = [self.control, *dict.fromkeys(self.objects), *(one.name for one in self.beside)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(
-                f"the name {twice[0]!r} is taken: {self.control!r} is the main control, {self.modality!r} what people "
-                f"see, and each other control is named once",
+                f"the name {twice[0]!r} is taken: {self.control!r} is the main control, people see "
+                f"{', '.join(map(repr, self.objects))}, and each other control is named once",
                 "choose another name: [controls.NAME] in labelloop.toml",
             )
         for one in self.beside:
-            if one.shown != self.modality:
+            if one.shown not in self.objects:
                 raise ConfigError(
                     f"the control {one.name!r} points at {one.shown!r}, which people do not see",
-                    f"they see: {self.modality}",
+                    f"they see: {', '.join(self.objects)}; more columns of the table by [dataset] show",
                 )
 
     @property
     def multiple(self) -> bool:
         """Whether one item may carry several labels."""
         return self.asked is not None or self.task == "multiple-choice"
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what people see: the item itself, which is learned from, then the columns beside it."""
+        return (self.modality, *map(object_of, self.show))
 
     @property
     def main(self) -> Control:

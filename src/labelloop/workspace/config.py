@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.schema import schema_around
+from labelloop.kinds.schema import object_of, schema_around
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
 from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, unknown
@@ -320,6 +320,9 @@ class ControlConfig(BaseModel):
     instruction: str = ""
     """The line above it in Label Studio; empty is its name."""
 
+    shown: str = ""
+    """The column that it asks about, one of `dataset.show`; empty is the item itself, as for the main control."""
+
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the kind."""
@@ -398,6 +401,12 @@ class Config(_Section):
         asked = self.dataset
         controls = tuple(self._control(name) for name in self.controls)
         if controls and not asked.labels:
+            if controls[0].shown != asked.modality:
+                raise ConfigError(
+                    f"[controls.{controls[0].name}] is the main control, and asks about {controls[0].shown!r}: what is "
+                    f"learned from is the {asked.modality} of each item",
+                    "leave out shown, or write another control above it",
+                )
             made = schema_around(controls[0], asked.modality, instruction=asked.instruction, show=asked.show)
             return replace(made, beside=controls[1:])
         return LabelSchema(
@@ -418,7 +427,8 @@ class Config(_Section):
             kind = build("kind", asked.kind, asked.options, {})
         except ConfigError as error:
             raise type(error)(f"[controls.{name}]: {error.message}", error.hint) from error
-        return Control(name, kind, self.dataset.modality, asked.instruction or name)
+        about = object_of(asked.shown) if asked.shown else self.dataset.modality
+        return Control(name, kind, about, asked.instruction or name)
 
     def stack_names(self) -> Sequence[str]:
         """The stacks there are; `default` always is."""

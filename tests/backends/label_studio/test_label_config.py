@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -165,6 +166,34 @@ def test_a_control_that_is_not_asked_yet_is_no_difference_and_is_put_in() -> Non
     assert missing_controls(MORE, after) == []
     assert with_controls(MORE, after) == after
     assert [node.tag for node in ElementTree.fromstring(after)][-3:] == ["Labels", "Rating", "Image"]
+
+
+TITLED = LabelSchema(
+    "text", ("a", "b"), show=("post.title", "author"), beside=(Control("cities", TextSpans(("CITY",)), "post_title"),)
+)
+
+
+def test_a_column_that_is_asked_about_is_an_object_and_the_others_are_lines() -> None:
+    nodes = list(ElementTree.fromstring(config_of(TITLED)))
+
+    assert [node.get("value") for node in nodes[3:]] == ["post.title", "$post_title", "author: $author", "$text"]
+    assert [(node.tag, node.get("name")) for node in nodes if node.get("name")] == [
+        ("Choices", "label"), ("Labels", "cities"), ("Text", "post_title"), ("Text", "text"),
+    ]  # fmt: skip
+    assert nodes[2].get("toName") == "post_title"
+    assert differences(TITLED, parsed(TITLED)) == []
+
+
+def test_a_column_that_is_asked_about_later_takes_the_place_of_its_line() -> None:
+    before = config_of(replace(TITLED, beside=()))
+
+    after = with_controls(TITLED, before)
+
+    told = [(node.tag, node.get("name"), node.get("value")) for node in ElementTree.fromstring(after)]
+    wanted = [(node.tag, node.get("name"), node.get("value")) for node in ElementTree.fromstring(config_of(TITLED))]
+    assert sorted(told, key=str) == sorted(wanted, key=str)
+    assert told.index(("Labels", "cities", None)) < told.index(("Text", "post_title", "$post_title"))
+    assert with_controls(TITLED, after) == after
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,14 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from labelloop.backends.label_studio.tasks import UID
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.labels import problems
+from labelloop.kinds.schema import object_of
 from labelloop.types import Prediction, Question
 
 _MATTERS = ("toName", "choice", "maxRating")
 """Attributes of a control that decide which answers there can be; others are looks."""
-
-_TAKEN = ("text", "image", UID)
 
 
 def object_name(schema: LabelSchema) -> str:
@@ -100,9 +98,10 @@ def with_controls(schema: LabelSchema, xml: str) -> str:
     if not changed:
         return xml
     root = ElementTree.fromstring(xml)  # noqa: S314 - expat >= 2.4 refuses entity bombs
+    _put_objects(root, schema)
     for control in controls:
         if control.name in changed:
-            _put(root, control, schema.modality)
+            _put(root, control, control.shown)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -167,15 +166,9 @@ def _is_multiple(xml: str, control: str) -> bool:
     return bool(found) and found[0].get("choice", "single").startswith("multiple")
 
 
-def column_key(column: str) -> str:
-    """The key of a task's data that holds a column people are shown: a name that a config can say after `$`."""
-    key = re.sub(r"\W", "_", column)
-    return f"column_{key}" if key in _TAKEN or not key[:1].isalpha() else key
-
-
 def columns_of(schema: LabelSchema, meta: Mapping[str, Any]) -> dict[str, str]:
     """What a task's data holds of the columns that people are shown; empty texts for those an item has not."""
-    return {column_key(column): _cell(meta, column) for column in schema.show}
+    return {object_of(column): _cell(meta, column) for column in schema.show}
 
 
 def _cell(meta: Mapping[str, Any], column: str) -> str:
@@ -188,8 +181,26 @@ def _cell(meta: Mapping[str, Any], column: str) -> str:
 
 
 def _columns_beside(schema: LabelSchema) -> str:
-    lines = (f"{_shown(column)}: ${column_key(column)}" for column in schema.show)
-    return "".join(f'  <Header size="6" value={quoteattr(line)}/>\n' for line in lines)
+    asked_about = {control.shown for control in schema.beside}
+    return "".join(
+        f"  {line}\n"
+        for column in schema.show
+        for line in (_column_object(column) if object_of(column) in asked_about else [_column_line(column)])
+    )
+
+
+def _column_line(column: str) -> str:
+    """A column that people see and are not asked about."""
+    return f'<Header size="6" value={quoteattr(f"{_shown(column)}: ${object_of(column)}")}/>'
+
+
+def _column_object(column: str) -> list[str]:
+    """A column that people see and are asked about."""
+    name = object_of(column)
+    return [
+        f'<Header size="6" value={quoteattr(_shown(column))}/>',
+        f'<Text name="{name}" value="${name}" granularity="word"/>',
+    ]
 
 
 def _shown_object(schema: LabelSchema) -> str:
@@ -239,6 +250,25 @@ def _put(root: ElementTree.Element, control: Control, shown: str) -> None:
     made = ElementTree.fromstring(f"<View>{''.join(_asked(control))}</View>")  # noqa: S314 - our own
     for node in reversed(made):
         parent.insert(place, node)
+
+
+def _put_objects(root: ElementTree.Element, schema: LabelSchema) -> None:
+    """Show the columns that controls ask about as objects: in the place of their lines, or before the item."""
+    there, wanted = {node.get("name") for node in root.iter()}, {control.shown for control in schema.beside}
+    for column in schema.show:
+        name = object_of(column)
+        if name not in wanted or name in there:
+            continue
+        parents = [(parent, place) for parent in root.iter() for place in range(len(parent))]
+        line = f"{_shown(column)}: ${name}"
+        old = [one for one in parents if one[0][one[1]].get("value") == line]
+        item = [one for one in parents if one[0][one[1]].get("name") == schema.modality]
+        parent, place = next(iter(old + item), (root, len(root)))
+        if old:
+            del parent[place]
+        made = ElementTree.fromstring(f"<View>{''.join(_column_object(column))}</View>")  # noqa: S314 - our own
+        for node in reversed(made):
+            parent.insert(place, node)
 
 
 def _tag(control: Control) -> ElementTree.Element:
