@@ -91,6 +91,7 @@ class Controls:
         added, known = annotator.ask_beside(self.dataset, self.schema), self._since()
         new = [one.name for one in self.schema.beside if one.name in added or one.name not in known]
         if new:
+            self._show_columns(new)
             now = {**known, **dict.fromkeys(new, self.clock())}
             self.ledger.answers.remember(SINCE, {name: moment.isoformat() for name, moment in now.items()})
         return [f"people are asked {name!r}, too, from now on" for name in added]
@@ -108,6 +109,12 @@ class Controls:
             one.name: _in(replace(one, silence=True), now, self.policy, since.get(one.name))
             for one in self.schema.beside
         }
+
+    def _show_columns(self, names: Sequence[str]) -> None:
+        """Have open questions show the columns that these controls ask about: they may be older than `show`."""
+        if any(one.name in names and one.shown != self.schema.modality for one in self.schema.beside):
+            asked = {one.item for one in self.ledger.answers.questions(["asked"])}
+            self.ledger.changed.show_again(sorted(asked), self.clock())
 
     def _since(self) -> dict[str, datetime]:
         """Control -> when it was asked first. An annotation of before that has nothing in it does not say so."""

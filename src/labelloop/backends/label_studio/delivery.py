@@ -137,11 +137,11 @@ def refuse_less(place: Project, what: str, sent: int, stored: int) -> None:
 
 
 def shown_anew(row: Row, question: Question, schema: LabelSchema, value: str) -> dict[str, Any] | None:
-    """What changes of a task so that it shows this value; None where it does."""
+    """What changes of a task so that it shows this value, with every column beside it; None where it does."""
     name, meta = object_name(schema), row.get("meta") or {}
-    if row["data"].get(name) == value and meta.get(SHOWN) == value:
-        return None
     beside = columns_of(schema, _plain(question.item.meta))
+    if row["data"].get(name) == value and meta.get(SHOWN) == value and beside.keys() <= row["data"].keys():
+        return None
     return {"data": {**row["data"], **beside, name: value}, "meta": {**meta, **_meta(question, value)}}
 
 
