@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from labelloop.backends.s3_store import S3ArtifactStore
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.data.sources import Columns
 from labelloop.ledger import Ledger, open_ledger
 from labelloop.ledger.tables import seen
@@ -62,7 +62,7 @@ def _again(what: str, scratch: Path, place: str, store: ArtifactStore | None, re
 
 
 def _add(ledger: Ledger, place: str, store: ArtifactStore | None) -> None:
-    taken = take_in(ledger, [place], "image", Columns(), store=store)
+    taken = add_items(ledger, [place], "image", Columns(), store=store)
     if taken.total != FILES:
         raise RuntimeError(f"{taken.total} items instead of {FILES}")
 

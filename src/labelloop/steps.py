@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.commands.check import start
 from labelloop.data.sources import Columns, endings
 from labelloop.errors import BusyError, ConfigError, NotFoundError
@@ -114,13 +114,13 @@ class Converted:
     """Examples to learn from, and those that must only be judged by. The split is fixed for every item, for good.
 
     Attributes:
-        strange: Item id -> why an answer to it was set aside.
+        set_aside: Item id -> why an answer to it was set aside.
         changes: As in the `Labeled` it was made from.
     """
 
     training: Examples
     held_out: Examples
-    strange: Mapping[str, str]
+    set_aside: Mapping[str, str]
     changes: int
 
 
@@ -190,8 +190,8 @@ def convert_annotations(
             loop.learning.snapshots.examples(known, features, held_out=side) for side in (False, True)
         )
         line.words = f"{len(training)} examples, {len(held_out)} held out for the score"
-        line.words += f", {len(known.strange)} set aside" if known.strange else ""
-        return Converted(training, held_out, known.strange, labeled.changes)
+        line.words += f", {len(known.set_aside)} set aside" if known.set_aside else ""
+        return Converted(training, held_out, known.set_aside, labeled.changes)
 
 
 def train(loop: Loop, examples: Examples) -> Artifact[Path]:
@@ -286,7 +286,7 @@ def load_new_data(loop: Loop, place: str) -> Added:
     with loop.run.telling("load_new_data") as line:
         store = loop.stack.artifact_store
         rule = loop.workspace.config.dataset.duplicates
-        taken = take_in(
+        taken = add_items(
             loop.ledger, [place], loop.schema.modality, Columns(), store=store, rule=rule, progress=loop.progress
         )
         line.words = taken.in_words(dry_run=False).replace("\n", "; ")

@@ -23,7 +23,7 @@ import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.errors import NotFoundError
-from labelloop.kinds.consensus import believe_all
+from labelloop.kinds.consensus import consensus_of_all
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.secrets import MemorySecrets
 
@@ -71,7 +71,7 @@ def ended(world: LiveWorld) -> Ended:
         said = ledger.answers.current()
         return Ended(
             {item: [one.regions[0]["value"] for one in found] for item, found in sorted(said.items()) if found},
-            dict(sorted(believe_all(world.schema, ledger.said(world.schema)).answers.items())),
+            dict(sorted(consensus_of_all(world.schema, ledger.said(world.schema)).answers.items())),
             sorted((one["data"]["labelloop_id"], [_value(x) for x in one["annotations"]]) for one in world.tasks()),
             [(one.round, one.item_id, one.purpose) for one in ledger.answers.questions()],
             [(one.number, one.version, one.learned_from, one.asked, one.gate) for one in ledger.rounds.all()],

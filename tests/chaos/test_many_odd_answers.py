@@ -19,7 +19,7 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.commands.status import status_as_dict
 from labelloop.errors import BackendError
-from labelloop.kinds.consensus import believe_all
+from labelloop.kinds.consensus import consensus_of_all
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 
@@ -95,7 +95,7 @@ def play(world: World, annotator: LabelStudioAnnotator, odd_by: LabelStudioPerso
             [(one.round, one.item_id, one.purpose) for one in loop.ledger.answers.questions()],
             [one.version for one in rounds],
             [one.learned_from for one in rounds],
-            believe_all(SCHEMA, loop.ledger.said(SCHEMA)).answers,
+            consensus_of_all(SCHEMA, loop.ledger.said(SCHEMA)).answers,
             cast(Mapping[str, Any], status_as_dict(loop)["unusable"]),
             idle,
             sum(path.stat().st_size for path in world.root.rglob("ledger.db*")),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.commands import add
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data.sources import Columns, Unreadable
 from labelloop.errors import BusyError, ConfigError
 from labelloop.ledger import Ledger, open_ledger
@@ -31,16 +31,16 @@ def table(folder: Path, *texts: str) -> str:
 def test_adding_twice_changes_nothing(ledger: Ledger, tmp_path: Path) -> None:
     place = table(tmp_path, "one", "two", "two")
 
-    first, second = (take_in(ledger, [place], "text", Columns()) for _ in range(2))
+    first, second = (add_items(ledger, [place], "text", Columns()) for _ in range(2))
 
     assert (first.new, first.known, first.total) == (2, 1, 2)
     assert (second.new, second.known, second.total) == (0, 3, 2)
 
 
 def test_near_duplicates_share_a_group_also_when_they_come_later(ledger: Ledger, tmp_path: Path) -> None:
-    take_in(ledger, [table(tmp_path, LONG, "something else altogether that shares nothing")], "text", Columns())
+    add_items(ledger, [table(tmp_path, LONG, "something else altogether that shares nothing")], "text", Columns())
 
-    later = take_in(ledger, [table(tmp_path, f"{LONG}!")], "text", Columns())
+    later = add_items(ledger, [table(tmp_path, f"{LONG}!")], "text", Columns())
 
     assert (later.new, later.near_duplicates) == (1, 1)
     groups = ledger.items.columns().groups
@@ -48,7 +48,7 @@ def test_near_duplicates_share_a_group_also_when_they_come_later(ledger: Ledger,
 
 
 def test_a_dry_run_counts_and_adds_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    taken = take_in(ledger, [table(tmp_path, "one", "two")], "text", Columns(), dry_run=True)
+    taken = add_items(ledger, [table(tmp_path, "one", "two")], "text", Columns(), dry_run=True)
 
     assert (taken.new, taken.total, ledger.items.count()) == (2, 2, 0)
     assert "2 new item(s) would be added" in taken.in_words(dry_run=True)
@@ -63,8 +63,8 @@ def test_a_killed_add_is_completed_by_the_next(ledger: Ledger, tmp_path: Path, m
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        take_in(ledger, [place], "text", Columns(), progress=end)
-    taken = take_in(ledger, [place], "text", Columns())
+        add_items(ledger, [place], "text", Columns(), progress=end)
+    taken = add_items(ledger, [place], "text", Columns())
 
     assert 0 < taken.known < 7
     assert (taken.new + taken.known, ledger.items.count()) == (7, 7)
@@ -75,12 +75,12 @@ def test_places_where_nothing_can_be_read_are_refused_with_the_first_reason(ledg
     broken.write_text("{\n{\n")
 
     with pytest.raises(ConfigError, match=r"none of the 2 item\(s\) in .*broken.jsonl can be read"):
-        take_in(ledger, [str(broken)], "text", Columns())
+        add_items(ledger, [str(broken)], "text", Columns())
 
 
 def test_adding_waits_for_nobody(ledger: Ledger, tmp_path: Path) -> None:
     with ledger.lease.held(), pytest.raises(BusyError):
-        take_in(ledger, [table(tmp_path, "one")], "text", Columns())
+        add_items(ledger, [table(tmp_path, "one")], "text", Columns())
 
 
 def test_many_unreadable_files_are_not_all_listed() -> None:

@@ -15,7 +15,7 @@ from labelloop.commands.export import write_labels
 from labelloop.commands.labels import LabelChangePlan
 from labelloop.errors import ConfigError, OtherLabelsError
 from labelloop.kinds import LabelSchema, label_changes
-from labelloop.kinds.consensus import believe_all
+from labelloop.kinds.consensus import consensus_of_all
 from labelloop.kinds.label_changes import LabelChange
 from labelloop.kinds.labels import regions_of
 from labelloop.ledger.labels import LabelBook
@@ -54,7 +54,7 @@ def change(world: World, verb: str, *arguments: object, again: bool | None = Non
 
 def believed(world: World) -> dict[str, tuple[str, ...]]:
     loop = world.loop()
-    found = dict(believe_all(loop.schema, loop.ledger.said(loop.schema)).answers)
+    found = dict(consensus_of_all(loop.schema, loop.ledger.said(loop.schema)).answers)
     loop.ledger.close()
     return found
 

@@ -334,7 +334,7 @@ def test_an_answer_that_the_next_tick_will_hear_is_no_fault(world: World) -> Non
 
 
 def test_tasks_that_people_added_by_hand_are_no_fault(world: World) -> None:
-    world.dataset.go_wrong(Survey({}, strangers=2))
+    world.dataset.go_wrong(Survey({}, foreign=2))
     assert faults(world) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.cli import main
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.commands.export import Exported, write, write_spans
 from labelloop.data.conll import read
 from labelloop.data.sources import Columns
@@ -118,7 +118,7 @@ def test_a_corpus_that_was_added_has_the_tokens_it_had(tmp_path: Path) -> None:
     world = asking(tmp_path)
     (tmp_path / "corpus.conll").write_text(CORPUS)
     with world.loop() as loop:
-        take_in(loop.ledger, [str(tmp_path / "corpus.conll")], "text", Columns())
+        add_items(loop.ledger, [str(tmp_path / "corpus.conll")], "text", Columns())
     truth = {one.text: one for one in read(tmp_path / "corpus.conll")}
     world.tick()
     with world.loop() as loop:

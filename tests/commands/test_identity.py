@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from labelloop.commands import add as intake
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data.sources import Columns, content_id, unsigned
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_of
@@ -54,7 +54,7 @@ class Texts:
     def add(self, *places: Path, columns: Columns = BY_ID, **options: Any) -> Added:
         ledger = self.world.ledger()
         try:
-            return take_in(ledger, [str(one) for one in places], self.modality, columns, **options)  # type: ignore[arg-type]
+            return add_items(ledger, [str(one) for one in places], self.modality, columns, **options)  # type: ignore[arg-type]
         finally:
             ledger.close()
 

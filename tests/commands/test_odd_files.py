@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.data.decoding import Allowance
 from labelloop.data.locations import held, place_of
 from labelloop.data.sources import Columns, Unreadable, read_items
@@ -119,7 +119,7 @@ def test_odd_files_and_rows_go_through_add_and_its_words_can_be_printed(tmp_path
     folder.mkdir()
     count = odd_folder(folder, 200, 8)
 
-    taken = take_in(ledger, [str(folder)], "image", Columns())
+    taken = add_items(ledger, [str(folder)], "image", Columns())
 
     assert taken.new + taken.known + len(taken.unreadable) == count
     taken.in_words(dry_run=False).encode("utf-8", "strict")

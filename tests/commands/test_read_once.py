@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from labelloop.backends.buckets import BucketArtifacts
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data.locations import held
 from labelloop.data.sources import Columns, content_id
 from labelloop.ledger import Ledger, open_ledger
@@ -81,7 +81,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def add(ledger: Ledger, *places: object, modality: Modality = "image", **options: Any) -> Added:
-    return take_in(ledger, [str(place) for place in places], modality, Columns(), **options)
+    return add_items(ledger, [str(place) for place in places], modality, Columns(), **options)
 
 
 def counts(taken: Added) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.cli import main
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data import conll
 from labelloop.data.conll import Sentence
 from labelloop.data.noticed import Noticed
@@ -227,7 +227,7 @@ def test_a_million_lines_without_a_blank_one_are_not_held(tmp_path: Path) -> Non
 
 def added(tmp_path: Path, place: Path, columns: Columns | None = None) -> Added:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "news")
-    return take_in(ledger, [str(place)], "text", columns or Columns())
+    return add_items(ledger, [str(place)], "text", columns or Columns())
 
 
 def test_add_takes_the_sentences_and_says_that_their_tags_are_nobodys_answers(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data.locations import ALONE, access_of
 from labelloop.data.sources import Columns, content_id, read_content
 from labelloop.errors import BackendError, BadItemError, ConfigError, NotFoundError
@@ -63,7 +63,7 @@ def put(store: BucketStore, files: Mapping[str, bytes]) -> None:
 
 
 def add(ledger: Ledger, store: Any, *places: object, **options: Any) -> Added:
-    return take_in(ledger, [str(place) for place in places], "image", Columns(), store=store, **options)
+    return add_items(ledger, [str(place) for place in places], "image", Columns(), store=store, **options)
 
 
 def items(ledger: Ledger) -> list[Item]:

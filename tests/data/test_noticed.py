@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from labelloop.cli import main
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data import decoding
 from labelloop.data.sources import Columns
 from labelloop.errors import ConfigError
@@ -48,7 +48,7 @@ def phone(folder: Path) -> Path:
 
 def added(tmp_path: Path, place: Path | str, modality: Modality = "image") -> Added:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "phone")
-    return take_in(ledger, [str(place)], modality, Columns())
+    return add_items(ledger, [str(place)], modality, Columns())
 
 
 @pytest.mark.usefixtures("no_plug_in")
@@ -172,7 +172,7 @@ def test_a_column_that_holds_our_labels_is_said(tmp_path: Path, column: str) -> 
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "texts")
 
-    taken = take_in(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(), labels=("cat", "dog", "owl"))
+    taken = add_items(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(), labels=("cat", "dog", "owl"))
 
     assert taken.as_dict()["label_columns"] == [{"table": "t.jsonl", "column": column, "labels": {"cat": 2, "dog": 1}}]
     assert f"column `{column}` of t.jsonl holds 2 of your labels (cat, dog) in 3 rows" in taken.in_words(dry_run=False)
@@ -183,6 +183,6 @@ def test_a_column_of_lists_is_looked_into_and_the_text_itself_is_not(tmp_path: P
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "texts")
 
-    taken = take_in(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(id="id"), labels=("cat", "dog", "owl"))
+    taken = add_items(ledger, [str(tmp_path / "t.jsonl")], "text", Columns(id="id"), labels=("cat", "dog", "owl"))
 
     assert [one["column"] for one in taken.as_dict()["label_columns"]] == ["all"]

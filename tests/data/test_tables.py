@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.data import tables, text_files
 from labelloop.data.noticed import Noticed
 from labelloop.data.sources import Columns, Unreadable, read_changed
@@ -81,7 +81,7 @@ def test_add_says_the_guess_with_words_to_judge_it_by(tmp_path: Path) -> None:
     table = written(tmp_path / "t.csv", "text\nder Hund schläft\nüber Geld\n".encode("cp1252"))
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "texts")
 
-    taken: Added = take_in(ledger, [str(table)], "text", Columns())
+    taken: Added = add_items(ledger, [str(table)], "text", Columns())
 
     said = "t.csv is read as cp1252, which is a guess, such as 'der Hund schläft'; if that is wrong: --encoding NAME"
     assert said in taken.in_words(dry_run=False)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.data.duplicates import LARGEST, Leaders, largest_group, text_fingerprint
 from labelloop.data.sources import Columns
 from labelloop.evaluation import metrics
@@ -71,7 +71,7 @@ def test_a_picture_that_comes_later_finds_its_copy_among_those_that_follow(tmp_p
     for part in (list(made.pictures)[::2], list(made.pictures)[1::2]):
         for name in part:
             (tmp_path / "seen" / f"{name}.jpg").write_bytes(made.pictures[name])
-        take_in(ledger, [str(tmp_path / "seen")], "image", Columns())
+        add_items(ledger, [str(tmp_path / "seen")], "image", Columns())
 
     columns = ledger.items.columns()
     items = ledger.items.get(list(columns.ids))
@@ -122,7 +122,7 @@ def test_letters_that_come_one_by_one_are_parted_as_well(tmp_path: Path) -> None
     made = letters(np.random.default_rng(1), 60)
     for number, text in enumerate(made.texts.values()):
         (tmp_path / f"{number}.txt").write_text(text)
-        take_in(ledger, [str(tmp_path / f"{number}.txt")], "text", Columns())
+        add_items(ledger, [str(tmp_path / f"{number}.txt")], "text", Columns())
 
     sizes = np.unique(ledger.items.columns().groups, return_counts=True)[1]
 
@@ -137,7 +137,7 @@ def test_only_the_very_same_words_share_a_group_where_that_is_asked_for(tmp_path
     csv.writer(body).writerows([["text"], [text], [text.upper()], [text + " too"]])
     (tmp_path / "t.csv").write_text(body.getvalue())
 
-    taken = take_in(ledger, [str(tmp_path / "t.csv")], "text", Columns(), rule="exact")
+    taken = add_items(ledger, [str(tmp_path / "t.csv")], "text", Columns(), rule="exact")
 
     groups = ledger.items.columns().groups
     assert taken.near_duplicates == 1

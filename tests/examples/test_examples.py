@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from labelloop.cli import run
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.data.sources import Columns
 from labelloop.errors import BackendError, ConfigError, NotFoundError
 from labelloop.examples import HERE, PROJECTS, find, pull, remove
@@ -50,7 +50,7 @@ def test_an_example_is_pulled_whole_and_is_a_workspace(name: str, tmp_path: Path
 )
 def test_every_image_is_readable_and_has_its_answer(name: str, folders: list[str], tmp_path: Path) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "example")
-    taken = take_in(ledger, [str(HERE / name / folder) for folder in folders], "image", Columns())
+    taken = add_items(ledger, [str(HERE / name / folder) for folder in folders], "image", Columns())
     ledger.close()
 
     answers = next((HERE / name).rglob("answers.csv")).read_text().splitlines()[1:]

@@ -12,7 +12,7 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.consensus import believe_all, unkept
+from labelloop.kinds.consensus import consensus_of_all, unkept
 from labelloop.kinds.labels import answer_of, names_of, problems
 from labelloop.kinds.predicted import Predicted, checked
 from labelloop.kinds.ratings import Rating
@@ -47,16 +47,16 @@ def said(item: str, value: dict[str, Any], by: str = "ann") -> Annotation:
 
 
 def test_an_answer_that_it_fails_on_is_set_aside_and_the_others_count() -> None:
-    found = believe_all(SCHEMA, {"a": [said("a", {"rating": 3})], "b": [said("b", {"rating": 3, "more": 1})]})
+    found = consensus_of_all(SCHEMA, {"a": [said("a", {"rating": 3})], "b": [said("b", {"rating": 3, "more": 1})]})
 
     assert found.answers == {"b": 4}
-    assert "Careless raised KeyError: 'more'" in found.strange["a"]
+    assert "Careless raised KeyError: 'more'" in found.set_aside["a"]
 
 
 def test_several_answers_that_it_cannot_put_together_are_an_error_in_words() -> None:
     value = {"rating": 3, "more": 1}
     with pytest.raises(ConfigError, match="fails on 2 answers that it has read: ZeroDivisionError") as refused:
-        believe_all(SCHEMA, {"a": [said("a", value, "ann"), said("a", value, "bob")]}, "majority")
+        consensus_of_all(SCHEMA, {"a": [said("a", value, "ann"), said("a", value, "bob")]}, "majority")
     assert "KindContract" in refused.value.hint
 
 
@@ -80,7 +80,7 @@ def test_an_answer_that_was_not_kept_is_no_silence() -> None:
     broken = Annotation("1", "a", (unkept("is too large to be kept"),), "ann", NOW, NOW)
     silent = Annotation("2", "b", (), "ann", NOW, NOW)
 
-    found = believe_all(spans, {"a": [broken], "b": [silent]})
+    found = consensus_of_all(spans, {"a": [broken], "b": [silent]})
 
     assert found.answers == {"b": ()}
-    assert "is too large to be kept" in found.strange["a"]
+    assert "is too large to be kept" in found.set_aside["a"]

@@ -15,7 +15,7 @@ import pytest
 from labelloop.evaluation.gate import Judging, judge
 from labelloop.evaluation.metrics import evaluate
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import ConsensusMethod, believe_all, disagreements
+from labelloop.kinds.consensus import ConsensusMethod, consensus_of_all, disagreements
 from labelloop.kinds.labels import guesses, names_of, problems
 from labelloop.types import Annotation, Region
 
@@ -87,10 +87,10 @@ CONSENSUS = {
 def test_the_consensus_of_choices_is_what_it_was(schema: LabelSchema, method: ConsensusMethod) -> None:
     said = said_by_people(schema.multiple)
 
-    found = believe_all(schema, said, method)
+    found = consensus_of_all(schema, said, method)
     differ = [asdict(one) for one in disagreements(schema, said, method)]
 
-    assert digest([dict(found.answers), dict(found.strange), differ]) == CONSENSUS[schema.task, method]
+    assert digest([dict(found.answers), dict(found.set_aside), differ]) == CONSENSUS[schema.task, method]
 
 
 FAULTS: dict[str, str] = {"single-choice": "dc298fe77077e427", "multiple-choice": "e528647ec1746f48"}

@@ -11,7 +11,7 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import believe, believe_all
+from labelloop.kinds.consensus import consensus_of, consensus_of_all
 from labelloop.kinds.labels import guess, guesses, names_of, problems, regions_of, targets
 from labelloop.types import Annotation, Region
 
@@ -124,7 +124,7 @@ def test_every_fault_of_a_prediction_is_found_at_once() -> None:
 
 
 def test_the_newest_annotation_is_believed_by_default() -> None:
-    belief = believe(SINGLE, [said(SINGLE, "2", "dog"), said(SINGLE, "1", "cat")])
+    belief = consensus_of(SINGLE, [said(SINGLE, "2", "dog"), said(SINGLE, "1", "cat")])
 
     assert belief.answer == ("dog",)
 
@@ -132,25 +132,25 @@ def test_the_newest_annotation_is_believed_by_default() -> None:
 def test_an_edit_makes_an_annotation_the_newest() -> None:
     edited = said(SINGLE, "1", "cat", updated_at=NOON + timedelta(hours=1))
 
-    assert believe(SINGLE, [edited, said(SINGLE, "2", "dog")]).answer == ("cat",)
+    assert consensus_of(SINGLE, [edited, said(SINGLE, "2", "dog")]).answer == ("cat",)
 
 
 def test_skips_are_passed_over() -> None:
-    belief = believe(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", skipped=True)])
+    belief = consensus_of(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", skipped=True)])
 
     assert (belief.answer, belief.set_aside) == (("cat",), {})
 
 
 @pytest.mark.parametrize("annotations", [[], [said(SINGLE, "1", skipped=True)]])
 def test_without_an_answer_nothing_is_believed(annotations: list[Annotation]) -> None:
-    assert believe(SINGLE, annotations).answer is None
+    assert consensus_of(SINGLE, annotations).answer is None
 
 
 @pytest.mark.parametrize("policy", ["newest", "majority"])
 def test_ground_truth_wins(policy: Any) -> None:
     annotations = [said(SINGLE, "1", "cat", ground_truth=True), said(SINGLE, "2", "dog"), said(SINGLE, "3", "dog")]
 
-    assert believe(SINGLE, annotations, policy).answer == ("cat",)
+    assert consensus_of(SINGLE, annotations, policy).answer == ("cat",)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_ground_truth_wins(policy: Any) -> None:
 def test_most_people_are_believed_and_the_newest_of_a_tie(names: list[str], believed: str) -> None:
     annotations = [said(SINGLE, str(i), name) for i, name in enumerate(names)]
 
-    assert believe(SINGLE, annotations, "majority").answer == (believed,)
+    assert consensus_of(SINGLE, annotations, "majority").answer == (believed,)
 
 
 def test_one_person_has_one_vote() -> None:
@@ -176,23 +176,23 @@ def test_one_person_has_one_vote() -> None:
         said(SINGLE, "4", "dog", annotator="cy"),
     ]
 
-    assert believe(SINGLE, annotations, "majority").answer == ("dog",)
+    assert consensus_of(SINGLE, annotations, "majority").answer == ("dog",)
 
 
 def test_each_label_of_a_multiple_choice_is_voted_on() -> None:
     annotations = [said(MULTI, "1", "angry", "spam"), said(MULTI, "2", "angry"), said(MULTI, "3", "short", "angry")]
 
-    assert believe(MULTI, annotations, "majority").answer == ("angry",)
+    assert consensus_of(MULTI, annotations, "majority").answer == ("angry",)
 
 
 def test_half_the_votes_for_a_label_follow_the_newest() -> None:
     annotations = [said(MULTI, "1", "angry"), said(MULTI, "2", "spam")]
 
-    assert believe(MULTI, annotations, "majority").answer == ("spam",)
+    assert consensus_of(MULTI, annotations, "majority").answer == ("spam",)
 
 
 def test_none_of_the_labels_is_an_answer_to_a_multiple_choice() -> None:
-    assert believe(MULTI, [said(MULTI, "1")]).answer == ()
+    assert consensus_of(MULTI, [said(MULTI, "1")]).answer == ()
 
 
 @pytest.mark.parametrize(
@@ -208,14 +208,14 @@ def test_none_of_the_labels_is_an_answer_to_a_multiple_choice() -> None:
 def test_an_annotation_that_does_not_fit_is_set_aside_and_the_others_are_believed(
     regions: tuple[Region, ...], reason: str
 ) -> None:
-    belief = believe(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", regions=regions)])
+    belief = consensus_of(SINGLE, [said(SINGLE, "1", "cat"), said(SINGLE, "2", regions=regions)])
 
     assert belief.answer == ("cat",)
     assert belief.set_aside == {"2": reason}
 
 
 def test_many_items_are_believed_and_strange_answers_reported_by_item() -> None:
-    beliefs = believe_all(
+    beliefs = consensus_of_all(
         SINGLE,
         {
             "a": [said(SINGLE, "1", "cat")],
@@ -225,12 +225,12 @@ def test_many_items_are_believed_and_strange_answers_reported_by_item() -> None:
     )
 
     assert beliefs.answers == {"a": ("cat",)}
-    assert beliefs.strange == {"b": "label 'wolf' is not in the label schema"}
+    assert beliefs.set_aside == {"b": "label 'wolf' is not in the label schema"}
 
 
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(ConfigError, match="'oldest'") as refusal:
-        believe_all(SINGLE, {"a": []}, "oldest")  # type: ignore[arg-type]
+        consensus_of_all(SINGLE, {"a": []}, "oldest")  # type: ignore[arg-type]
 
     assert "newest, majority" in refusal.value.hint
 

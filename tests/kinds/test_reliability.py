@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import believe, believe_all, disagreements
+from labelloop.kinds.consensus import consensus_of, consensus_of_all, disagreements
 from labelloop.kinds.labels import regions_of
 from labelloop.kinds.reliability import Vote, probable
 from labelloop.types import Annotation
@@ -83,7 +83,7 @@ def test_a_believed_label_follows_the_reliable_where_the_newest_and_the_majority
         ]
     by_item["hard"] = [says(SINGLE, "hard", "ann", "owl"), says(SINGLE, "hard", "cy", "dog")]
 
-    believed = believe_all(SINGLE, by_item, "weighted").answers
+    believed = consensus_of_all(SINGLE, by_item, "weighted").answers
 
     assert believed["hard"] == ("owl",)
     assert {believed[f"i{number}"] for number in range(0, 30, 3)} == {("cat",)}
@@ -93,7 +93,7 @@ def test_each_label_of_a_multiple_choice_is_weighed_on_its_own() -> None:
     by_item = {f"i{n}": [says(MULTI, f"i{n}", who, "angry") for who in ("ann", "bob")] for n in range(8)}
     by_item["none"] = [says(MULTI, "none", "ann"), says(MULTI, "none", "bob")]
 
-    believed = believe_all(MULTI, by_item, "weighted").answers
+    believed = consensus_of_all(MULTI, by_item, "weighted").answers
 
     assert believed["i0"] == ("angry",)
     assert believed["none"] == ()
@@ -105,7 +105,7 @@ def test_ground_truth_and_skips_count_as_ever() -> None:
         "skipped": [says(SINGLE, "skipped", "ann", skipped=True)],
     }
 
-    assert believe_all(SINGLE, by_item, "weighted").answers == {"true": ("cat",)}
+    assert consensus_of_all(SINGLE, by_item, "weighted").answers == {"true": ("cat",)}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_ground_truth_and_skips_count_as_ever() -> None:
 def test_the_unanimous_are_believed_and_nobody_else(names: list[str], believed: tuple[str, ...] | None) -> None:
     annotations = [says(SINGLE, "x", f"person {i}", name) for i, name in enumerate(names)]
 
-    assert believe(SINGLE, annotations, "unanimous").answer == believed
+    assert consensus_of(SINGLE, annotations, "unanimous").answer == believed
 
 
 def test_disagreements_say_who_says_what_and_which_are_ties() -> None:

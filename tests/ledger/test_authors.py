@@ -150,5 +150,5 @@ def test_another_setting_has_everything_heard_again(ledger: Ledger) -> None:
 def test_a_question_that_was_never_asked_is_said_once(ledger: Ledger) -> None:
     foreign = said("9", "ann@example.com", "1", item="nobody")
 
-    assert hear(ledger, foreign).strangers == 1
-    assert hear(ledger, foreign).strangers == 0
+    assert hear(ledger, foreign).foreign == 1
+    assert hear(ledger, foreign).foreign == 0

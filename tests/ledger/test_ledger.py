@@ -249,7 +249,7 @@ def test_answers_to_questions_we_never_asked_are_counted_and_set_aside(ledger: L
 
     changes = ledger.answers.hear(page(Heard("stranger", "9", (said("5", "stranger"),))), NOW)
 
-    assert changes == Changes(strangers=1)
+    assert changes == Changes(foreign=1)
     assert ledger.answers.current() == {}
 
 

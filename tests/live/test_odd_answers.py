@@ -14,7 +14,7 @@ from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.commands.tick import outcome_in_words
 from labelloop.errors import BackendError
-from labelloop.kinds.consensus import believe_all
+from labelloop.kinds.consensus import consensus_of_all
 from labelloop.kinds.labels import regions_of
 from labelloop.loop.decide import Start
 from labelloop.loop.listener import Repair
@@ -81,7 +81,7 @@ def test_an_answer_that_label_studio_cannot_show_is_set_aside_by_its_number_and_
     person.answer(NAME, bad, regions_of(SCHEMA, [truth[bad]]))
     beside = world.tick(**settings)
     with world.loop(**settings) as loop:
-        believed = believe_all(SCHEMA, loop.ledger.said(SCHEMA)).answers[bad]
+        believed = consensus_of_all(SCHEMA, loop.ledger.said(SCHEMA)).answers[bad]
         doomed = next(one["annotation_id"] for one in history_as_dict(loop, bad))
     annotator.client().call("DELETE", f"/api/annotations/{doomed}/")
     mended = world.tick(**settings)
@@ -152,7 +152,7 @@ def test_a_task_whose_id_was_changed_is_said_once_and_a_swapped_text_is_found_by
     client.call("PATCH", f"/api/tasks/{ids[foreign]}/", body={"data": {**old[foreign], "labelloop_id": "nobody's"}})
     client.call("PATCH", f"/api/tasks/{ids[swapped]}/", body={"data": {**old[swapped], "text": "another text"}})
 
-    told = [world.tick(**settings).changes.strangers for _ in range(3)]
+    told = [world.tick(**settings).changes.foreign for _ in range(3)]
     with world.loop(**settings) as loop:
         faults = [one.detail for one in examine(loop)]
 

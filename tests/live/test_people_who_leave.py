@@ -11,7 +11,7 @@ from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
 from labelloop.commands.status import status_in_words
 from labelloop.commands.tick import outcome_in_words
-from labelloop.kinds.consensus import believe_all, disagreements
+from labelloop.kinds.consensus import consensus_of_all, disagreements
 from labelloop.kinds.labels import regions_of
 from labelloop.testing.annotator import LabelStudioPerson
 
@@ -106,7 +106,7 @@ def test_nobody_but_the_owner_decides_alone_or_in_another_name(
     world.tick(**everybody)
     with world.loop(**everybody) as loop:
         trusting = {item for item, answers in loop.ledger.said(SCHEMA).items() for one in answers if one.ground_truth}
-        overruled = believe_all(SCHEMA, loop.ledger.said(SCHEMA), "majority").answers
+        overruled = consensus_of_all(SCHEMA, loop.ledger.said(SCHEMA), "majority").answers
 
     assert counting == {decided}
     assert "ground truth of people outside loop.ground_truth_by" in status

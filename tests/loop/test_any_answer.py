@@ -14,7 +14,7 @@ from labelloop.commands.export import write_labels
 from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_in_words
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import believe
+from labelloop.kinds.consensus import consensus_of
 from labelloop.kinds.label_changes import rename, translated
 from labelloop.loop.unusable import region_in_words
 
@@ -49,7 +49,7 @@ def test_any_json_is_an_annotation(result: Any, lead_time: Any) -> None:
     made, _ = annotation_of("a", row(result, lead_time=lead_time), str)
     changed = rename(SCHEMA, [], "cat", "tomcat")
 
-    believed = believe(SCHEMA, [made])
+    believed = consensus_of(SCHEMA, [made])
 
     assert believed.answer is None or believed.answer[0] in SCHEMA.labels
     assert all(len(why) < 500 for why in believed.set_aside.values())

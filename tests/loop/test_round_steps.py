@@ -50,7 +50,7 @@ def test_beliefs_find_their_items_and_strangers_are_passed_over() -> None:
     assert found.believed.tolist() == [True, False, True]
     assert found.targets.tolist() == [[True, False], [False, False], [False, True]]
     assert found.asked.tolist() == [False, True, False]
-    assert found.strange == {"b": "odd"}
+    assert found.set_aside == {"b": "odd"}
 
 
 def test_each_side_of_the_holdout_gets_its_own_believed_readable_items() -> None:

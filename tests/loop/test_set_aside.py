@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.commands.doctor import examine, mended
 from labelloop.commands.status import status_in_words
 from labelloop.data.sources import Columns, content_id
@@ -268,7 +268,7 @@ class Files:
     def add(self, place: Path) -> Added:
         ledger = self.world.ledger()
         try:
-            return take_in(ledger, [str(place)], "image", Columns(), clock=lambda: self.now)
+            return add_items(ledger, [str(place)], "image", Columns(), clock=lambda: self.now)
         finally:
             ledger.close()
 

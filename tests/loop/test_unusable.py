@@ -16,7 +16,7 @@ from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.commands.tick import outcome_in_words
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.consensus import believe, unkept
+from labelloop.kinds.consensus import consensus_of, unkept
 from labelloop.kinds.label_changes import rename, translated
 from labelloop.kinds.values import brief
 from labelloop.loop.unusable import region_in_words
@@ -111,7 +111,7 @@ def test_no_answer_can_be_so_odd_that_it_is_not_passed_over(kind: str) -> None:
             "updated_at": "2026-02-03T00:00:00Z",
         }
         made, large = annotation_of("a", row, str)
-        belief = believe(SCHEMA, [made])
+        belief = consensus_of(SCHEMA, [made])
         words = "; ".join(region_in_words(region) for region in made.regions[:5])
 
         assert belief.answer is None
@@ -122,8 +122,8 @@ def test_no_answer_can_be_so_odd_that_it_is_not_passed_over(kind: str) -> None:
         assert len(words) < 3000
         words.encode()
         assert json.loads(json.dumps(made.regions)) == [dict(one) for one in made.regions]
-        believe(schema, [made])
-        believe(renamed, [replace(made, regions=translated(renamed, [changed], made.regions))])
+        consensus_of(schema, [made])
+        consensus_of(renamed, [replace(made, regions=translated(renamed, [changed], made.regions))])
 
 
 def test_what_is_too_large_is_kept_as_a_word_about_it(animals: World) -> None:
@@ -145,7 +145,7 @@ def test_a_long_word_is_cut_and_half_an_emoji_is_printable() -> None:
 
 def test_an_annotation_that_says_nothing_of_ours_gives_the_reason() -> None:
     one = Annotation("7", "a", (NOTE,), "ann", NOW, NOW)
-    assert believe(SCHEMA, [one]).set_aside == {"7": "annotation 7 says nothing in the control 'label'"}
+    assert consensus_of(SCHEMA, [one]).set_aside == {"7": "annotation 7 says nothing in the control 'label'"}
 
 
 def test_odd_answers_are_many_kinds() -> None:

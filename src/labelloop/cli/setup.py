@@ -87,7 +87,7 @@ def add(
     Examples:  labelloop add photos/   labelloop add 'data/*.jsonl' --text-column data.body
     """
     from labelloop.cli.output import show, working
-    from labelloop.commands.add import take_in
+    from labelloop.commands.add import add_items
     from labelloop.data.sources import Columns
     from labelloop.ledger import open_ledger
     from labelloop.loop.notices import look_ahead, noticed
@@ -97,7 +97,7 @@ def add(
         closing(open_ledger(app.workspace.ledger_url, dataset.name)) as ledger,
         working(as_json=app.as_json) as progress,
     ):
-        taken = take_in(
+        taken = add_items(
             ledger,
             places,
             dataset.modality,

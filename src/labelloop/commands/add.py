@@ -103,7 +103,7 @@ class Added:
         return "\n".join(lines)
 
 
-def take_in(
+def add_items(
     ledger: Ledger,
     places: Sequence[str],
     modality: Modality,

@@ -117,7 +117,7 @@ def _spans(loop: Loop, control: Control) -> Mapping[str, Spans]:
     said = loop.ledger.said(loop.schema)
     if control.name != loop.schema.control:
         return loop.controls.beside(said)[control.name].answers
-    return consensus.believe_all(control, said, policy=loop.belief).answers
+    return consensus.consensus_of_all(control, said, policy=loop.belief).answers
 
 
 def write_labels(loop: Loop, output: str, *, only_human: bool = False) -> int:
@@ -139,7 +139,7 @@ def _typed(schema: LabelSchema) -> Sequence[Control]:
 
 def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
     said = loop.ledger.said(loop.schema)
-    believed = consensus.believe_all(loop.schema, said, policy=loop.belief).answers
+    believed = consensus.consensus_of_all(loop.schema, said, policy=loop.belief).answers
     others, labels_alone = loop.controls.beside(said), replace(loop.schema, beside=())
     purposes = {one.item_id: one.purpose for one in loop.ledger.answers.questions()}
     ids = [*believed, *(one for one in said if one not in believed and _says_more(labels_alone, said[one]))]

@@ -168,7 +168,7 @@ def _last_batch(loop: Loop, history: Sequence[Round], asked: Sequence[Asking]) -
 
 def _sample(loop: Loop, item: Item, one: Asking, said: Sequence[Any]) -> Sample:
     guess = _guessed(loop, one)
-    belief = consensus.believe(loop.schema, said)
+    belief = consensus.consensus_of(loop.schema, said)
     return Sample(
         item.id,
         one.why,

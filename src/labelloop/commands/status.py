@@ -146,8 +146,8 @@ def seldom_in_words(seldom: Mapping[str, float]) -> str:
     return f"the model hardly finds {', '.join(some)}{more}: {helps}"
 
 
-def set_aside_in_words(strange: Mapping[str, str]) -> list[str]:
+def set_aside_in_words(set_aside: Mapping[str, str]) -> list[str]:
     """Answers that cannot be learned from, the first few of them one by one."""
-    lines = [f"set aside: {item}: {reason}" for item, reason in list(strange.items())[:SET_ASIDE]]
-    more = len(strange) - len(lines)
+    lines = [f"set aside: {item}: {reason}" for item, reason in list(set_aside.items())[:SET_ASIDE]]
+    more = len(set_aside) - len(lines)
     return [*lines, f"... and {more} more answer(s) set aside; all of them with --json"] if more else lines

@@ -36,10 +36,10 @@ def outcome_in_words(outcome: Outcome) -> str:
     """What a tick did, for people."""
     heard = outcome.changes
     lines = []
-    if heard.total or heard.strangers:
+    if heard.total or heard.foreign:
         lines.append(
             f"heard {heard.created} new, {heard.edited} edited, {heard.removed} removed answer(s)"
-            + (f"; {heard.strangers} to questions this loop never asked" if heard.strangers else "")
+            + (f"; {heard.foreign} to questions this loop never asked" if heard.foreign else "")
         )
     if heard.left:
         who = ", ".join(map(brief, heard.left))
@@ -86,7 +86,7 @@ def learned_as_dict(learned: Learned) -> Mapping[str, Any]:
         "gate": judged.gate,
         "metrics": asdict(judged.metrics),
         "seconds": dict(learned.watch.seconds),
-        "set_aside": dict(learned.known.strange),
+        "set_aside": dict(learned.known.set_aside),
     }
 
 
@@ -99,4 +99,4 @@ def learned_in_words(learned: Learned) -> str:
         lines.append(
             f"{score.score_name} {score.score:.3f} ({score.low:.3f} to {score.high:.3f}) on {score.n} held-out items"
         )
-    return "\n".join([*lines, *set_aside_in_words(learned.known.strange)])
+    return "\n".join([*lines, *set_aside_in_words(learned.known.set_aside)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from labelloop.commands.add import take_in
+from labelloop.commands.add import add_items
 from labelloop.commands.check import start
 from labelloop.commands.report import report_view
 from labelloop.commands.status import round_view
@@ -100,7 +100,7 @@ def play(demo: Demo, view: Stage, visiting: Visiting) -> Shown:
     with ThreadPoolExecutor(1) as beside:
         starting: Future[None] = beside.submit(start, stack.annotator, silent)
         loop = Loop(workspace, stack, progress)
-        take_in(loop.ledger, [str(truth.place)], demo.modality, Columns(), progress=progress)
+        add_items(loop.ledger, [str(truth.place)], demo.modality, Columns(), progress=progress)
         loop.learning.embeddings.embedded()
         _await(starting, progress)
     if demo.me:

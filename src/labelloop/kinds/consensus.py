@@ -38,11 +38,11 @@ class ConsensusOfMany:
 
     Attributes:
         answers: Item id -> its answer; an item about which nothing can be believed is absent.
-        strange: Item id -> why an answer to it was set aside, whether or not another one is believed.
+        set_aside: Item id -> why an answer to it was set aside, whether or not another one is believed.
     """
 
     answers: Mapping[str, Any]
-    strange: Mapping[str, str]
+    set_aside: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def unkept(why: str, what: Any = None) -> Region:
     return {"type": UNKEPT, "value": {"why": why} if what is None else {"why": why, "said": what}}
 
 
-def believe(
+def consensus_of(
     asked: LabelSchema | Control, annotations: Sequence[Annotation], policy: ConsensusMethod = "newest"
 ) -> Consensus:
     """Decide what one item's answer is, from everything people say about it now.
@@ -85,20 +85,20 @@ def believe(
             annotation) and takes what most say: the label of a single choice, each label on its own for a
             multiple choice, each span on its own, the median of ratings; a tie goes to the newest annotation.
             `unanimous` believes what everybody says, and nothing where they differ. `weighted` is `majority` for a
-            single item; only among many does it show who is reliable (`believe_all`).
+            single item; only among many does it show who is reliable (`consensus_of_all`).
 
     Raises:
         ConfigError: The policy is unknown.
     """
-    return _believe(_control(asked), annotations, policy)
+    return _consensus_of(_control(asked), annotations, policy)
 
 
-def believe_all(
+def consensus_of_all(
     asked: LabelSchema | Control,
     by_item: Mapping[str, Sequence[Annotation]],
     policy: ConsensusMethod = "newest",
 ) -> ConsensusOfMany:
-    """`believe`, for many items: item id -> everything people say about it now.
+    """`consensus_of`, for many items: item id -> everything people say about it now.
 
     `weighted` gives the vote of an annotator the weight that her agreement with the others has earned her, by Dawid and
     Skene's model; for a multiple choice each label is a question of its own. Ground truth counts, and teaches who is
@@ -109,12 +109,14 @@ def believe_all(
         ConfigError: The policy is unknown.
     """
     control = _control(asked)
-    beliefs = {item_id: _believe(control, annotations, policy) for item_id, annotations in by_item.items()}
+    beliefs = {item_id: _consensus_of(control, annotations, policy) for item_id, annotations in by_item.items()}
     answers = {item_id: belief.answer for item_id, belief in beliefs.items() if belief.answer is not None}
     if policy == "weighted" and isinstance(control.kind, Choices):
         answers = _weighted(control, control.kind, by_item, answers)
-    strange = {item_id: "; ".join(belief.set_aside.values()) for item_id, belief in beliefs.items() if belief.set_aside}
-    return ConsensusOfMany(answers, strange)
+    set_aside = {
+        item_id: "; ".join(belief.set_aside.values()) for item_id, belief in beliefs.items() if belief.set_aside
+    }
+    return ConsensusOfMany(answers, set_aside)
 
 
 def disagreements(
@@ -124,7 +126,7 @@ def disagreements(
 ) -> list[Disagreement]:
     """The items about which people do not say the same, in the order they come; ground truth settles an item."""
     control = _control(asked)
-    believed = believe_all(control, by_item, policy).answers
+    believed = consensus_of_all(control, by_item, policy).answers
     found = []
     for item_id, said in by_item.items():
         given = _votes(_readings(control, said)[0])
@@ -158,7 +160,7 @@ def _control(asked: LabelSchema | Control) -> Control:
     return asked.main if isinstance(asked, LabelSchema) else asked
 
 
-def _believe(control: Control, annotations: Sequence[Annotation], policy: ConsensusMethod) -> Consensus:
+def _consensus_of(control: Control, annotations: Sequence[Annotation], policy: ConsensusMethod) -> Consensus:
     if policy not in get_args(ConsensusMethod):
         raise ConfigError(
             f"belief policy {policy!r} does not exist", f"choose one of: {', '.join(get_args(ConsensusMethod))}"

@@ -22,14 +22,14 @@ class Changes:
     """What one hearing changed.
 
     Attributes:
-        strangers: Questions of our kind that this loop never asked, each said once.
+        foreign: Questions of our kind that this loop never asked, each said once.
         left: Who has no account in the annotator any more, each said once.
     """
 
     created: int = 0
     edited: int = 0
     removed: int = 0
-    strangers: int = 0
+    foreign: int = 0
     left: tuple[str, ...] = ()
 
     def __add__(self, other: Changes) -> Changes:
@@ -37,7 +37,7 @@ class Changes:
             self.created + other.created,
             self.edited + other.edited,
             self.removed + other.removed,
-            self.strangers + other.strangers,
+            self.foreign + other.foreign,
             tuple(dict.fromkeys((*self.left, *other.left))),
         )
 

@@ -16,9 +16,9 @@ from labelloop.ledger.remembered import (
     AUTHORS,
     CLAIMS,
     CURSOR,
+    FOREIGN_SEEN,
     GROUND_TRUTH_BY,
     LEFT,
-    STRANGERS_SEEN,
     UNHEARD,
     FactBook,
 )
@@ -99,14 +99,14 @@ class AnswerBook(QuestionBook, AnnotationBook, FactBook):
         changes = Changes()
         people = self.people()
         authors = _Authors(self.recall(AUTHORS) or {}, self.recall(LEFT) or ())
-        claims, strangers = dict(self.recall(CLAIMS) or {}), list(self.recall(STRANGERS_SEEN) or ())
+        claims, said_before = dict(self.recall(CLAIMS) or {}), list(self.recall(FOREIGN_SEEN) or ())
         known = {AUTHORS: dict(authors.names), LEFT: list(authors.left), CLAIMS: dict(claims)}
         with self._engine.begin() as connection:
             ours = self._ours(connection, [heard.item_id for heard in page.heard])
             before = self._rows(connection, list(ours))
             foreign = [heard.item_id for heard in page.heard if heard.item_id not in ours]
-            new = [one for one in dict.fromkeys(foreign) if one not in set(strangers)]
-            changes += Changes(strangers=len(new))
+            new = [one for one in dict.fromkeys(foreign) if one not in set(said_before)]
+            changes += Changes(foreign=len(new))
             for heard in page.heard:
                 if heard.item_id not in ours:
                     continue
@@ -118,7 +118,7 @@ class AnswerBook(QuestionBook, AnnotationBook, FactBook):
             noted: dict[str, Any] = {AUTHORS: authors.names, LEFT: authors.left, CLAIMS: claims}
             noted = {name: value for name, value in noted.items() if value != known[name]}
             if new:
-                noted[STRANGERS_SEEN] = [*strangers, *new]
+                noted[FOREIGN_SEEN] = [*said_before, *new]
             unheard = [asdict(one) for one in page.unheard or ()]
             if page.unheard is not None and unheard != (self.recall(UNHEARD) or []):
                 noted[UNHEARD] = unheard

@@ -229,7 +229,9 @@ def judged(
 ) -> Audit:
     """What people's answers say about the labels that were taken. A skipped one counts as wrong. Pure."""
     closed = [one for one in asked if one.state in ("answered", "skipped")]
-    beliefs = consensus.believe_all(schema, {one.item_id: there.get(one.item_id, ()) for one in closed}, policy=belief)
+    beliefs = consensus.consensus_of_all(
+        schema, {one.item_id: there.get(one.item_id, ()) for one in closed}, policy=belief
+    )
     wrong = [beliefs.answers.get(one.item_id) != answer_of(schema, one.label) for one in closed]
     return audit(wrong, certificate.terms.error)
 

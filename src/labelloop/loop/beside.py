@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.consensus import ConsensusMethod, agreement, believe_all
+from labelloop.kinds.consensus import ConsensusMethod, agreement, consensus_of_all
 from labelloop.kinds.schema import Control, LabelSchema
 from labelloop.ledger import Ledger
 from labelloop.loop.unusable import some_of
@@ -130,9 +130,9 @@ def _in(
     for item_id, all_of_it in said.items():
         if some := [one for one in all_of_it if _answers(control, one, silent)]:
             ours[item_id] = some
-    believed = believe_all(control, ours, policy)
+    believed = consensus_of_all(control, ours, policy)
     alike, several = agreement(control, ours)
-    return Beside(control, believed.answers, believed.strange, alike, several)
+    return Beside(control, believed.answers, believed.set_aside, alike, several)
 
 
 def _answers(control: Control, one: Annotation, silent: datetime | None) -> bool:

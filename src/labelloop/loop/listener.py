@@ -18,7 +18,7 @@ from labelloop.machine.clocks import elapsed
 from labelloop.protocols import Dataset, Owned, Revealing
 from labelloop.workspace.config import Config
 
-STRANGERS = "strangers"
+FOREIGN = "strangers"
 """The fact that somebody else has put questions of our kind into the dataset."""
 
 RECONCILED = "answers_reconciled"
@@ -78,7 +78,7 @@ class Listener:
     agreed: bool = False
     notes: list[str] = field(default_factory=list)
 
-    def take_in(self) -> Changes:
+    def hear(self) -> Changes:
         """Take in what people said since the last time, and carry out in the annotator what waits for that."""
         changes = Changes()
         self.ownership.refuse_others(self.dataset())  # also before anything is computed for people who cannot be asked
@@ -92,8 +92,8 @@ class Listener:
         pages = self.dataset().answers(self.ledger.answers.cursor())
         for page in self.losses.believable(self.ledger.answers, pages):
             changes += self.ledger.answers.hear(page, self.clock())
-        if changes.strangers:
-            self.ledger.rounds.fix(STRANGERS, True)
+        if changes.foreign:
+            self.ledger.rounds.fix(FOREIGN, True)
         self._renew_links()
         renewed = self.renewal.carry_out(self.clock())
         self.notes = [*self.overlap.carry_out(self.dataset()), *renewed]
@@ -135,7 +135,7 @@ class Listener:
             return 0
         counted = (self.dataset().size(), now.there)
         note_seen(self.dataset(), self.ledger, self.clock())
-        self.agreed = counted[0] == now.there and not self.ledger.rounds.fact(STRANGERS)
+        self.agreed = counted[0] == now.there and not self.ledger.rounds.fact(FOREIGN)
         if counted[0] == now.there or list(counted) == self.ledger.answers.recall(SCANNED):
             return 0
         lost = self._lose(self.dataset().present())

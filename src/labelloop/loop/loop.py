@@ -181,7 +181,7 @@ class Loop:
     def hear(self, *, believe_losses: bool = False) -> tuple[Changes, int]:
         """Take in what people said since the last time: (what changed, questions that have vanished)."""
         self.listener.losses = Losses(believed=believe_losses)
-        changes = self.listener.take_in()
+        changes = self.listener.hear()
         return changes, self.listener.notice_lost(self.look())
 
     def unusable(self) -> Unusable:

@@ -71,7 +71,7 @@ class Planner:
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned, advice.words if advice.stop else ""))
         self.ledger.rounds.plan(planned, proposal.batch, self.clock(), proposal.refreshed, proposal.opinions)
-        return learned.known.strange, words
+        return learned.known.set_aside, words
 
     def record(
         self,

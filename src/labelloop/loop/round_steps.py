@@ -225,7 +225,7 @@ class Snapshot:
         targets: (n, k) bool, the believed labels.
         asked: (n,) bool, whether the item is, or was, a question.
         held_out: (n,) bool, protected for the honest score.
-        strange: Item id -> why its answer was set aside.
+        set_aside: Item id -> why its answer was set aside.
         answers: (n,) object, the believed answers where they are no labels of the whole item; None elsewhere.
     """
 
@@ -234,7 +234,7 @@ class Snapshot:
     targets: np.ndarray
     asked: np.ndarray
     held_out: np.ndarray
-    strange: Mapping[str, str]
+    set_aside: Mapping[str, str]
     answers: np.ndarray | None = None
 
 
@@ -275,7 +275,7 @@ class ConsensusLabels:
 
     ids: Sequence[str]
     targets: np.ndarray
-    strange: Mapping[str, str]
+    set_aside: Mapping[str, str]
     answers: Sequence[Answer] = ()
 
 
@@ -283,12 +283,12 @@ def believed(
     schema: LabelSchema, answers: Mapping[str, Sequence[Annotation]], policy: consensus.ConsensusMethod
 ) -> ConsensusLabels:
     """Decide what to believe of what people said. Pure."""
-    beliefs = consensus.believe_all(schema, answers, policy=policy)
+    beliefs = consensus.consensus_of_all(schema, answers, policy=policy)
     names, said = list(beliefs.answers), list(beliefs.answers.values())
     if schema.asked is None:
-        return ConsensusLabels(names, labels.targets(schema, said), beliefs.strange)
+        return ConsensusLabels(names, labels.targets(schema, said), beliefs.set_aside)
     there = labels.targets(schema, [labels.labels_in(schema, one) for one in said])
-    return ConsensusLabels(names, there, beliefs.strange, said)
+    return ConsensusLabels(names, there, beliefs.set_aside, said)
 
 
 def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], beliefs: ConsensusLabels) -> Snapshot:
@@ -307,7 +307,7 @@ def know(columns: ItemColumns, held_out: np.ndarray, asked: Sequence[str], belie
         answers = np.full(n, None, object)
         for row, i in zip(rows, ours, strict=True):
             answers[row] = beliefs.answers[i]
-    return Snapshot(columns, is_believed, targets, is_asked, held_out, beliefs.strange, answers)
+    return Snapshot(columns, is_believed, targets, is_asked, held_out, beliefs.set_aside, answers)
 
 
 def examples_of(known: Snapshot, features: np.ndarray, schema: LabelSchema, *, held_out: bool) -> Examples:

@@ -96,7 +96,7 @@ def take_over(loop: Loop, tick: Tick) -> None:
 
 def hear(loop: Loop, tick: Tick) -> None:
     """What people said since the last time is taken in."""
-    tick.changes = loop.listener.take_in()
+    tick.changes = loop.listener.hear()
 
 
 def ask_beside(loop: Loop, tick: Tick) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.consensus import UNKEPT, ConsensusMethod, believe_all
+from labelloop.kinds.consensus import UNKEPT, ConsensusMethod, consensus_of_all
 from labelloop.kinds.kind import answer_in
 from labelloop.kinds.values import brief
 from labelloop.ledger import Ledger
@@ -87,7 +87,7 @@ def unheard_in_words(unheard: Sequence[Unheard]) -> str:
 def unusable(ledger: Ledger, schema: LabelSchema, policy: ConsensusMethod) -> Unusable:
     """Look at everything people say now."""
     said = ledger.said(schema)
-    found = believe_all(schema, said, "newest" if policy == "weighted" else policy)
+    found = consensus_of_all(schema, said, "newest" if policy == "weighted" else policy)
     controls: Counter[str] = Counter()
     for answers in said.values():
         for one in answers:
@@ -95,8 +95,8 @@ def unusable(ledger: Ledger, schema: LabelSchema, policy: ConsensusMethod) -> Un
     there = {one.id for answers in said.values() for one in answers}
     return Unusable(
         unheard=ledger.answers.unheard(),
-        set_aside=found.strange,
-        without=[item for item in found.strange if item not in found.answers],
+        set_aside=found.set_aside,
+        without=[item for item in found.set_aside if item not in found.answers],
         controls=dict(sorted(controls.items(), key=lambda one: (-one[1], one[0]))),
         claims=dict(Counter(who for one, who in ledger.answers.claims().items() if one in there).most_common()),
     )

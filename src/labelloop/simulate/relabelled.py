@@ -50,7 +50,7 @@ def turns(
         took = time.perf_counter() - began
         for row in [*rows, *new]:
             said.ask(int(row))
-        said.believe()
+        said.consensus_of()
         asked = np.concatenate([asked, new])
         world = replace(made, said=said.believed)
         predict = learned(world, asked, learner)
@@ -87,7 +87,7 @@ class Votes:
             self.votes[row, who] = (truth + wrong * self._rng.integers(1, k)) % k
         self.count += 1
 
-    def believe(self) -> None:
+    def consensus_of(self) -> None:
         """Weigh all answers by how reliable people turn out to be."""
         rows, people = np.nonzero(~np.isnan(self.votes))
         known, item = np.unique(rows, return_inverse=True)

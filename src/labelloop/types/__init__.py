@@ -237,7 +237,7 @@ class Survey:
     Attributes:
         heard: Item id -> what people say about it now.
         twins: Items that are asked more than once -> the annotator's ids of their questions.
-        strangers: Questions that bear no item id: people added them.
+        foreign: Questions that bear no item id: people added them.
         versions: Model version -> predictions of it.
         shown: The version whose predictions people see; empty for none.
         queue: What people get the questions by: `turns`, `asked` (the order of asking), or another thing by the
@@ -252,7 +252,7 @@ class Survey:
 
     heard: Mapping[str, Heard]
     twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    strangers: int = 0
+    foreign: int = 0
     versions: Mapping[str, int] = field(default_factory=dict)
     shown: str = ""
     queue: str = ""

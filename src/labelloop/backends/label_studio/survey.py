@@ -38,7 +38,7 @@ def surveyed(place: Project, email: Callable[[int], str], since: datetime) -> Su
     return Survey(
         heard={item.item_id: item for item, _ in (heard_of(row, email) for row in shown)},
         twins=_twins(ours),
-        strangers=sum(not is_unread(row) and UID not in row["data"] for row in rows),
+        foreign=sum(not is_unread(row) and UID not in row["data"] for row in rows),
         versions={str(one["model_version"] or ""): int(one["count"]) for one in versions},
         shown=str(project["model_version"] or ""),
         hidden=not project.get(SHOWS, True),
