@@ -157,7 +157,7 @@ def ask_twice(world: World) -> None:
 
 
 def send_without_an_answer(world: World) -> None:
-    world.dataset.go_wrong(Survey({}, doubts=3))
+    world.dataset.go_wrong(Survey({}, unconfirmed=3))
 
 
 def rotate_the_credentials_of_the_bucket(world: World) -> None:

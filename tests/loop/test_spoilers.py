@@ -178,9 +178,9 @@ def test_label_errors_are_found_among_the_others_though_one_spoils_what_is_learn
     poisoned.world.answer_all()
     poisoned.tick(learner__judges=True, learner__learns=True)
 
-    doubted = poisoned.world.loop(**FRAGILE, **able).learning.doubt()
+    unseen = poisoned.world.loop(**FRAGILE, **able).learning.out_of_sample()
 
-    said = {str(one): likely for one, likely in zip(doubted.examples.inputs.ids, doubted.probabilities, strict=True)}
+    said = {str(one): likely for one, likely in zip(unseen.examples.inputs.ids, unseen.probabilities, strict=True)}
     assert np.isnan(said.pop(poisoned.ids[4], np.array([np.nan]))).all()
     assert len(said) == 23
     assert np.isfinite(np.stack(list(said.values()))).all()

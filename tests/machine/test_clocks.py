@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select, update
 
 from labelloop.backends.label_studio.answers import wanted_pause
-from labelloop.backends.label_studio.doubts import UnconfirmedImports
+from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.backends.local_store import STALE, UNFINISHED, LocalArtifactStore
 from labelloop.commands.doctor import _is_left
 from labelloop.errors import BusyError
@@ -126,11 +126,11 @@ def test_predictions_are_pruned_whatever_the_clock_said_when_they_were_replaced(
 @pytest.mark.parametrize("jump", BOTH)
 def test_an_import_in_doubt_is_certain_again_whatever_the_clock_does(tmp_path: Path, jump: timedelta) -> None:
     now = [1e9]
-    doubts = UnconfirmedImports(tmp_path / "doubts", lambda: now[0])
-    doubts.add(["a"])
+    unconfirmed = UnconfirmedImports(tmp_path / "doubts", lambda: now[0])
+    unconfirmed.add(["a"])
     now[0] += jump.total_seconds()
 
-    assert doubts.ids() == set()
+    assert unconfirmed.ids() == set()
 
 
 @pytest.mark.parametrize("jump", BOTH)

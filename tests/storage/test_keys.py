@@ -156,7 +156,7 @@ def test_nothing_is_computed_again_after_an_upgrade(version: int, tmp_path: Path
 
     with loop.ledger.lease.held():
         learned = loop.learning.learn()
-        loop.learning.doubt()
+        loop.learning.out_of_sample()
         said = loop.learning.models.said(loop.learning.models.champion(), learned.features).probabilities
         assert said is not None
 

@@ -27,8 +27,9 @@ def main(number: str) -> None:
         world.play(4)
         loop = world.loop()
         loop.study()
-        if hasattr(loop.learning, "doubt"):
-            loop.learning.doubt()
+        for name in ("out_of_sample", "doubt"):
+            if hasattr(loop.learning, name):
+                getattr(loop.learning, name)()
         loop.ledger.close()
         shutil.make_archive(str(HERE / f"version-{number}"), "zip", folder)
 

@@ -246,8 +246,8 @@ def _annotator(loop: Loop) -> Iterator[Fault]:
     yield from _predictions(loop, dataset, survey)
     if survey.stale:
         yield Fault("pictures", survey.stale, "give it the credentials of now", lambda: list(dataset.answers(None)))
-    if survey.doubts:
-        words = f"{survey.doubts} question(s) were sent, and nobody knows whether they arrived"
+    if survey.unconfirmed:
+        words = f"{survey.unconfirmed} question(s) were sent, and nobody knows whether they arrived"
         yield Fault("questions", words, "look them up", lambda: list(dataset.answers(None)))
 
 

@@ -169,13 +169,13 @@ class _Suspected:
 
 def _suspected(loop: Loop) -> list[_Suspected]:
     loop.preconditions.refuse_other_labels()
-    doubted = loop.learning.doubt()
-    examples, schema = doubted.examples, loop.schema
-    found = _found(loop, doubted)
+    unseen = loop.learning.out_of_sample()
+    examples, schema = unseen.examples, loop.schema
+    found = _found(loop, unseen)
     said = loop.ledger.said(schema)
     asked = [one for one in loop.ledger.opinions.all() if one.why == "label error" or one.state in OPEN]
     states = {one.item_id: one.state for one in asked}
-    guesses = round_steps.guesses_of(schema, doubted.said.at(found.rows))
+    guesses = round_steps.guesses_of(schema, unseen.said.at(found.rows))
     made = []
     for row, score, (suggested, sure) in zip(found.rows, found.scores, guesses, strict=True):
         item_id = str(examples.inputs.ids[row])
@@ -195,10 +195,10 @@ def _suspected(loop: Loop) -> list[_Suspected]:
     return made
 
 
-def _found(loop: Loop, doubted: OutOfSample) -> Suspects:
+def _found(loop: Loop, unseen: OutOfSample) -> Suspects:
     if loop.schema.asked is not None:
-        return unlike(doubted.said, doubted.examples)
-    return suspects(doubted.examples.targets, doubted.probabilities, multiple=loop.schema.multiple)
+        return unlike(unseen.said, unseen.examples)
+    return suspects(unseen.examples.targets, unseen.probabilities, multiple=loop.schema.multiple)
 
 
 def ask(loop: Loop, n: int) -> AskedAgain:

@@ -132,20 +132,20 @@ def scorecard(loop: Loop) -> Scorecard:
 
 def _naive(loop: Loop) -> Naive:
     try:
-        doubted = loop.learning.doubt()
+        unseen = loop.learning.out_of_sample()
     except ConfigError:
         return Naive(None, 0, 0)
-    known, examples = doubted.said.known, doubted.examples
+    known, examples = unseen.said.known, unseen.examples
     drawn = loop.learning.gate.at_random()
     chosen = sum(str(item_id) not in drawn for item_id in examples.inputs.ids)
     if not known.any():
         return Naive(None, len(examples), chosen)
     if loop.schema.asked is not None:
         judged = only(examples, known)
-        score = answers.evaluate(doubted.said.at(known), judged.answers, loop.schema.asked).score
+        score = answers.evaluate(unseen.said.at(known), judged.answers, loop.schema.asked).score
         return Naive(score, len(judged), chosen)
     # An answer whose label is in no other part cannot be guessed by anybody, and counts as wrong.
-    likely = np.where(known[:, np.newaxis], doubted.probabilities, ~examples.targets)
+    likely = np.where(known[:, np.newaxis], unseen.probabilities, ~examples.targets)
     found = metrics.evaluate(
         likely,
         examples.targets,

@@ -174,22 +174,22 @@ class Choosing:
             return []
         if np.count_nonzero(scored.known.believed & ~scored.known.held_out) < FEWEST:
             return []
-        doubted = self._learning.doubt_of(scored.known, scored.features)
+        unseen = self._learning.out_of_sample_of(scored.known, scored.features)
         known, columns = scored.known, scored.known.columns
         said, asked = self._ledger.said(self._schema), self._ledger.opinions.all()
         waiting = {one.item_id for one in asked if one.state in ("planned", "asked")}
-        votes, givers = round_steps.votes_of(self._schema, doubted.examples.inputs.ids, said)
-        usable = ~np.isnan(doubted.probabilities).any(axis=1) & ~np.isin(doubted.examples.inputs.ids, list(waiting))
+        votes, givers = round_steps.votes_of(self._schema, unseen.examples.inputs.ids, said)
+        usable = ~np.isnan(unseen.probabilities).any(axis=1) & ~np.isin(unseen.examples.inputs.ids, list(waiting))
         rows = np.flatnonzero(usable)
         pool = np.flatnonzero(~known.asked & ~known.held_out & columns.readable)
         new = scored.probabilities[pool]
         if not len(rows):
             return []
-        found = suspects(doubted.examples.targets, doubted.probabilities).rows
-        answered = Answered(votes[rows], doubted.probabilities[rows], np.isin(rows, found))
+        found = suspects(unseen.examples.targets, unseen.probabilities).rows
+        answered = Answered(votes[rows], unseen.probabilities[rows], np.isin(rows, found))
         chosen = rows[again(answered, new, n, form.share)]
         about = self._ledger.opinions.about()
-        return [round_steps.opinion(self._schema, doubted, int(row), givers, about) for row in chosen]
+        return [round_steps.opinion(self._schema, unseen, int(row), givers, about) for row in chosen]
 
     def _grown(self, known: Snapshot, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """The sizes, with a share of the random questions for the holdout once it has the size that was wished."""

@@ -472,15 +472,15 @@ def votes_of(
 
 
 def opinion(
-    schema: LabelSchema, doubted: OutOfSample, row: int, givers: Sequence[tuple[str, ...]], about: Mapping[str, str]
+    schema: LabelSchema, unseen: OutOfSample, row: int, givers: Sequence[tuple[str, ...]], about: Mapping[str, str]
 ) -> Opinion:
     """One more question about an answered item.
 
     Args:
         about: Question -> item, of the second opinions there are.
     """
-    item_id, likely = str(doubted.examples.inputs.ids[row]), doubted.probabilities[row]
-    given = int(doubted.examples.targets[row].argmax())
+    item_id, likely = str(unseen.examples.inputs.ids[row]), unseen.probabilities[row]
+    given = int(unseen.examples.targets[row].argmax())
     return Opinion(
         named(item_id, about),
         item_id,

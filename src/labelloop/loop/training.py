@@ -176,20 +176,20 @@ class Learning:
         about = self._ledger.opinions.about()
         return [about.get(question, question) for question in self._ledger.answers.order()]
 
-    def doubt(self) -> OutOfSample:
+    def out_of_sample(self) -> OutOfSample:
         """What models say about every believed answer outside the holdout that did not learn from it.
 
         Raises:
             ConfigError: There are too few answers.
         """
         columns, features = self.embeddings.embedded()
-        return self.doubt_of(self.snapshots.know(columns), features)
+        return self.out_of_sample_of(self.snapshots.know(columns), features)
 
-    def doubt_of(self, known: Snapshot, features: Features) -> OutOfSample:
+    def out_of_sample_of(self, known: Snapshot, features: Features) -> OutOfSample:
         examples = self.snapshots.examples(known, features, held_out=False)
-        return OutOfSample(*self.sparing(examples, partial(self._out_of_sample, known)))
+        return OutOfSample(*self.sparing(examples, partial(self._said_out_of_sample, known)))
 
-    def _out_of_sample(self, known: Snapshot, examples: Examples) -> Predicted:
+    def _said_out_of_sample(self, known: Snapshot, examples: Examples) -> Predicted:
         rows = np.flatnonzero(np.isin(known.columns.ids, examples.inputs.ids))
         groups = np.unique(known.columns.groups[rows], return_inverse=True)[1]
         if self._schema.asked is not None:

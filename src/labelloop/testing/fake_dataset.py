@@ -108,7 +108,7 @@ class FakeOrder(FakeMemory):
     def go_wrong(self, amiss: Survey) -> None:
         """Have a survey say so too.
 
-        Of `twins` until `tidy`, of `doubts` and what is `stale` until all is heard, of the `queue` until `show`.
+        Of `twins` until `tidy`, of `unconfirmed` and what is `stale` until all is heard, of the `queue` until `show`.
         """
         self._amiss = amiss
 
@@ -126,7 +126,7 @@ class FakeOrder(FakeMemory):
         """What people say now, about items changed since the cursor."""
         self._present()
         if since is None:
-            self._amiss = replace(self._amiss, stale="", doubts=0)
+            self._amiss = replace(self._amiss, stale="", unconfirmed=0)
         start = int(since) if since else 0
         changed = sorted((t for t in self._tasks.values() if t.changed > start), key=lambda task: task.changed)
         left = iter(changed)

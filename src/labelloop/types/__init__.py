@@ -243,7 +243,7 @@ class Survey:
         queue: What people get the questions by: `turns`, `asked` (the order of asking), or another thing by the
             annotator's name for it; empty where it does not say.
         stale: What is out of date about showing pictures, in words; empty if nothing is.
-        doubts: Questions that were sent without an answer.
+        unconfirmed: Questions that were sent without an answer.
         fresh: Items that have changed since the cursor, which the next hearing brings.
         unheard: Questions that are there, and whose answers cannot be shown.
         swapped: Items of which people are shown another thing than they were asked about.
@@ -257,7 +257,7 @@ class Survey:
     shown: str = ""
     queue: str = ""
     stale: str = ""
-    doubts: int = 0
+    unconfirmed: int = 0
     fresh: frozenset[str] = frozenset()
     unheard: tuple[Unheard, ...] = ()
     swapped: frozenset[str] = frozenset()

@@ -13,7 +13,6 @@ from labelloop.backends.label_studio.client import MOST_BYTES, checked_url
 from labelloop.backends.label_studio.connection import ServerConnection
 from labelloop.backends.label_studio.counts import counted
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
-from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.label_studio.inspection import Inspection
 from labelloop.backends.label_studio.project import Project, Visible
 from labelloop.backends.label_studio.projects import check_title
@@ -21,6 +20,7 @@ from labelloop.backends.label_studio.running import Running
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.stored_media import StoredMedia
+from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.backends.label_studio.way import pairs
 from labelloop.data.locations import access_of
 from labelloop.errors import ConfigError

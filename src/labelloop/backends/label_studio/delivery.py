@@ -46,12 +46,12 @@ class Delivery:
     def send(self, questions: Sequence[Question]) -> tuple[dict[str, str], int]:
         """Import in requests that fit the road: (item id -> task id, predictions stored)."""
         created: dict[str, str] = {}
-        doubted, most_bytes = self._place.doubts.ids(), self._place.client.most_bytes
+        unsure, most_bytes = self._place.unconfirmed.ids(), self._place.client.most_bytes
         for start in range(0, len(questions), CHUNK):
             payload = self._payload(questions[start : start + CHUNK])
             for some in loads.by_size(((one, loads.written(one)) for one in payload), most_bytes, CHUNK):
-                created |= self._deliver(some, doubted)
-        if doubted & created.keys():
+                created |= self._deliver(some, unsure)
+        if unsure & created.keys():
             kept = single(self._place, list(created))  # an import of unknown outcome may have arrived meanwhile
             created = {item: str(kept[item]["id"]) for item in created}
         return created, sum(bool(one.version) for one in questions if one.item.id in created)
@@ -67,58 +67,58 @@ class Delivery:
         values = self.values([question.item for question in questions])
         return [_task(one, self._place.schema, values[one.item.id]) for one in questions if one.item.id in values]
 
-    def _deliver(self, some: Sequence[Mapping[str, Any]], doubted: set[str]) -> dict[str, str]:
+    def _deliver(self, some: Sequence[Mapping[str, Any]], unsure: set[str]) -> dict[str, str]:
         """Import these tasks, in halves where a request was too large; one that is alone is set aside with words.
 
         Args:
-            doubted: Items that may arrive twice; those of a connection that was cut are added.
+            unsure: Items that may arrive twice; those of a connection that was cut are added.
         """
         if not some:
             return {}
         items = [str(one["data"][UID]) for one in some]
         size = sum(map(loads.written, some))
         try:
-            answer = self._send(some, items, doubted)
+            answer = self._send(some, items, unsure)
         except LabelLoopError as error:
             if loads.was_too_large(error, size):
                 if len(some) == 1:
                     self.refused[items[0]] = Missing(loads.words(f"item {items[0]!r}", size, error))
                     return {}
-                return self._deliver_halves(some, doubted)
+                return self._deliver_halves(some, unsure)
             if not loads.may_be_too_large(error, size) or len(some) == 1:
                 raise
-            return self._deliver_again(some, items, doubted)
+            return self._deliver_again(some, items, unsure)
         refuse_less(self._place, "tasks", len(some), answer["task_count"])
         refuse_less(self._place, "predictions", sum("predictions" in one for one in some), answer["prediction_count"])
         return {item: str(int(task)) for item, task in zip(items, answer["task_ids"], strict=True)}
 
     def _deliver_again(
-        self, some: Sequence[Mapping[str, Any]], items: Sequence[str], doubted: set[str]
+        self, some: Sequence[Mapping[str, Any]], items: Sequence[str], unsure: set[str]
     ) -> dict[str, str]:
         """What has not arrived by a connection that was cut, in halves."""
         there = single(self._place, items)
-        self._place.doubts.found(there.keys())
-        doubted.update(items)
+        self._place.unconfirmed.found(there.keys())
+        unsure.update(items)
         rest = [one for one in some if str(one["data"][UID]) not in there]
-        return {item: str(row["id"]) for item, row in there.items()} | self._deliver_halves(rest, doubted)
+        return {item: str(row["id"]) for item, row in there.items()} | self._deliver_halves(rest, unsure)
 
-    def _deliver_halves(self, some: Sequence[Mapping[str, Any]], doubted: set[str]) -> dict[str, str]:
+    def _deliver_halves(self, some: Sequence[Mapping[str, Any]], unsure: set[str]) -> dict[str, str]:
         first, second = loads.halves(some)
-        return self._deliver(first, doubted) | self._deliver(second, doubted)
+        return self._deliver(first, unsure) | self._deliver(second, unsure)
 
-    def _send(self, payload: Sequence[Mapping[str, Any]], items: Sequence[str], doubted: set[str]) -> Any:
-        path, doubts = f"{self._place.path}/import", self._place.doubts
-        certain = [item for item in items if item not in doubted]
-        doubts.add(items)
+    def _send(self, payload: Sequence[Mapping[str, Any]], items: Sequence[str], unsure: set[str]) -> Any:
+        path, unconfirmed = f"{self._place.path}/import", self._place.unconfirmed
+        certain = [item for item in items if item not in unsure]
+        unconfirmed.add(items)
         try:
             answer = self._place.client.call(
                 "POST", path, query={"return_task_ids": "true"}, body=list(payload), timeout=WRITE_TIMEOUT
             )
         except LabelLoopError as error:
             if _never_arrived(error):
-                doubts.settle(certain)
+                unconfirmed.settle(certain)
             raise
-        doubts.settle(certain)
+        unconfirmed.settle(certain)
         return answer
 
 

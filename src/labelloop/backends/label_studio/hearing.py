@@ -126,8 +126,8 @@ class Hearing(ProjectPart):
         return self._page_of(rows, cursor, again=True) if rows else (Answers((), str(cursor), cursor.unheard()), cursor)
 
     def _resolve_doubts(self) -> None:
-        if doubted := self.place.doubts.ids():
-            self.place.doubts.found(single(self.place, sorted(doubted)).keys())
+        if unsure := self.place.unconfirmed.ids():
+            self.place.unconfirmed.found(single(self.place, sorted(unsure)).keys())
 
     def _keep_storage(self) -> None:
         """Give Label Studio the credentials of now, so that what was asked before can still be seen."""

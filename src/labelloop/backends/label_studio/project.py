@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.backends.label_studio.client import Client
-from labelloop.backends.label_studio.doubts import UnconfirmedImports
 from labelloop.backends.label_studio.members import Members
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.tasks import IN_ORDER
+from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.data.locations import ALONE, Access
 from labelloop.errors import NotFoundError
 from labelloop.kinds import LabelSchema
@@ -27,7 +27,7 @@ class Project:
         number: Label Studio's id of the project.
         name: The dataset that it is.
         schema: What people are asked.
-        doubts: Remembers imports whose outcome is unknown.
+        unconfirmed: Remembers imports whose outcome is unknown.
         served: Below it the server may show our local files; None when it cannot see them.
         writing: Serialises writes of all processes; Label Studio on SQLite stalls on concurrent ones.
         bucket: Where pictures can be shown from, with the credentials of now.
@@ -40,7 +40,7 @@ class Project:
     number: int
     name: str
     schema: LabelSchema
-    doubts: UnconfirmedImports
+    unconfirmed: UnconfirmedImports
     served: Root | None
     writing: Callable[[], AbstractContextManager[None]]
     bucket: Callable[[], Bucket | None] = lambda: None

@@ -39,7 +39,7 @@ class Questions(Display):
         delivery = Delivery(self.place)
         with self.place.there(), self.place.writing():
             size = self._visible.size if unasked else None
-            if size is not None and not self.place.doubts.ids() & wanted.keys():
+            if size is not None and not self.place.unconfirmed.ids() & wanted.keys():
                 return self._ask_new(wanted, version, size, delivery)
             return self._ask(wanted, version, delivery)
 
@@ -80,7 +80,7 @@ class Questions(Display):
 
     def _ask(self, wanted: Mapping[str, Question], version: str, delivery: Delivery) -> Asked:
         there = single(self.place, list(wanted))
-        self.place.doubts.found(there.keys())
+        self.place.unconfirmed.found(there.keys())
         missing = [question for item, question in wanted.items() if item not in there]
         predictions = Predictions(self.place)
         known = predictions.there(list(there), version)

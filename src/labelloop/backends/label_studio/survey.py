@@ -44,7 +44,7 @@ def surveyed(place: Project, email: Callable[[int], str], since: datetime) -> Su
         hidden=not project.get(SHOWS, True),
         queue=_QUEUES.get(sampling, sampling),
         stale="Label Studio has older credentials of the bucket, or several storages of it" if stale else "",
-        doubts=len(place.doubts.ids()),
+        unconfirmed=len(place.unconfirmed.ids()),
         fresh=frozenset(str(row["data"][UID]) for row in ours if tasks.moment(row["updated_at"]) > since),
         swapped=frozenset(str(row["data"][UID]) for row in shown if _is_swapped(row, object_name(place.schema))),
         unheard=tuple(Unheard(str(row["id"]), str(row["data"].get(UID, "")), _why(row)) for row in unread),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.backends.label_studio.doubts import UnconfirmedImports
+from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.errors import BackendError
 
 
@@ -20,22 +20,22 @@ def test_a_doubt_outlives_the_process(tmp_path: Path) -> None:
 
 
 def test_settling_everything_leaves_no_file(tmp_path: Path) -> None:
-    doubts = UnconfirmedImports(tmp_path / "doubts.json")
-    doubts.add(["a"])
+    unconfirmed = UnconfirmedImports(tmp_path / "doubts.json")
+    unconfirmed.add(["a"])
 
-    doubts.settle(["a"])
+    unconfirmed.settle(["a"])
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_doubt_ends_when_no_request_can_be_in_flight_any_more(tmp_path: Path) -> None:
     now = [0.0]
-    doubts = UnconfirmedImports(tmp_path / "doubts.json", clock=lambda: now[0])
-    doubts.add(["a"])
+    unconfirmed = UnconfirmedImports(tmp_path / "doubts.json", clock=lambda: now[0])
+    unconfirmed.add(["a"])
 
     now[0] = 3600.0
 
-    assert doubts.ids() == set()
+    assert unconfirmed.ids() == set()
 
 
 def test_a_broken_file_is_no_doubt(tmp_path: Path) -> None:
@@ -45,13 +45,13 @@ def test_a_broken_file_is_no_doubt(tmp_path: Path) -> None:
 
 
 def test_an_item_sent_once_and_found_is_certain_but_not_one_sent_again(tmp_path: Path) -> None:
-    doubts = UnconfirmedImports(tmp_path / "doubts.json")
-    doubts.add(["once", "twice", "lost"])
-    doubts.add(["twice"])
+    unconfirmed = UnconfirmedImports(tmp_path / "doubts.json")
+    unconfirmed.add(["once", "twice", "lost"])
+    unconfirmed.add(["twice"])
 
-    doubts.found({"once", "twice"})
+    unconfirmed.found({"once", "twice"})
 
-    assert doubts.ids() == {"twice", "lost"}
+    assert unconfirmed.ids() == {"twice", "lost"}
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
