@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.learners.frozen import Frozen
 from labelloop.loop import round_steps
+from labelloop.loop.embeddings import Features
 from labelloop.loop.loop import Loop
-from labelloop.storage.artifacts import Artifacts
+from labelloop.storage.artifacts import Artifacts, Ref
 from labelloop.storage.runs import MARK, Run, fingerprint, step
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.testing.stores import MemoryStore
@@ -97,6 +99,18 @@ def test_a_result_is_found_under_the_key_of_an_earlier_version(
 @pytest.mark.parametrize(("name", "fn"), STEPS)
 def test_each_step_of_ours_counts_by_its_name(name: str, fn: Any) -> None:
     assert getattr(fn, MARK).name == f"labelloop.{name}"
+
+
+def test_what_a_step_of_ones_own_made_of_features_is_found_although_they_moved(tmp_path: Path) -> None:
+    def mine(features: Features) -> int:
+        return len(features.matrix)
+
+    memory = Asked()
+    memory.remember = lambda *_, **__: None  # type: ignore[method-assign]
+    features = Features([Ref("npy", "0" * 32)], np.eye(2, 3, dtype=np.float32))
+    Run(Artifacts(MemoryStore(), tmp_path), memory, LocalOrchestrator())(step(name="mine.count")(mine), features)
+
+    assert "017d57764bbbb0528b5666fb7cf12a92" in memory.keys, "this is where 96f880a kept it"
 
 
 def test_a_named_step_may_be_rewritten_until_its_version_is_raised(tmp_path: Path) -> None:

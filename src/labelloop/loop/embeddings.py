@@ -18,8 +18,10 @@ from labelloop.loop.pool import EmbeddedPool, embedder
 from labelloop.protocols import Backbone, Progress
 from labelloop.storage.artifacts import Ref
 from labelloop.types import Item
+from labelloop.types.names import named
 
 
+@named("labelloop.Features")
 @dataclass(frozen=True)
 class Features:
     """The embeddings of all items: as artifacts, and as one matrix.

@@ -44,4 +44,7 @@ _FIRST = {
 }
 """As they were four days earlier."""
 
-FORMER: tuple[Mapping[str, str], ...] = (_LAST, _FIRST)
+_UNNAMED = {"labelloop.Features": "labelloop.loop.embeddings.Features 645a828c24a8ee0fc9281e412b6a2481"}
+"""What had no name until it moved, for steps of a user's own that take it."""
+
+FORMER: tuple[Mapping[str, str], ...] = (_LAST, _FIRST, _UNNAMED)
