@@ -41,7 +41,7 @@ from labelloop.ledger.answers import Changes
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
 from labelloop.loop.batch import Proposal
-from labelloop.loop.embeddings import Features
+from labelloop.loop.features import Features
 from labelloop.loop.gatekeeper import Judged
 from labelloop.loop.loop import Loop
 from labelloop.loop.models import version_of

@@ -16,7 +16,7 @@ from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.learners.frozen import Frozen
 from labelloop.loop import round_steps
-from labelloop.loop.embeddings import Features
+from labelloop.loop.features import Features
 from labelloop.loop.loop import Loop
 from labelloop.storage.artifacts import Artifacts, Ref
 from labelloop.storage.runs import MARK, Run, fingerprint, step

@@ -13,7 +13,7 @@ from labelloop.evaluation.metrics import Metrics
 from labelloop.evaluation.savings import Savings, is_enough, savings
 from labelloop.loop import round_steps
 from labelloop.loop.bench import Bench
-from labelloop.loop.embeddings import Embeddings
+from labelloop.loop.features import Embeddings
 from labelloop.loop.models import Models, version_of
 from labelloop.loop.snapshots import Snapshots
 from labelloop.selection import RANDOM

@@ -14,7 +14,7 @@ from labelloop.kinds.predicted import Predicted, by_probabilities, joined, nothi
 from labelloop.ledger import Ledger
 from labelloop.loop import round_steps, withdrawn
 from labelloop.loop.bench import Bench
-from labelloop.loop.embeddings import Features
+from labelloop.loop.features import Features
 from labelloop.loop.pool import MANY
 from labelloop.loop.snapshots import Snapshots
 from labelloop.protocols import Predictor

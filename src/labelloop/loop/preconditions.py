@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labelloop.errors import ConfigError, OtherLabelsError
 from labelloop.ledger import Ledger
-from labelloop.loop.embeddings import Embeddings
+from labelloop.loop.features import Embeddings
 
 
 class Preconditions:

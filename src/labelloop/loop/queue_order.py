@@ -11,7 +11,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.kinds.predicted import Predicted
 from labelloop.ledger.answers import Asking
 from labelloop.loop import queue, round_steps
-from labelloop.loop.embeddings import Features
+from labelloop.loop.features import Features
 from labelloop.loop.round_steps import BatchOptions, Snapshot
 from labelloop.loop.snapshots import Snapshots
 from labelloop.selection import RANDOM

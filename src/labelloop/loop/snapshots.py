@@ -14,7 +14,7 @@ from labelloop.evaluation.holdout import Draw
 from labelloop.ledger.items import ItemColumns
 from labelloop.loop import round_steps
 from labelloop.loop.bench import Bench
-from labelloop.loop.embeddings import Features
+from labelloop.loop.features import Features
 from labelloop.loop.round_steps import Snapshot
 from labelloop.types import Examples, Inputs
 

@@ -24,7 +24,7 @@ from labelloop.kinds.predicted import Predicted, by_probabilities, read_back
 from labelloop.ledger import Ledger
 from labelloop.loop import round_steps, warm_start
 from labelloop.loop.bench import Bench
-from labelloop.loop.embeddings import Embeddings, Features
+from labelloop.loop.features import Embeddings, Features
 from labelloop.loop.gatekeeper import Gatekeeper, Judged
 from labelloop.loop.models import Models, version_of
 from labelloop.loop.round_steps import OutOfSample, Snapshot
