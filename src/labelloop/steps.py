@@ -167,7 +167,7 @@ def get_labeled_data(loop: Loop) -> Labeled:
 
 
 def embed(loop: Loop) -> Features:
-    """Every item's embedding, by the learner's backbone, or by one to choose by; only what is new is computed."""
+    """Every item's embedding, by the learner's backbone and by that to choose by; only what is new is computed."""
     with loop.run.telling("embed") as line:
         _, features = loop.learning.embeddings.embedded()
         line.cached = line.cached or [True]

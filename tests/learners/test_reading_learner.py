@@ -24,6 +24,8 @@ from labelloop.simulate.replay import ReplayPlan
 from labelloop.testing.learner import ReadingLearnerContract, texts
 from labelloop.types import Examples, Inputs, Item, only
 
+from support import quick_learner
+from support.chosen_by import GROUPS, number_of
 from support.small_world import LABELS, World
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "learner-without-embeddings.md"
@@ -178,6 +180,30 @@ def test_without_a_backbone_to_choose_by_a_selector_that_needs_one_is_refused_wi
 
     assert "pip install" in refused.value.hint
     assert 'selector = "margin"' in refused.value.hint
+
+
+def test_the_backbone_that_is_named_covers_the_items_for_it_and_the_default_one_is_not_asked(animals: World) -> None:
+    quick_learner.embedded.clear()
+
+    outcome = animals.play(1, **WORDS, selection__backbone="support.chosen_by:numbers", loop__random_share=0.0)
+    first = [one.item_id for one in animals.questions() if one.purpose == "train"]
+    outcome = animals.play(3, **WORDS, selection__backbone="support.chosen_by:numbers")
+
+    items = animals.ledger().items.get(first)
+    assert {number_of(item.text) % GROUPS for item in items.values()} == set(range(GROUPS))
+    assert outcome.round is not None
+    assert outcome.round.metrics["score"] == 1.0
+    assert quick_learner.embedded == []
+
+
+def test_another_backbone_to_choose_by_has_it_learn_and_say_nothing_anew(animals: World, given: list[Inputs]) -> None:
+    animals.play(3, **WORDS, selection__backbone="support.chosen_by:numbers")
+    animals.loop(**WORDS, selection__backbone="support.chosen_by:numbers").study()
+    given.clear()
+
+    animals.loop(**WORDS, selection__backbone="support.chosen_by:lengths").study()
+
+    assert not given
 
 
 @pytest.mark.usefixtures("no_backbone")

@@ -287,19 +287,21 @@ def prove_learner(workspace: Workspace) -> str:
     schema = workspace.config.schema_of()
     learner: Learner = build("learner", config.flavor, config.options, {"schema": schema})
     chosen = " ".join([config.flavor, *(f"{name}={value}" for name, value in config.options.items())])
-    if learner.backbone is not None:
-        return f"{chosen}: {_prove_backbone(learner.backbone)}"
-    return f"{chosen}: it reads the items themselves; {_prove_choosing(workspace.config, learner)}"
+    reads = "it reads the items themselves" if learner.backbone is None else _prove_backbone(learner.backbone)
+    if learner.backbone is not None and not workspace.config.selection.backbone:
+        return f"{chosen}: {reads}"
+    return f"{chosen}: {reads}; {_prove_choosing(workspace.config, learner)}"
 
 
 def _prove_choosing(config: Config, learner: Learner) -> str:
-    """What items are chosen by, for a learner that makes no embeddings."""
-    from labelloop.loop.pool import embedder, refuse_blind  # numpy, which bringing a stack up does not need
+    """What items are chosen by, where it is not what the learner reads."""
+    from labelloop.loop.pool import chooser, refuse_blind  # numpy, which bringing a stack up does not need
 
-    backbone = embedder(learner, config.schema_of())
+    wanted = config.selection.backbone
+    backbone = chooser(learner, config.schema_of(), wanted)
     for name in (config.loop.cold_start, config.loop.selector):
         refuse_blind(backbone, name)
-    return f"to choose by, {_prove_backbone(backbone)}"
+    return f"to choose by{wanted and f' {wanted}'}, {_prove_backbone(backbone)}"
 
 
 def _items(workspace: Workspace) -> Iterator[Finding]:

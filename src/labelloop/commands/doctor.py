@@ -112,8 +112,9 @@ def _processes(loop: Loop) -> Iterator[Fault]:
 def _artifacts(loop: Loop) -> Iterator[Fault]:
     """Results that are damaged, and embeddings and the model in use where they are missing."""
     artifacts, last = loop.artifacts, loop.ledger.rounds.last()
-    chunks = loop.ledger.items.chunks(loop.learning.embeddings.backbone.fingerprint)
-    needed = {chunk.ref: "embeddings" for chunk in chunks}
+    own, *apart = (loop.ledger.items.chunks(one.fingerprint) for one in loop.learning.embeddings.backbones)
+    needed = {chunk.ref: "embeddings" for chunk in own}
+    needed |= {chunk.ref: "embeddings to choose by" for chunks in apart for chunk in chunks}
     if last is not None and last.model:
         needed[last.model] = f"the model in use, {last.version},"
     lost = False

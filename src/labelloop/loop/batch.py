@@ -15,7 +15,7 @@ from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.loop import round_steps
 from labelloop.loop.models import version_of
-from labelloop.loop.pool import refuse_blind
+from labelloop.loop.pool import refuse_blind, refuse_unknown_backbone
 from labelloop.loop.queue_order import QueueOrder, Scored
 from labelloop.loop.round_steps import BatchOptions, Snapshot
 from labelloop.loop.training import Learned, Learning
@@ -52,7 +52,7 @@ class Choosing:
 
     Raises:
         ConfigError: A selector of the configuration, that is not code of the workspace, cannot choose for this dataset.
-        NotFoundError: It has an unknown name.
+        NotFoundError: It, or the backbone to choose by, has an unknown name.
     """
 
     def __init__(self, config: Config, ledger: Ledger, learning: Learning) -> None:
@@ -73,11 +73,13 @@ class Choosing:
         self._prove(code=True)
 
     def _prove(self, *, code: bool) -> None:
+        if wanted := self._config.selection.backbone:
+            refuse_unknown_backbone(wanted, self._schema)
         for name in (self._config.loop.cold_start, self._config.loop.selector):
             if code or ":" not in name:
                 round_steps.selector_for(self._schema, name, self._config.loop.belief)
             if code:
-                refuse_blind(self._learning.embeddings.backbone, name)
+                refuse_blind(self._learning.embeddings.chooser, name)
 
     def trust(self, learned: Learned, number: int) -> Trust:
         """How far `auto` chooses in round `number`; looked at ever more rarely, as each look trains small models.
@@ -154,7 +156,7 @@ class Choosing:
     def _batch(self, scored: Scored, taste: BatchOptions, protected: int, rng: np.random.Generator) -> list[Asking]:
         known, said = scored.known, scored.said
         held = round_steps.choose_held_out(known, protected, self._learning.snapshots.salt)
-        rows, why = round_steps.choose(known, (scored.features.matrix, said), self._schema, taste, rng)
+        rows, why = round_steps.choose(known, (scored.features.chosen_by, said), self._schema, taste, rng)
         guesses: Sequence[Prediction | None] = [None] * len(rows)
         if said is not None:
             guesses = round_steps.predictions_of(known, rows, said, self._schema, scored.version)

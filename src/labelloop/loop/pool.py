@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,9 @@ from labelloop.types import Item, Missing
 
 DEFAULT_LEARNER = "frozen"
 """The flavor whose backbone embeds for a learner that reads the items itself."""
+
+BY_NAME = "frozen"
+"""The flavor of learner that knows backbones by their names."""
 
 READ = "long texts are read in windows"
 
@@ -140,21 +144,80 @@ class EmbeddedPool:
         return self.run(round_steps.patched, chunk, list(rows), made["values"]) if rows else chunk
 
 
-def embedder(learner: Learner, schema: LabelSchema) -> Backbone:
-    """What embeds the items: the learner's own backbone; where it has none, that of the default learner, to choose by.
+def embedder(learner: Learner, schema: LabelSchema, wanted: str = "") -> Backbone:
+    """What embeds the items to learn from: the learner's own backbone; where it has none, what they are chosen by.
 
-    Where that cannot be had either, one that sees nothing.
+    Args:
+        wanted: The name under [selection].
     """
+    return learner.backbone if learner.backbone is not None else chooser(learner, schema, wanted)
+
+
+def chooser(learner: Learner, schema: LabelSchema, wanted: str = "") -> Backbone:
+    """What embeds the items to choose by: the backbone under [selection]; else the learner's; else the default one's.
+
+    Where none of these can be had, one that sees nothing.
+
+    Args:
+        wanted: The name under [selection]; empty where there is none.
+
+    Raises:
+        NotFoundError, ConfigError: No backbone of that name can be had.
+    """
+    if wanted:
+        return named_backbone(wanted, schema)
     if learner.backbone is not None:
         return learner.backbone
-    choices = schema if schema.asked is None else LabelSchema(schema.modality, ("yes", "no"))
     try:
-        usual: Learner = build("learner", DEFAULT_LEARNER, {}, {"schema": choices})
+        usual: Learner = build("learner", DEFAULT_LEARNER, {}, {"schema": _choices(schema)})
         found = usual.backbone
     except ConfigError as error:
         return Blind(schema.modality, error.message, error.hint)
     assert found is not None
     return found
+
+
+def named_backbone(name: str, schema: LabelSchema) -> Backbone:
+    """The backbone of this name under [selection].
+
+    Raises:
+        NotFoundError: There is none.
+        ConfigError: It cannot be loaded, or embeds something else.
+    """
+    with _under_selection():
+        found = _knowing(name, schema).backbone
+    assert found is not None
+    return found
+
+
+def refuse_unknown_backbone(name: str, schema: LabelSchema) -> None:
+    """Choosing by the backbone of this name may be fine; nothing is imported, opened or downloaded.
+
+    Raises:
+        NotFoundError: It cannot: no backbone has such a name.
+    """
+    with _under_selection():
+        _knowing(name, schema)
+
+
+def _knowing(name: str, schema: LabelSchema) -> Learner:
+    """A learner with the backbone of this name, which is made when it is asked for."""
+    made: Learner = build("learner", BY_NAME, {"backbone": name}, {"schema": _choices(schema)})
+    return made
+
+
+def _choices(schema: LabelSchema) -> LabelSchema:
+    """Some labels of the same modality, for a learner that is only asked for its backbone."""
+    return schema if schema.asked is None else LabelSchema(schema.modality, ("yes", "no"))
+
+
+@contextmanager
+def _under_selection() -> Iterator[None]:
+    """Errors inside say where the name stands."""
+    try:
+        yield
+    except ConfigError as error:
+        raise type(error)(f"[selection] {error.message}", error.hint) from error
 
 
 def refuse_blind(backbone: Backbone, selector: str) -> None:

@@ -90,7 +90,7 @@ class QueueOrder:
         known = scored.known
         row_of = {str(item): row for row, item in enumerate(known.columns.ids)}
         rows = [row_of[item] for item in items if item in row_of and known.columns.readable[row_of[item]]]
-        seen = (scored.features.matrix, scored.said)
+        seen = (scored.features.chosen_by, scored.said)
         taste = BatchOptions(selector or self._config.loop.selector, min(len(rows), round_steps.RANKED), 0.0)
         order = round_steps.ranked(known, np.asarray(rows, np.intp), seen, taste, rng, schema=self._schema)
         return [str(item) for item in known.columns.ids[order]]

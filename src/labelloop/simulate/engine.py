@@ -55,10 +55,13 @@ def _inside(labelled: Labelled, plan: ReplayPlan, learner: Learner) -> Iterator[
 def _outside(labelled: Labelled, plan: ReplayPlan, learner: Learner, workers: int) -> Iterator[Curve]:
     """In processes that read the embeddings from one file."""
     with tempfile.TemporaryDirectory(prefix="labelloop-") as folder:
-        file = Path(folder) / "embeddings.npy"
-        np.save(file, labelled.embeddings)
+        files = [Path(folder) / "embeddings.npy"]
+        np.save(files[0], labelled.embeddings)
+        if labelled.apart is not None:
+            files.append(Path(folder) / "apart.npy")
+            np.save(files[1], labelled.apart)
         columns = (labelled.targets, labelled.labels, labelled.groups, labelled.items, labelled.answers, labelled.kind)
-        given = (file, columns, plan, Carried.of(learner))
+        given = (files, columns, plan, Carried.of(learner))
         context = multiprocessing.get_context("spawn")
         with _safe_path(), ProcessPoolExecutor(workers, context, _prepare, given) as pool:
             try:
@@ -101,14 +104,14 @@ Columns = tuple[np.ndarray, tuple[str, ...], np.ndarray, Sequence[Item], Sequenc
 _GIVEN: list[tuple[Labelled, ReplayPlan, Learner]] = []
 
 
-def _prepare(file: Path, columns: Columns, plan: ReplayPlan, learner: Carried) -> None:
+def _prepare(files: Sequence[Path], columns: Columns, plan: ReplayPlan, learner: Carried) -> None:
     """What a process does first: read the data, and keep to one core."""
     import sklearn.linear_model  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
-    embeddings = np.load(file, mmap_mode="r", allow_pickle=False)
-    _GIVEN.append((Labelled(embeddings, *columns), plan, learner.unpacked()))
+    embeddings, *apart = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
+    _GIVEN.append((Labelled(embeddings, *columns, *apart), plan, learner.unpacked()))
 
 
 def _work(player: Player) -> Any:

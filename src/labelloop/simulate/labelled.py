@@ -88,18 +88,24 @@ def embedded(
     progress: Progress = silent,
     *,
     keep_items: bool = False,
+    chooser: Backbone | None = None,
 ) -> Labelled:
     """Found items with their embeddings, which are computed once per content and kept as artifacts.
 
     Args:
         fewest: Labels with fewer items are left out.
         keep_items: Whether the learner reads the items itself.
+        chooser: What embeds them to choose by, if it is another backbone.
     """
     matrix = embeddings_of(found, run, backbone, progress)
+    apart = None if chooser is None else embeddings_of(found, run, chooser, progress)
     readable = np.isfinite(matrix).all(axis=1)
+    if apart is not None:
+        readable &= np.isfinite(apart).all(axis=1)
+        apart = apart[readable]
     answers = np.asarray(found.answers)
     items = [found.items[int(row)] for row in np.flatnonzero(readable)] if keep_items else ()
-    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest, items)
+    return labelled(matrix[readable], answers[readable], found.groups[readable], fewest, items, apart=apart)
 
 
 def embeddings_of(found: LabeledItems, run: Run, backbone: Backbone, progress: Progress = silent) -> np.ndarray:
@@ -128,12 +134,19 @@ def embeddings_of(found: LabeledItems, run: Run, backbone: Backbone, progress: P
 
 
 def labelled(
-    embeddings: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewest: int = 0, items: Sequence[Item] = ()
+    embeddings: np.ndarray,
+    answers: np.ndarray,
+    groups: np.ndarray,
+    fewest: int = 0,
+    items: Sequence[Item] = (),
+    *,
+    apart: np.ndarray | None = None,
 ) -> Labelled:
     """Columns from one answer per item; an empty answer is none.
 
     Args:
         items: Of the learner that reads them; else none.
+        apart: Embeddings to choose by, if others.
 
     Raises:
         ConfigError: There are fewer than two labels, or one has a single item.
@@ -147,7 +160,8 @@ def labelled(
         if str(one) in position:
             targets[row, position[str(one)]] = True
     kept = [items[int(row)] for row in np.flatnonzero(left)] if items else ()
-    return Labelled(embeddings[left], targets[left], names, groups[left], kept)
+    chosen_by = None if apart is None else apart[left]
+    return Labelled(embeddings[left], targets[left], names, groups[left], kept, apart=chosen_by)
 
 
 def read_conll(where: str, progress: Progress = silent) -> tuple[LabeledItems, TextSpans]:
@@ -221,7 +235,8 @@ def from_loop(loop: Loop, fewest: int = 0) -> Labelled:
     answers = names[np.where(targets.any(axis=1), targets.argmax(axis=1), len(names) - 1)]
     groups = np.unique(columns.groups[rows], return_inverse=True)[1]
     items = loop.learning.snapshots.inputs(columns.ids[rows], features.matrix[rows]).items
-    return labelled(np.ascontiguousarray(features.matrix[rows]), answers, groups, fewest, items)
+    apart = None if features.apart is None else np.ascontiguousarray(features.apart.matrix[rows])
+    return labelled(np.ascontiguousarray(features.matrix[rows]), answers, groups, fewest, items, apart=apart)
 
 
 def _read(

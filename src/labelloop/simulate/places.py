@@ -95,13 +95,15 @@ def of_place(wanted: NamedPlaces, config: Config, progress: Progress = silent) -
         )
     with _scratch(found.items[0].modality, names, config, progress) as loop:
         learning = loop.learning
+        backbone, *apart = learning.embeddings.backbones
         made = labelled.embedded(
             found,
             loop.run,
-            learning.embeddings.backbone,
+            backbone,
             wanted.fewest,
             progress,
             keep_items=learning.snapshots.reads_items,
+            chooser=apart[0] if apart else None,
         )
         return Ready(made, loop.learner, len(found.unreadable) + len(found.items) - len(made))
 
@@ -111,15 +113,16 @@ def _of_conll(place: str, config: Config, progress: Progress) -> Ready:
     found, kind = labelled.read_conll(place, progress)
     control = ControlConfig.model_validate({"kind": "spans", "labels": list(kind.labels)})
     dataset = DatasetConfig(name=NAME, modality="text")
-    with _opened(Config(dataset=dataset, controls={"spans": control}, learner=config.learner), progress) as loop:
-        matrix = labelled.embeddings_of(found, loop.run, loop.learning.embeddings.backbone, progress)
+    wanted = Config(dataset=dataset, controls={"spans": control}, learner=config.learner, selection=config.selection)
+    with _opened(wanted, progress) as loop:
+        matrix = labelled.embeddings_of(found, loop.run, loop.learning.embeddings.chooser, progress)
         made = labelled.of_kind(matrix, found, kind)
         return Ready(made, loop.learner, len(found.items) - len(made))
 
 
 def _scratch(modality: Modality, labels: tuple[str, ...], config: Config, progress: Progress) -> Loop:
     dataset = DatasetConfig(name=NAME, modality=modality, labels=labels)
-    return _opened(Config(dataset=dataset, learner=config.learner), progress)
+    return _opened(Config(dataset=dataset, learner=config.learner, selection=config.selection), progress)
 
 
 def _opened(config: Config, progress: Progress) -> Loop:

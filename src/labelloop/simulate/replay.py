@@ -43,6 +43,7 @@ class Labelled:
         items: The n items themselves, for a learner that reads them; else none.
         answers: Where what is asked are no labels of the whole item: n answers, None for one that people would skip.
         kind: What an answer is; None where the targets say all.
+        apart: (n, s) float32 embeddings that items are chosen by, where another backbone makes them; else None.
 
     Raises:
         ConfigError: The columns do not fit each other, or nobody could learn from them.
@@ -55,6 +56,7 @@ class Labelled:
     items: Sequence[Item] = ()
     answers: Sequence[Any] = ()
     kind: Kind | None = None
+    apart: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
@@ -68,7 +70,9 @@ class Labelled:
                 f"do not fit {len(self.labels)} labels",
                 "give one row per item and one column per label",
             )
-        wrong = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
+        if len(self.chosen_by) != n:
+            raise ConfigError(f"there are {len(self.chosen_by)} embeddings to choose {n} items by", "give one per row")
+        wrong = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1) | ~np.isfinite(self.chosen_by).all(axis=1))
         if len(wrong):
             raise ConfigError(f"the embedding of item {wrong[0]} has values that are not numbers", "leave it out")
         if self.kind is None:
@@ -90,6 +94,11 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def chosen_by(self) -> np.ndarray:
+        """(n, s) float32: the embeddings that items are chosen by."""
+        return self.embeddings if self.apart is None else self.apart
 
     @property
     def answerable(self) -> np.ndarray:
@@ -249,7 +258,7 @@ class ReplayState:
 
     def pool(self) -> Pool:
         """What a selector sees."""
-        embeddings = self.made.labelled.embeddings
+        embeddings = self.made.labelled.chosen_by
         left, asked = embeddings[self.left], embeddings[self.asked]
         if self.predict is None:
             return Pool(left, None, asked)

@@ -226,6 +226,16 @@ class HoldoutConfig(_Section):
     """
 
 
+class SelectionConfig(_Section):
+    """What items are chosen by."""
+
+    backbone: str = ""
+    """The network by whose embeddings items are compared when a batch is chosen and questions are put in order: any
+    name that `backbone` has under [learner]. Empty is the learner's own; for a learner that reads the items itself
+    that of the default learner. What is learned does not change with it.
+    """
+
+
 class AutoLabelConfig(_Section):
     """On what terms labels are taken from the model, once `labelloop auto-label apply` says so."""
 
@@ -377,6 +387,7 @@ class Config(_Section):
     loop: LoopConfig = LoopConfig()
     budget: BudgetConfig = BudgetConfig()
     holdout: HoldoutConfig = HoldoutConfig()
+    selection: SelectionConfig = SelectionConfig()
     auto_label: AutoLabelConfig = AutoLabelConfig()
     watch: WatchConfig = WatchConfig()
     ml_backend: MLBackendConfig = MLBackendConfig()

@@ -107,6 +107,8 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 def _may_name_code(config: Config) -> Iterator[tuple[str, str]]:
     yield "learner.flavor", config.learner.flavor
     yield from ((f"learner.{name}", value) for name, value in config.learner.options.items() if isinstance(value, str))
+    if not config.selection.backbone.startswith("hf:"):
+        yield "selection.backbone", config.selection.backbone
     if "://" not in config.dataset.address:
         yield "dataset.address", config.dataset.address
     yield "loop.cold_start", config.loop.cold_start
