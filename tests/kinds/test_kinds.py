@@ -11,9 +11,13 @@ import pytest
 from labelloop.errors import ConfigError
 from labelloop.evaluation.metrics import evaluate
 from labelloop.kinds.choices import Choices
+from labelloop.kinds.dates import Day
 from labelloop.kinds.kind import Kind
+from labelloop.kinds.numbers import Number
+from labelloop.kinds.preferences import Preference
 from labelloop.kinds.ratings import Rating
 from labelloop.kinds.spans import TextSpans
+from labelloop.kinds.taxonomies import Taxonomy
 from labelloop.kinds.texts import FreeText, distance
 from labelloop.testing.kind import KindContract
 from labelloop.types import Region
@@ -113,6 +117,138 @@ class TestFreeText(KindContract):
     @pytest.fixture
     def refused(self) -> Sequence[Sequence[Region]]:
         return [[region("textarea", text=odd)] for odd in ("hello", [3], None, ["x" * 200_000])]
+
+
+class TestNumber(KindContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Number(-10, 10, 0.5)
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [-10.0, 0.0, 0.5, 10.0]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        return [
+            *([region("number", number=odd)] for odd in (-10.5, 11, 0.25, "4", True, None, float("nan"), float("inf"))),
+            [region("number", number=3), region("number", number=4)],
+            [region("rating", rating=3)],
+        ]
+
+
+class TestNumberWithoutBounds(TestNumber):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Number()
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [-2.5, 0.0, 1e-9, 1e12]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        return [[region("number", number=odd)] for odd in ("4", None, float("nan"))]
+
+
+class TestDay(KindContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Day("2020-01-01", "2026-12-31")
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return ["2020-01-01", "2024-02-29", "2024-03-01", "2026-12-31"]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        odd = ("2019-12-31", "2027-01-01", "2023-02-29", "01.02.2024", "", None, 20240101)
+        return [[region("datetime", datetime=one)] for one in odd]
+
+
+class TestTaxonomy(KindContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Taxonomy(("animal/bird/owl", "animal/bird/crow & co", "animal/cat", "plant"))
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [("animal/bird/owl",), ("animal/bird/crow & co",), ("animal/cat",), ("plant",)]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        odd: Sequence[Any] = (
+            [["animal"]],
+            [["animal", "cat"], ["plant"]],
+            [[]],
+            [["animal", 3]],
+            "plant",
+            None,
+            [["plant", "owl"]],
+        )
+        return [[region("taxonomy", taxonomy=one)] for one in odd]
+
+
+class TestTaxonomyOfSeveral(KindContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Taxonomy(("animal", "animal/cat", "plant"), multiple=True)
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [(), ("animal",), ("animal/cat",), ("animal", "animal/cat"), ("animal/cat", "plant")]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        return [[region("taxonomy", taxonomy=[["animal", "dog"]])], [region("choices", choices=["animal"])]]
+
+
+class TestPreference(KindContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Preference()
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return ["left", "right"]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        odd = ("both", "", None, ["left"])
+        return [*([region("pairwise", selected=one)] for one in odd), [region("pairwise", selected="left")] * 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Number(1), "least = 1 and most = None: one is missing"),
+        (lambda: Number(2, 1), "are no scale"),
+        (lambda: Number(0, 1, -1), "step = -1.0 is less than nothing"),
+        (lambda: Number(0, float("nan")), "most = nan is no number"),
+        (lambda: Day("2024-13-01"), "earliest is '2024-13-01', not a day"),
+        (lambda: Day("2025-01-01", "2024-01-01"), "no day is from 2025-01-01 to 2024-01-01"),
+        (lambda: Taxonomy(("animal//cat", "plant")), "has an empty part"),
+        (lambda: Taxonomy(("animal",)), "a taxonomy needs at least 2"),
+    ],
+)
+def test_numbers_days_and_trees_that_make_no_question_are_refused(make: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()
+
+
+def test_near_numbers_are_more_alike_than_far_ones_and_a_share_of_the_scale() -> None:
+    assert Number(0, 10).similarity(2.0, 4.0) == pytest.approx(0.8)
+    assert Number().similarity(2.0, 4.0) == pytest.approx(1 - 2 / 6)
+    assert Number().similarity(-1.0, 1.0) == 0.0
+
+
+def test_a_place_near_the_right_one_in_the_tree_counts_for_something() -> None:
+    kind = Taxonomy(("animal/bird/owl", "animal/bird/crow", "animal/cat", "plant"))
+    near, far = (kind.similarity(("animal/bird/owl",), (other,)) for other in ("animal/bird/crow", "plant"))
+
+    assert (near, far) == (0.5, 0.0)
+    assert kind.counts(("animal/bird/crow",), ("animal/bird/owl",)) == (2.0, 1, 1, 0.0, 1.0)
+    assert kind.tag("a", "text").count("<Choice ") == 6
 
 
 def test_a_rating_between_two_is_the_one_nearer_to_the_newest() -> None:

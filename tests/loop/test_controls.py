@@ -18,7 +18,7 @@ from labelloop.commands.history import history_as_dict
 from labelloop.commands.status import status_as_dict, status_in_words
 from labelloop.errors import ConfigError, LabelLoopError, NotFoundError
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.labels import regions_of
+from labelloop.kinds.labels import regions_of, regions_saying
 from labelloop.kinds.ratings import Rating
 from labelloop.testing.annotator import FakeAnnotator
 from labelloop.types import Region
@@ -269,9 +269,24 @@ def test_a_control_may_point_at_a_column_that_people_see(tmp_path: Path) -> None
     assert [one.shown for one in schema.controls] == ["text", "post_title"]
 
 
+def test_a_preference_is_between_two_columns(tmp_path: Path) -> None:
+    path = World(tmp_path).root / "labelloop.toml"
+    written = path.read_text().replace('name = "', 'show = ["one", "other"]\nname = "', 1)
+    path.write_text(f'{written}[controls.better]\nkind = "preference"\nshown = ["one", "other"]\n')
+
+    (_, better) = load(path.parent).config.schema_of().controls
+
+    assert better.objects == ("one", "other")
+    assert {one["to_name"] for one in regions_saying(better, "left")} == {"one"}
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        ('[controls.best]\nkind = "preference"\nshown = "author"\n', "asks about author, and its kind about 2"),
+        ('[controls.best]\nkind = "preference"\nshown = ["author", "author"]\n', "its kind about 2"),
+        ('[controls.tone]\nkind = "rating"\nshown = ["text", "author"]\n', "'column_text', which people do not see"),
+        ('[controls.tone]\nkind = "rating"\nshown = ["", "author"]\n', "and its kind about 1"),
         ('[controls.tone]\nkind = "rating"\nshown = "title"\n', "'title', which people do not see"),
         ('[controls.author]\nkind = "rating"\n', "the name 'author' is taken"),
     ],

@@ -129,6 +129,16 @@ class Labelling(Protocol):
         ...
 
 
+@runtime_checkable
+class Between(Protocol):
+    """A kind that compares what people see: its control points at several objects."""
+
+    @property
+    def between(self) -> int:
+        """How many."""
+        ...
+
+
 def answer_in(kind: Codec, regions: Sequence[Region]) -> Answer | None:
     """What regions say, as the kind reads them; whatever a kind of others raises is a refusal.
 

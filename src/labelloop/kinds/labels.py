@@ -37,7 +37,7 @@ def regions_saying(control: Control, answer: Answer) -> tuple[Region, ...]:
     Raises:
         ConfigError: It is no answer.
     """
-    place = {"from_name": control.name, "to_name": control.shown}
+    place = {"from_name": control.name, "to_name": control.objects[0]}
     return tuple({**place, **region} for region in control.kind.write(answer))
 
 

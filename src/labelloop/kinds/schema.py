@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.choices import Choices
-from labelloop.kinds.kind import Kind, Labelling
+from labelloop.kinds.kind import Between, Kind, Labelling
 from labelloop.kinds.values import checked_labels
 from labelloop.types import Modality, Task
 from labelloop.types.names import LATER, named
@@ -32,7 +32,8 @@ class Control:
     Attributes:
         name: Unique in the schema; a region's `from_name`.
         kind: What an answer is.
-        shown: Name of the object that people see and answer about; a region's `to_name`.
+        shown: Name of the object that people see and answer about; of two with a comma where they are compared. A
+            region's `to_name` is the first.
         instruction: The line above it; empty is none.
         silence: Whether an annotation without a region of this control is an answer, as its kind reads nothing: "no
             span". It is for the main control only where the annotation says nothing elsewhere either.
@@ -53,6 +54,11 @@ class Control:
                 f"{self.name!r} cannot be the name of a control",
                 "use letters, digits, _ and -, as in [controls.tone]",
             )
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what is answered about."""
+        return tuple(self.shown.split(","))
 
 
 @named("labelloop.LabelSchema")
@@ -92,10 +98,16 @@ class LabelSchema:
                 "choose another name: [controls.NAME] in labelloop.toml",
             )
         for one in self.beside:
-            if one.shown not in self.objects:
+            if unseen := [name for name in one.objects if name not in self.objects]:
                 raise ConfigError(
-                    f"the control {one.name!r} points at {one.shown!r}, which people do not see",
+                    f"the control {one.name!r} points at {unseen[0]!r}, which people do not see",
                     f"they see: {', '.join(self.objects)}; more columns of the table by [dataset] show",
+                )
+            wanted = one.kind.between if isinstance(one.kind, Between) else 1
+            if len(set(one.objects)) != wanted:
+                raise ConfigError(
+                    f"the control {one.name!r} asks about {' and '.join(one.objects)}, and its kind about {wanted}",
+                    'shown = "title", or shown = ["answer_a", "answer_b"] for a kind that compares two',
                 )
 
     @property

@@ -330,8 +330,10 @@ class ControlConfig(BaseModel):
     instruction: str = ""
     """The line above it in Label Studio; empty is its name."""
 
-    shown: str = ""
-    """The column that it asks about, one of `dataset.show`; empty is the item itself, as for the main control."""
+    shown: str | tuple[str, ...] = ""
+    """The column that it asks about, one of `dataset.show`; empty is the item itself, as for the main control. A
+    `preference` has a list of two.
+    """
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -438,7 +440,8 @@ class Config(_Section):
             kind = build("kind", asked.kind, asked.options, {})
         except ConfigError as error:
             raise type(error)(f"[controls.{name}]: {error.message}", error.hint) from error
-        about = object_of(asked.shown) if asked.shown else self.dataset.modality
+        columns = (asked.shown,) if isinstance(asked.shown, str) else asked.shown
+        about = ",".join(object_of(one) if one else self.dataset.modality for one in columns)
         return Control(name, kind, about, asked.instruction or name)
 
     def stack_names(self) -> Sequence[str]:

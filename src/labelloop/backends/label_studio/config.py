@@ -101,7 +101,7 @@ def with_controls(schema: LabelSchema, xml: str) -> str:
     _put_objects(root, schema)
     for control in controls:
         if control.name in changed:
-            _put(root, control, control.shown)
+            _put(root, control, control.objects[0])
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -181,7 +181,7 @@ def _cell(meta: Mapping[str, Any], column: str) -> str:
 
 
 def _columns_beside(schema: LabelSchema) -> str:
-    asked_about = {control.shown for control in schema.beside}
+    asked_about = {name for control in schema.beside for name in control.objects}
     return "".join(
         f"  {line}\n"
         for column in schema.show
@@ -254,7 +254,8 @@ def _put(root: ElementTree.Element, control: Control, shown: str) -> None:
 
 def _put_objects(root: ElementTree.Element, schema: LabelSchema) -> None:
     """Show the columns that controls ask about as objects: in the place of their lines, or before the item."""
-    there, wanted = {node.get("name") for node in root.iter()}, {control.shown for control in schema.beside}
+    there = {node.get("name") for node in root.iter()}
+    wanted = {name for control in schema.beside for name in control.objects}
     for column in schema.show:
         name = object_of(column)
         if name not in wanted or name in there:
