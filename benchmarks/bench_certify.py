@@ -230,7 +230,8 @@ def read(paths: list[Path]) -> list[Row]:
     for path in paths:
         with path.open(newline="") as file:
             found += [
-                Row(**{one.name: types[one.type](row[one.name]) for one in fields(Row)}) for row in csv.DictReader(file)
+                Row(**{one.name: types[str(one.type)](row[one.name]) for one in fields(Row)})
+                for row in csv.DictReader(file)
             ]
     return found
 

@@ -153,7 +153,7 @@ def read(paths: list[Path]) -> Loops:
     for path in paths:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                made = Row(**{one.name: TYPES[one.type](row[one.name]) for one in fields(Row)})
+                made = Row(**{one.name: TYPES[str(one.type)](row[one.name]) for one in fields(Row)})
                 found.setdefault((made.task, made.selector, made.seed), []).append(made)
     return {key: rows for key, rows in found.items() if rows[-1].labels >= BUDGET}
 

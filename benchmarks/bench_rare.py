@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from labelloop.learners.frozen import STRENGTHS
-from labelloop.learners.head import Fitting, fit
+from labelloop.learners.head import Fitting, Head, fit
 from labelloop.selection import select
 from labelloop.types import Pool
 
@@ -53,7 +53,8 @@ def played(embeddings: np.ndarray, kinds: np.ndarray, way: tuple[str, bool], see
     targets, rng = np.eye(len(SHARES), dtype=np.bool_)[kinds], np.random.default_rng(seed)
     order = rng.permutation(len(kinds))
     test, pool = order[: len(order) // 3], order[len(order) // 3 :]
-    asked, head = np.empty(0, np.intp), None
+    asked = np.empty(0, np.intp)
+    head: Head | None = None
     while len(asked) < min(BUDGET, len(pool)):
         left = np.setdiff1d(pool, asked)
         likely = head.probabilities(embeddings[left]) if head else None

@@ -169,9 +169,8 @@ def place(root: Path, annotator: LabelStudioAnnotator, size: int) -> Place:
         ids = bulk_import(annotator.client(), project, payload)
         loop.ledger.items.add([NewItem(Item(one.item.id, "text", text=one.item.text), b"") for one in asked])
         one = Round(number + 1, "bench", asked=1000, items=size, version="m")
-        loop.ledger.rounds.plan(
-            one, [Asking(each.item.id, "train", "bench", prediction=each.prediction) for each in asked]
-        )
+        batch = [Asking(each.item.id, "train", "bench", prediction=each.prediction) for each in asked]
+        loop.ledger.rounds.plan(one, batch, loop.now())
         loop.ledger.rounds.confirm(one, {each.item.id: str(task) for each, task in zip(asked, ids, strict=True)})
         waiting += [task for row, task in enumerate(ids) if row % ANSWERED]
     loop.hear()

@@ -313,8 +313,8 @@ def passes(
         return bool(new.sum() >= old.sum())
     groups = loop.groups[:size]
     how = Judging(metric=metric, rule=cast(Gate, rule), groups=groups if len(np.unique(groups)) < size else None)
-    given = (one_hot(loop, one[:size]).astype(float) for one in (champion, challenger))
-    return judge(*given, one_hot(loop, said), how).promoted
+    before, after = (one_hot(loop, one[:size]).astype(float) for one in (champion, challenger))
+    return judge(before, after, one_hot(loop, said), how).promoted
 
 
 def gates(loop: Played, metric: Metric = "accuracy") -> Iterator[dict[str, Any]]:

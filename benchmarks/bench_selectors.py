@@ -28,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def replayed(task: str, strategy: str, seed: int) -> tuple[str, Curve, float]:
 def _world(name: str, seed: int) -> tuple[World, ReplayPlan, Learner, float]:
     task = next(one for one in tasks() if one.name == name)
     data = labelled(task.embeddings, task.answers, task.groups, fewest=2)
-    measure = "macro-f1" if name in TAILED else "accuracy"
+    measure: Literal["accuracy", "macro-f1"] = "macro-f1" if name in TAILED else "accuracy"
     plan = ReplayPlan(
         selectors=("random",), batch=task.batch, budget=len(data), noise=task.noise, random_share=0.0, measure=measure
     )
@@ -180,6 +180,7 @@ def scale(items: int, strategies: Mapping[str, Choose | None]) -> None:
         labels = data.labels
 
         def predict(self, inputs: Inputs) -> np.ndarray:
+            assert inputs.features is not None
             likely = np.exp(2 * inputs.features @ head)
             shares: np.ndarray = likely / likely.sum(axis=1, keepdims=True)
             return shares

@@ -82,7 +82,8 @@ def texts(lines: Iterable[str]) -> Iterator[Marked]:
 
 def marked(words: Iterable[tuple[str, str]]) -> Marked:
     """A text of words with their tags, B-X, I-X or O; an I-X begins a span where none of X goes on."""
-    text, spans, open_ = "", [], ""
+    spans: list[tuple[int, int, str]] = []
+    text, open_ = "", ""
     for word, tag in words:
         start = len(text) + bool(text)
         text = f"{text} {word}" if text else word

@@ -67,7 +67,7 @@ def predicted() -> dict[str, list[str]]:
 def drawn(n: int = 200) -> dict[str, list[str]]:
     """Tags in which no I- stands alone; the given ones are the wanted ones, changed here and there."""
     rng = np.random.default_rng(0)
-    wanted = [sound(rng.choice(["O", "B-a", "I-a", "B-b", "I-b"], size=rng.integers(1, 12))) for _ in range(n)]
+    wanted = [sound(list(rng.choice(["O", "B-a", "I-a", "B-b", "I-b"], size=rng.integers(1, 12)))) for _ in range(n)]
     given = [sound([rng.choice([tag, "O", "B-a", "I-b"], p=[0.7, 0.1, 0.1, 0.1]) for tag in tags]) for tags in wanted]
     return {"wanted": [" ".join(tags) for tags in wanted], "given": [" ".join(tags) for tags in given]}
 

