@@ -43,8 +43,7 @@ def _ratio(
     session = open_session(made.path, made.options.output)
     output = made.options.output or session.get_outputs()[0].name
     readers: list[tuple[str, Callable[[], bytes | str]]] = [
-        (str(i), lambda content=content: content)
-        for i, content in enumerate(contents)
+        (str(i), lambda content=content: content) for i, content in enumerate(contents)
     ]
     taken = pairs(
         lambda _: seconds(lambda: embed(made, readers)),

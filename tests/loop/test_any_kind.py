@@ -99,8 +99,23 @@ def test_several_people_agree_by_the_median(tmp_path: Path) -> None:
         assert known.answers[list(known.columns.ids).index(item)] == 2
 
 
+def test_ratings_are_learned_by_the_learner_of_their_name(tmp_path: Path) -> None:
+    world = made(tmp_path, learner='[learner]\nbackbone = "support.quick_learner:WordBackbone"\n')
+    world.play(4)
+    world.tick()
+
+    last = world.last()
+    assert last.metrics["score"] > 0.7
+    guesses = [one.prediction for one in world.questions() if one.prediction]
+    assert {len(guess.regions) for guess in guesses} == {1}
+    with world.loop() as loop:
+        assert type(loop.learner).__name__ == "Regression"
+
+
 def test_a_kind_that_nothing_here_learns_is_refused_with_the_way_out(tmp_path: Path) -> None:
     world = made(tmp_path, learner="")
-    with pytest.raises(ConfigError, match="the learner frozen learns choices, and 'anger' asks for Rating") as refused:
+    path = tmp_path / "labelloop.toml"
+    path.write_text(path.read_text().replace('kind = "rating"\nstars = 5', 'kind = "date"'))
+    with pytest.raises(ConfigError, match="the learner frozen learns choices, and 'anger' asks for Day") as refused:
         world.loop()
     assert "flavor" in refused.value.hint
