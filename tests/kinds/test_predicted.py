@@ -8,6 +8,7 @@ import pytest
 from labelloop.errors import ConfigError
 from labelloop.kinds.predicted import Predicted, checked, joined, nothing_said, read_back, written
 from labelloop.kinds.spans import TextSpans
+from labelloop.types import Item
 
 KIND = TextSpans(("PER", "LOC"))
 SAID = Predicted(
@@ -41,6 +42,16 @@ def test_what_fits_passes() -> None:
 
 
 HALF = np.full(2, 0.5, np.float32)
+
+
+def test_an_answer_that_cannot_be_about_its_text_is_refused_by_its_item() -> None:
+    texts = (Item("one", "text", text="Ann in Rome"), Item("two", "text", text="\N{GRINNING FACE} Bob"))
+    said = Predicted((((0, 3, "PER"),), ((2, 5, "PER"),)), HALF, HALF)
+    beyond = Predicted((((0, 3, "PER"),), ((3, 6, "PER"),)), HALF, HALF)
+
+    assert list(checked(said, 2, KIND, texts).answers) == list(said.answers)
+    with pytest.raises(ConfigError, match=r"answers\[1\] about item 'two' marks PER 3-6 in a text of 5 characters"):
+        checked(beyond, 2, KIND, texts)
 
 
 @pytest.mark.parametrize(

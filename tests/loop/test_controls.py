@@ -230,6 +230,16 @@ def test_a_control_that_cannot_be_asked_is_refused_in_words(
         world.loop()
 
 
+def test_a_control_that_is_named_twice_is_no_toml_and_said_with_its_line(tmp_path: Path) -> None:
+    World(tmp_path)
+    path = tmp_path / "labelloop.toml"
+    before = path.read_text()
+    path.write_text(f'{before}[controls.tone]\nkind = "rating"\n[controls.tone]\nkind = "text"\n')
+
+    with pytest.raises(ConfigError, match=rf"Cannot declare .*'tone'.* twice \(at line {before.count(chr(10)) + 3}"):
+        load(tmp_path, {})
+
+
 class OnlyLabels:
     """An annotator that asks for nothing but labels."""
 

@@ -263,22 +263,6 @@ def test_where_words_cost_short_texts_are_asked_before_long_ones(world: SpanWorl
     assert asked(0.0) > 0 > asked(1.0)
 
 
-def test_a_span_outside_its_text_is_set_aside_by_name_and_the_others_are_learned(world: SpanWorld) -> None:
-    settings = {"learner__flavor": "spans", "learner__network": "none", "learner__folds": 0, "holdout__size": 4}
-    world.tick(**settings)
-    texts, waiting = world.texts(), world.dataset.open_items()
-    with world.loop(**settings) as loop:
-        asked = [one.item_id for one in loop.ledger.answers.questions() if one.purpose == "train"]
-    for item_id in waiting:
-        world.say(item_id, ((0, 500, "PER"),) if item_id == asked[0] else spans_in(texts[item_id]))
-    world.tick(**settings)
-
-    with world.loop(**settings) as loop:
-        assert [one.item_id for one in loop.ledger.aside.all()] == [asked[0]]
-        assert "marked outside of their texts" in loop.ledger.aside.all()[0].missing.reason
-    assert world.last().learned_from == len(asked) - 1
-
-
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
@@ -286,6 +270,7 @@ def test_a_span_outside_its_text_is_set_aside_by_name_and_the_others_are_learned
         ("type", "not a Predicted"),
         ("nan", "says something about an item in one column"),
         ("span", "has no length"),
+        ("outside", "marks PER 0-500 in a text of"),
     ],
 )
 def test_a_learner_that_predicts_what_cannot_be_is_refused(world: SpanWorld, odd: str, words: str) -> None:

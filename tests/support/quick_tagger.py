@@ -53,7 +53,7 @@ class QuickTagger:
     """The label that a word mostly had, "" for none.
 
     Args:
-        odd: Predict what cannot be: `length`, `type`, `nan` or `span`.
+        odd: Predict what cannot be: `length`, `type`, `nan`, `span` or `outside`.
     """
 
     odd: str = ""
@@ -97,7 +97,7 @@ class Odd:
         return self.inside.labels
 
     def predict(self, inputs: Inputs) -> Any:
-        """One of four mistakes."""
+        """One of five mistakes."""
         said = self.inside.predict(inputs)
         if self.how == "type":
             return np.zeros((len(inputs), 2), np.float32)
@@ -105,4 +105,5 @@ class Odd:
             return Predicted(said.answers[1:], said.confidence, said.uncertainty)
         if self.how == "nan":
             return Predicted(said.answers, said.confidence * np.nan, said.uncertainty)
-        return Predicted(tuple(((3, 3, "PER"),) for _ in inputs.ids), said.confidence, said.uncertainty)
+        span = (0, 500, "PER") if self.how == "outside" else (3, 3, "PER")
+        return Predicted(tuple((span,) for _ in inputs.ids), said.confidence, said.uncertainty)

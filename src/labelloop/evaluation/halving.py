@@ -77,7 +77,7 @@ def answered(predictor: Predictor, inputs: Inputs, kind: Kind) -> Predicted:
 
     def said_of(some: Inputs) -> Predicted:
         said: Any = predictor.predict(some)
-        return checked(said, len(some), kind)
+        return checked(said, len(some), kind, some.items)
 
     try:
         return said_of(inputs)

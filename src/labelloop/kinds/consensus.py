@@ -71,6 +71,16 @@ def unkept(why: str, what: Any = None) -> Region:
     return {"type": UNKEPT, "value": {"why": why} if what is None else {"why": why, "said": what}}
 
 
+def refusing(control: str, why: str) -> Region:
+    """The region that is added to an annotation of which nothing counts in one control, whatever it says there."""
+    return {"type": UNKEPT, "from_name": control, "value": {"why": why}}
+
+
+def as_said(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """What somebody said, without what was added about it."""
+    return tuple(one for one in regions if one.get("type") != UNKEPT or "from_name" not in one)
+
+
 def consensus_of(
     asked: LabelSchema | Control, annotations: Sequence[Annotation], policy: ConsensusMethod = "newest"
 ) -> Consensus:
@@ -206,9 +216,13 @@ def read(control: Control, annotation: Annotation) -> Answer:
     Raises:
         ConfigError: It says nothing in it, or what cannot be an answer.
     """
+    unkept = [one for one in annotation.regions if one.get("type") == UNKEPT]
+    for region in unkept:
+        if region.get("from_name") == control.name:
+            raise ConfigError(f"annotation {annotation.id} {region['value']['why']}")
+    unkept = [one for one in unkept if "from_name" not in one]
     ours = [region for region in annotation.regions if region.get("from_name") == control.name]
     answer = answer_in(control.kind, ours)
-    unkept = [region for region in annotation.regions if region.get("type") == UNKEPT]
     silent = not annotation.regions or (control.silence and not unkept)
     if answer is not None and (ours or silent):
         return answer

@@ -139,6 +139,15 @@ class Between(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """A kind whose answers point at places in a text, so that one may not be about the text that there is."""
+
+    def misplaced(self, answer: Answer, text: str) -> str:
+        """Why an answer cannot be about this text, as what follows "the answer"; empty where it can be."""
+        ...
+
+
 def answer_in(kind: Codec, regions: Sequence[Region]) -> Answer | None:
     """What regions say, as the kind reads them; whatever a kind of others raises is a refusal.
 

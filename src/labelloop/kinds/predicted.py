@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Answer, Kind
+from labelloop.kinds.kind import Answer, Kind, Placed
 from labelloop.kinds.labels import guess
 from labelloop.kinds.schema import LabelSchema
+from labelloop.types import Item
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
@@ -162,8 +163,11 @@ def joined(parts: Sequence[Predicted]) -> Predicted:
     )
 
 
-def checked(said: Predicted, n: int, kind: Kind) -> Predicted:
+def checked(said: Predicted, n: int, kind: Kind, items: Sequence[Item] = ()) -> Predicted:
     """What a learner said about n items, if the loop can go on with it.
+
+    Args:
+        items: The n items, where the learner reads them: an answer must be about its item's text.
 
     Raises:
         ConfigError: A column has another length or type, a number is not in [0, 1], or an answer is none of the kind;
@@ -185,12 +189,24 @@ def checked(said: Predicted, n: int, kind: Kind) -> Predicted:
             "Predicted says something about an item in one column, and nothing in another",
             "where nothing can be said: the answer None, confidence and uncertainty NaN",
         )
+    answers = tuple(None if one is None else _answer(kind, row, one) for row, one in enumerate(said.answers))
+    if isinstance(kind, Placed):
+        _refuse_misplaced(kind, answers, items)
     return Predicted(
-        tuple(None if one is None else _answer(kind, row, one) for row, one in enumerate(said.answers)),
+        answers,
         confidence,
         uncertainty,
         said.probabilities,
     )
+
+
+def _refuse_misplaced(kind: Placed, answers: Sequence[Answer | None], items: Sequence[Item]) -> None:
+    for row, (answer, item) in enumerate(zip(answers, items, strict=False)):
+        if answer is not None and item.modality == "text" and (why := kind.misplaced(answer, item.text)):
+            raise ConfigError(
+                f"Predicted.answers[{row}] about item {item.id!r} {why}",
+                "count in characters of the text that is given",
+            )
 
 
 def written(said: Predicted, kind: Kind) -> pa.Table:

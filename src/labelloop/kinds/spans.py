@@ -127,6 +127,13 @@ class TextSpans:
         """Of spans that are exactly right."""
         return tallied(*([((start, end), label) for start, end, label in spans] for spans in (given, wanted)))
 
+    def misplaced(self, answer: Any, text: str) -> str:
+        """A span that ends after the text does: the text may have been another when it was marked."""
+        outside = [span for span in answer if span[1] > len(text)]
+        if not outside:
+            return ""
+        return f"marks {self.in_words(outside[:3])} in a text of {len(text)} characters"
+
     def translate(self, answer: Any, meaning: Meaning) -> Spans | None:
         """Each span with what its label means now; spans of a removed label are left out."""
         meant = [(start, end, meaning(label)) for start, end, label in answer]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from labelloop.errors import BackendError, ConfigError
 from labelloop.errors.masking import masked
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.label_changes import retold
+from labelloop.kinds.misplaced import with_misplaced_refused
 from labelloop.ledger.answers import AnswerBook
 from labelloop.ledger.aside import AsideBook
 from labelloop.ledger.auto import AutoBook
@@ -59,12 +61,16 @@ class Ledger:
     def said(self, schema: LabelSchema) -> dict[str, list[Annotation]]:
         """Every annotation there is now, by item, second opinions included, oldest first, in the labels of now.
 
-        What was said about an item that holds other content since is not among them.
+        What was said about an item that holds other content since is not among them. An answer that points at places
+        which the text of its item does not have is refused by a region more (`kinds.consensus.refusing`).
         """
         found = joined(retold(schema, self.labels.changes(), self.answers.current()), self.opinions.about())
         for item_id in self.changed.of_before():
             found.pop(item_id, None)
-        return found
+        return with_misplaced_refused(schema, found, self._texts)
+
+    def _texts(self, ids: Sequence[str]) -> dict[str, str]:
+        return {one.id: one.text for one in self.items.get(ids).values() if one.modality == "text"}
 
     def close(self) -> None:
         """Give the connections back."""

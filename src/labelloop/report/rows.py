@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Literal
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.kinds import Control
+from labelloop.kinds.consensus import as_said
 from labelloop.types import Annotation, Item
 
 Format = Literal["jsonl", "csv", "parquet", "json", "conll"]
@@ -251,7 +252,7 @@ def _annotation(one: Annotation) -> dict[str, Any]:
         "lead_time": one.lead_time,
         "created_at": one.created_at.astimezone(UTC).isoformat(),
         "updated_at": one.updated_at.astimezone(UTC).isoformat(),
-        "result": [dict(region) for region in one.regions],
+        "result": [dict(region) for region in as_said(one.regions)],
     }
 
 

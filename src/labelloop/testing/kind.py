@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Kind, Labelling
+from labelloop.kinds.kind import Kind, Labelling, Placed
 from labelloop.types import Region
 
 
@@ -104,6 +104,13 @@ class KindContract:
         assert again == kind
         assert hash(again) == hash(kind)
         assert all(kind.in_words(answer) for answer in answers)
+
+    def test_an_answer_is_about_a_text_that_is_long_enough(self, kind: Kind, answers: Sequence[Any]) -> None:
+        if not isinstance(kind, Placed):
+            return
+        for answer in answers:
+            assert kind.misplaced(answer, "x" * 100_000) == ""
+        assert any(kind.misplaced(answer, "") for answer in answers), "an answer at a place is not about an empty text"
 
     def test_labels_are_told_and_renamed(self, kind: Kind, answers: Sequence[Any]) -> None:
         if not isinstance(kind, Labelling):
