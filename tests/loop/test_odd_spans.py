@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.commands.add import Added, take_in
+from labelloop.commands.add import Added, add_items
 from labelloop.commands.doctor import examine
 from labelloop.commands.export import write_labels
 from labelloop.commands.history import history_as_dict
@@ -199,6 +199,26 @@ def test_an_answer_of_spans_in_a_control_beside_the_label_is_looked_at_too(world
     assert len(rows[other]["answers"]["entities"]) == len(spans_in(texts[other]))
 
 
+def test_spans_of_a_column_beside_the_text_are_not_measured_by_the_text(tmp_path: Path) -> None:
+    world = SpanWorld(tmp_path)
+    path = tmp_path / "labelloop.toml"
+    section = '[controls.more]\nkind = "spans"\nlabels = ["WORD"]\nshown = "note"\n'
+    path.write_text(path.read_text().replace('"text"\n', '"text"\nshow = ["note"]\n', 1) + section)
+    note = "a note that is far longer than its text"
+    with (tmp_path / "texts.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "text", "note"), (1, "Ann in Rome", note), (2, "Bob", note)])
+    ledger = world.ledger()
+    add_items(ledger, [str(tmp_path / "texts.csv")], "text", Columns(id="id"))
+    ledger.close()
+    world.tick(holdout__share=0.0)
+    beside = {**span(30, 39, "WORD"), "from_name": "more", "to_name": "note"}
+
+    world.people.answer(NAME, "1", [span(0, 3, "PER"), beside])
+    world.tick(holdout__share=0.0)
+
+    assert exported(world)["1"]["answers"]["more"] == [{"start": 30, "end": 39, "label": "WORD"}]
+
+
 def test_a_kind_of_somebodys_own_that_raises_costs_the_answers_that_it_raises_on(
     world: SpanWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +245,7 @@ def corrected(world: SpanWorld, texts: Mapping[int, str]) -> Added:
         csv.writer(file).writerows([("id", "text"), *texts.items()])
     ledger = world.ledger()
     try:
-        return take_in(ledger, [str(path)], "text", Columns(id="id"))
+        return add_items(ledger, [str(path)], "text", Columns(id="id"))
     finally:
         ledger.close()
 

@@ -113,7 +113,7 @@ def test_it_waits_where_it_waited_asks_nothing_computes_nothing_and_is_in_order(
         assert [*examine(loop)] == []
         first, again = loop.tick(), loop.tick()
         loop.learning.learn()
-        loop.learning.doubt()
+        loop.learning.out_of_sample()
 
         assert isinstance(first.action, Wait)
         assert isinstance(again.action, Wait)

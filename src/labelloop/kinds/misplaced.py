@@ -18,8 +18,12 @@ Texts = Callable[[Sequence[str]], Mapping[str, str]]
 def with_misplaced_refused(
     schema: LabelSchema, said: Mapping[str, Sequence[Annotation]], texts: Texts
 ) -> dict[str, list[Annotation]]:
-    """What people say by item, in which every answer that cannot be about the text of its item says so."""
-    pointing = {one.name: one for one in schema.controls if isinstance(one.kind, Placed)}
+    """What people say by item, in which every answer that cannot be about the text of its item says so.
+
+    What is asked about a column beside the text is left as it is.
+    """
+    about_it = (one for one in schema.controls if one.shown == schema.modality)
+    pointing = {one.name: one for one in about_it if isinstance(one.kind, Placed)}
     found = {item_id: list(annotations) for item_id, annotations in said.items()}
     if not pointing:
         return found
