@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
@@ -89,8 +88,8 @@ class Told:
 class Impatient(Client):
     """A client whose every request times out soon."""
 
-    def _send(self, method: str, path: str, authorization: str, **request: Any) -> httpx.Response:
-        return super()._send(method, path, authorization, **{**request, "timeout": IMPATIENT})
+    def call(self, method: str, path: str, **request: Any) -> Any:
+        return super().call(method, path, **{**request, "timeout": IMPATIENT})
 
 
 @pytest.fixture(autouse=True)

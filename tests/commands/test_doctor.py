@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +94,7 @@ def body(world: World, ref: str) -> Path:
 
 
 def leave_the_lease_to_a_dead_process(world: World) -> None:
-    code = "from labelloop.ledger.lease import _me; print(_me())"
+    code = "from labelloop.ledger.lease import this_process; print(this_process())"
     holder = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     ledger = world.ledger()
     with ledger.engine.begin() as connection:
@@ -167,8 +167,9 @@ def rotate_the_credentials_of_the_bucket(world: World) -> None:
 def interrupt_a_round(world: World) -> None:
     ledger, last = world.ledger(), world.last()
     with ledger.engine.begin() as connection:
-        row = ledger.rounds._row(replace(last, state="planned"))
-        connection.execute(update(tables.rounds).where(tables.rounds.c.number == last.number).values(**row))
+        record = asdict(replace(last, state="planned"))
+        mine = tables.rounds.c.number == last.number
+        connection.execute(update(tables.rounds).where(mine).values(state="planned", record=record))
     ledger.close()
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from labelloop.errors import ConfigError, LabelLoopError
 from labelloop.kinds import LabelSchema
@@ -178,16 +179,19 @@ def test_options_that_cannot_work_are_refused(options: dict[str, object]) -> Non
         Frozen(schema=SCHEMA, **options)  # type: ignore[arg-type]
 
 
-def test_more_items_of_a_rare_label_are_found_where_its_examples_weigh_more() -> None:
+def test_more_items_of_a_rare_label_are_found_where_its_examples_weigh_more(tmp_path: Path) -> None:
     rng, recalls = np.random.default_rng(0), []
     kinds = np.array([0] * 200 + [1] * 8)
     features = (rng.normal(size=(208, 8)) + 0.9 * np.eye(8)[kinds]).astype(np.float32)
     targets = np.eye(3, dtype=np.bool_)[kinds]
     new = (rng.normal(size=(500, 8)) + 0.9 * np.eye(8)[1]).astype(np.float32)
+    inputs = Inputs(np.arange(208).astype(np.str_), features)
     for weight in ("none", "balanced"):
+        (tmp_path / weight).mkdir()
         learner = Frozen(schema=SCHEMA, backbone=FAKE, class_weight=weight)
-        head = fit(features, targets, False, learner._how)
-        recalls.append((head.probabilities(new).argmax(axis=1) == 1).mean())
+        learner.train(Examples(inputs, targets, SCHEMA.labels, False, np.zeros(208, np.bool_)), tmp_path / weight)
+        said = learner.load(tmp_path / weight).predict(Inputs(np.arange(500).astype(np.str_), new))
+        recalls.append((said.argmax(axis=1) == 1).mean())
 
     assert recalls[1] >= 2 * max(recalls[0], 0.1)
 
@@ -216,13 +220,21 @@ def test_temperature_improves_the_log_loss_of_an_overconfident_head(tmp_path: Pa
 def test_the_only_strength_is_used_however_few_the_examples_without_cutting_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("labelloop.learners.head._out_of_fold", None)
+    fitted: list[int] = []
+    real = LogisticRegression.fit
+
+    def counted(self: LogisticRegression, rows: np.ndarray, *rest: np.ndarray) -> LogisticRegression:
+        fitted.append(len(rows))
+        return real(self, rows, *rest)
+
+    monkeypatch.setattr(LogisticRegression, "fit", counted)
     few = blobs(2)
     assert few.inputs.features is not None
 
     head = fit(few.inputs.features, few.targets, False, Fitting((7.0,), 5, False))
 
     assert head.c == 7.0
+    assert fitted == [len(few)]
 
 
 def test_another_option_is_another_learner_with_another_fingerprint(learner: Frozen) -> None:

@@ -16,7 +16,9 @@ from labelloop.kinds import LabelSchema
 from labelloop.kinds.predicted import Predicted, checked
 from labelloop.kinds.spans import Spans, TextSpans
 from labelloop.learners import tagging, tokens
+from labelloop.learners.backbones import backbone
 from labelloop.learners.spans import SpanLearner, SpanPredictor
+from labelloop.learners.texts import TextBackbone
 from labelloop.machine.registry import build
 from labelloop.testing.kind_learner import KindLearnerContract, SketchingContract, examples_of, marked_texts
 from labelloop.types import Examples, Inputs, Item
@@ -178,16 +180,17 @@ def test_vectors_are_the_same_whatever_was_read_before() -> None:
     text = "Berlin is a city"
     first = tokens.reader("minilm").vectors(text, tokens.words(text))
     again = tokens.reader("minilm").vectors(text, tokens.words(text))
-    tokens._reader.cache_clear()
+    network = backbone("minilm", "text")
+    assert isinstance(network, TextBackbone)
 
-    other = tokens.reader("minilm").vectors(text, tokens.words(text))
+    other = tokens.TokenReader(network, network.fingerprint).vectors(text, tokens.words(text))
 
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first, other)
 
 
 def test_what_was_read_longest_ago_makes_room() -> None:
-    kept = tokens._Kept(3000)
+    kept = tokens.KeptReadings(3000)
 
     for name in (b"a", b"b", b"a", b"c", b"d"):
         if kept.get(name) is None:

@@ -12,7 +12,7 @@ from PIL import Image
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import Server, free_port
-from labelloop.backends.label_studio.signin import _sign_in
+from labelloop.backends.label_studio.signin import sign_in
 from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
@@ -112,7 +112,7 @@ def test_a_labelling_page_shows_its_picture_behind_everything_at_once(tmp_path: 
         try:
             assert server.up().port == own
             given = server.credentials()
-            people.cookie = f"sessionid={_sign_in(target, given['email'], given['password'])}"
+            people.cookie = f"sessionid={sign_in(target, given['email'], given['password'])}"
             away = LabelStudioAnnotator(
                 home=tmp_path / "home",
                 secrets=MemorySecrets({"team": {"token": given["token"], "gate": "open sesame"}}),

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.dataset import LabelStudioDataset
@@ -273,9 +274,7 @@ def test_many_changes_at_one_moment_are_all_heard(annotator: LabelStudioAnnotato
     assert all(len(one.annotations) == 1 for one in heard)
 
 
-def test_a_hearing_repeats_nothing_unless_something_joined_late(
-    annotator: LabelStudioAnnotator, person: LabelStudioPerson
-) -> None:
+def test_a_hearing_repeats_nothing_of_before(annotator: LabelStudioAnnotator, person: LabelStudioPerson) -> None:
     dataset = annotator.open(NAME, TEXT)
     dataset.ask([question(TEXT, name) for name in "abc"])
     cursor = list(dataset.answers(None))[-1].cursor
@@ -283,12 +282,30 @@ def test_a_hearing_repeats_nothing_unless_something_joined_late(
     quiet = list(dataset.answers(cursor))
     given = person.answer(NAME, "b", regions_of(TEXT, ["cat"]))
     (page,) = dataset.answers(cursor)
-    dataset._recent._times.popitem()  # as if one of them had not been visible before
-    (again,) = dataset.answers(page.cursor)
 
     assert quiet == []
     assert [(one.item_id, one.annotations[0].id) for one in page.heard] == [("b", given)]
-    assert {one.item_id for one in again.heard} == {"a", "b", "c"}
+
+
+def test_what_a_slow_import_showed_late_is_heard_with_all_that_changed_beside_it(
+    annotator: LabelStudioAnnotator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = annotator.open(NAME, TEXT)
+    dataset.ask([question(TEXT, name) for name in "abc"])
+    real = tasks.page
+
+    def without_the_first(*arguments: Any, **named: Any) -> tuple[list[tasks.Row], int]:
+        rows, total = real(*arguments, **named)
+        return [row for row in rows if row["data"][tasks.UID] != "a"], total - 1
+
+    with monkeypatch.context() as slow:
+        slow.setattr(tasks, "page", without_the_first)
+        (early,) = dataset.answers(None)
+    (late,) = dataset.answers(early.cursor)
+
+    assert {one.item_id for one in early.heard} == {"b", "c"}
+    assert {one.item_id for one in late.heard} == {"a", "b", "c"}
+    assert list(dataset.answers(late.cursor)) == []
 
 
 def test_a_question_that_vanished_is_no_reason_to_hear_the_others_again(annotator: LabelStudioAnnotator) -> None:

@@ -444,7 +444,6 @@ def test_a_round_that_another_process_planned_meanwhile_is_not_planned_again(
 
     def while_the_lease_expires(*args: Any) -> Any:
         proposal = propose(*args)
-        slow.ledger.lease._release(1_000)
         with slow.ledger.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE leases SET expires = 0")
         animals.tick(loop__seed=7)

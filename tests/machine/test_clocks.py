@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from labelloop.backends.label_studio.answers import wanted_pause
 from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.backends.local_store import STALE, UNFINISHED, LocalArtifactStore
-from labelloop.commands.doctor import _is_left
+from labelloop.commands.doctor import is_left_over
 from labelloop.errors import BusyError
 from labelloop.ledger import open_ledger
 from labelloop.ledger.lease import TTL_SECONDS, Lease
@@ -167,7 +167,7 @@ def test_a_leftover_of_a_time_to_come_is_still_a_leftover(tmp_path: Path, jump: 
     to_come = left.stat().st_mtime - jump.total_seconds()
     os.utime(left, (to_come, to_come))
 
-    assert _is_left(left)
+    assert is_left_over(left)
 
 
 @pytest.mark.parametrize("jump", BOTH)

@@ -7,8 +7,8 @@ import pytest
 
 from labelloop.errors import ConfigError
 from labelloop.selection import SELECTORS
-from labelloop.selection.gradients import _squared, badge
-from labelloop.selection.votes import _head, dropquery
+from labelloop.selection.gradients import badge, squared_distances
+from labelloop.selection.votes import dropquery, linear_head
 from labelloop.testing.selector import a_pool
 from labelloop.types import Pool
 
@@ -31,7 +31,7 @@ def test_distances_are_those_of_the_gradients(multiple: bool) -> None:
     plain = gradients(pool)
     lengths = np.square(plain).sum(axis=1)
 
-    found = _squared(pool, slice(0, 50), [3, 17, 40], lengths)
+    found = squared_distances(pool, slice(0, 50), [3, 17, 40], lengths)
 
     assert found == pytest.approx(np.square(plain[:, None] - plain[[3, 17, 40]][None]).sum(axis=2), abs=1e-5)
 
@@ -82,7 +82,7 @@ def test_a_linear_head_is_read_back_from_what_it_says() -> None:
     logits = points @ weights + bias
     said = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
-    found, constant = _head(Pool(points, said.astype(np.float32), points[:0]), rng)
+    found, constant = linear_head(Pool(points, said.astype(np.float32), points[:0]), rng)
 
     assert found == pytest.approx(weights - weights.mean(axis=1, keepdims=True), abs=1e-3)
     assert constant == pytest.approx(bias - bias.mean(), abs=1e-3)

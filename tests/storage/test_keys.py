@@ -14,6 +14,7 @@ import pytest
 
 from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
+from labelloop.errors import LabelLoopError
 from labelloop.learners.frozen import Frozen
 from labelloop.loop import round_steps
 from labelloop.loop.features import Features
@@ -52,8 +53,15 @@ class Asked:
         raise AssertionError
 
 
-class NotExecutedError(Exception):
+class NotExecutedError(LabelLoopError):
     """A step would have been executed."""
+
+
+class Refusing(LocalOrchestrator):
+    """Executes nothing."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        raise NotExecutedError("a step is not known by its key")
 
 
 class Counting(LocalOrchestrator):
@@ -71,12 +79,11 @@ class Counting(LocalOrchestrator):
 def looked_for(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Mapping[str, list[str]]:
     """Name of a call -> the keys under which its result is looked for."""
     monkeypatch.setattr(Frozen, "fingerprint", "frozen-1")
-    monkeypatch.setattr(Run, "_execute", lambda *_: (_ for _ in ()).throw(NotExecutedError))
     found = {}
     for name, fn, arguments in calls():
         memory = Asked()
         with pytest.raises(NotExecutedError):
-            Run(Artifacts(MemoryStore(), folder), memory, LocalOrchestrator())(fn, *arguments)
+            Run(Artifacts(MemoryStore(), folder), memory, Refusing())(fn, *arguments)
         found[name] = memory.keys
     return found
 

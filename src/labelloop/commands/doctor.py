@@ -183,8 +183,8 @@ def _problem(loop: Loop, item: Item, *, whole: bool) -> Missing | None:
 def _leftovers(loop: Loop) -> Iterator[Fault]:
     """Temporary files of processes that are gone."""
     places = {loop.workspace.home, Path(getattr(loop.stack.artifact_store, "root", loop.workspace.home))}
-    files = [path for place in sorted(places) for path in place.rglob("*") if _is_left(path)]
-    files += [path for path in loop.workspace.root.glob(f".{FILE}.*.tmp") if _is_left(path)]
+    files = [path for place in sorted(places) for path in place.rglob("*") if is_left_over(path)]
+    files += [path for path in loop.workspace.root.glob(f".{FILE}.*.tmp") if is_left_over(path)]
     if files:
         yield Fault(
             "leftovers", f"{len(files)} temporary file(s), such as {files[0]}", "delete them", lambda: _clear(files)
@@ -440,7 +440,8 @@ def _under_lease(loop: Loop, act: Callable[[], object]) -> None:
         act()
 
 
-def _is_left(path: Path) -> bool:
+def is_left_over(path: Path) -> bool:
+    """Whether a process that is gone has left this file half-written, for long enough."""
     found = _TEMPORARY.search(path.name)
     if not found or Path(f"/proc/{found[1]}").exists():
         return False

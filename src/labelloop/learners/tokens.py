@@ -98,7 +98,7 @@ class TokenReader:
         self._words, self._transformer = backbone.words, backbone.transformer
         self._most = backbone.options.max_tokens
         self.fingerprint = fingerprint_of("tokens", VERSION, fingerprint)
-        self._kept = _Kept(CACHED)
+        self._kept = KeptReadings(CACHED)
 
     def vectors(self, text: str, places: Sequence[Place]) -> np.ndarray:
         """(n, d) float32, the mean over the word pieces that lie in each token; zeros where none does.
@@ -166,7 +166,7 @@ class TokenReader:
         return max(self._most - sum(map(len, self._words.around)), 2)
 
 
-class _Kept:
+class KeptReadings:
     """What was read last, up to so many bytes."""
 
     def __init__(self, limit: int) -> None:

@@ -79,7 +79,7 @@ class Lease:
     def _take(self, connection: Connection, fence: int, now: float) -> int:
         values = {
             "dataset": self._dataset,
-            "holder": _me(),
+            "holder": this_process(),
             "fence": fence,
             "since": now,
             "expires": now + TTL_SECONDS,
@@ -104,7 +104,8 @@ class Lease:
         connection.execute(update(leases).where(*where).values(expires=expires))
 
 
-def _me() -> str:
+def this_process() -> str:
+    """How this process is known to all others: its machine, its number, and when it started."""
     return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
 
 

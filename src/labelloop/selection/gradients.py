@@ -57,7 +57,7 @@ def _drawn(pool: Pool, distances: np.ndarray, lengths: np.ndarray, n: int, rng: 
         position = int(min(np.searchsorted(ladder, rng.random() * ladder[-1], side="right"), len(pool) - 1))
         fresh = distances[position]
         if found and fresh > 0.0:
-            fresh = min(fresh, _squared(pool, [position], found, lengths).min())
+            fresh = min(fresh, squared_distances(pool, [position], found, lengths).min())
         if fresh > 0.0 and rng.random() * distances[position] <= fresh:
             found.append(position)
             refused = 0
@@ -70,11 +70,11 @@ def _shrink(pool: Pool, distances: np.ndarray, lengths: np.ndarray, centres: lis
     """Make `distances` those to the nearest of all centres so far, `centres` being the new ones."""
     for start in range(0, len(pool), CHUNK):
         rows = slice(start, start + CHUNK)
-        fresh = _squared(pool, rows, centres, lengths).min(axis=1)
+        fresh = squared_distances(pool, rows, centres, lengths).min(axis=1)
         np.minimum(distances[rows], fresh, out=distances[rows])
 
 
-def _squared(pool: Pool, rows: _Rows, centres: list[int], lengths: np.ndarray) -> np.ndarray:
+def squared_distances(pool: Pool, rows: _Rows, centres: list[int], lengths: np.ndarray) -> np.ndarray:
     """(a, b) squared distances between gradients; what is only rounding is 0."""
     product = _outputs(pool, rows) @ _outputs(pool, centres).T
     product *= _inputs(pool, rows) @ _inputs(pool, centres).T

@@ -41,7 +41,7 @@ def dropquery(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     if n == 0:
         return np.empty(0, np.intp)
     rows = drawn(len(pool), max(SHARES, n), rng)
-    weights, bias = _head(pool, rng)
+    weights, bias = linear_head(pool, rng)
     split = np.concatenate(
         [_contradicted(pool, rows[start : start + CHUNK], weights, bias, rng) for start in range(0, len(rows), CHUNK)]
     )
@@ -54,7 +54,7 @@ def dropquery(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([chosen, top(rest, n - len(chosen), rng)])
 
 
-def _head(pool: Pool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def linear_head(pool: Pool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Weights (d, k) and bias (k,) of the linear model that says nearest to what the model said."""
     rows = drawn(len(pool), FITTED * (pool.embeddings.shape[1] + 1), rng)
     points = embeddings_at(pool.embeddings, rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.backends.label_studio.buckets import _access, address, have_storage, is_signed, surroundings
+from labelloop.backends.label_studio.buckets import access_to, address, have_storage, is_signed, surroundings
 from labelloop.backends.label_studio.client import Client
 from labelloop.backends.label_studio.probe import look, minutes_of, rehearse
 from labelloop.backends.s3_store import S3ArtifactStore
@@ -197,7 +197,7 @@ def test_temporary_credentials_of_a_secret_reach_label_studios_storage_whole() -
     keys = {"aws_access_key_id": "ASIA", "aws_secret_access_key": "s", "aws_session_token": "t"}
     store = S3ArtifactStore(path="s3://pets", authentication_secret="s", secrets=clouds.secrets_of("s", keys))
 
-    sent = _access(store.bucket())
+    sent = access_to(store.bucket())
 
     assert {name: sent[name] for name in keys} == keys
 

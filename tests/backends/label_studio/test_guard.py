@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.backends.label_studio import calls
-from labelloop.backends.label_studio.guard import Calls, _fence, is_inside
+from labelloop.backends.label_studio.guard import Calls, fence, is_inside
 from labelloop.types import Bucket
 
 INSIDE = (
@@ -28,7 +28,7 @@ def test_those_of_the_internet_are_not(address: str) -> None:
 
 
 def connect(home: Path, *address: object) -> None:
-    _fence("socket.connect", (None, address), Calls(home / "calls.json"), 0)
+    fence("socket.connect", (None, address), Calls(home / "calls.json"), 0)
 
 
 def test_a_socket_is_refused_until_it_is_written_down_and_again_after(tmp_path: Path) -> None:

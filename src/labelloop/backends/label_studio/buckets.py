@@ -184,7 +184,7 @@ def _settings(bucket: Bucket) -> dict[str, Any]:
         "use_blob_urls": True,
         "presign": is_signed(bucket),
         "presign_ttl": LIFETIME_MINUTES,
-        **_access(bucket),
+        **access_to(bucket),
     }
 
 
@@ -226,7 +226,7 @@ def is_signed(bucket: Bucket) -> bool:
     return {"s3": True, "gcp": bool(_google_key(bucket)), "azure": not bucket.endpoint}[bucket.cloud]
 
 
-def _access(bucket: Bucket) -> dict[str, Any]:
+def access_to(bucket: Bucket) -> dict[str, Any]:
     """How Label Studio reaches the bucket. Without credentials its server has to find some of its own."""
     held = bucket.credentials
     if bucket.cloud == "s3":

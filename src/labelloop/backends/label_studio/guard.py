@@ -33,7 +33,7 @@ def install(home: Path, port: int) -> None:
     if find_spec("django") is None:
         return  # no Label Studio, and nothing that serves
     calls, started = Calls(home / "calls.json"), threading.Event()
-    sys.addaudithook(lambda event, arguments: _fence(event, arguments, calls, port if not started.is_set() else 0))
+    sys.addaudithook(lambda event, arguments: fence(event, arguments, calls, port if not started.is_set() else 0))
     request_started = import_module("django.core.signals").request_started
     request_started.connect(lambda **_: started.set(), weak=False)
     import_module("bootstrap").find_label_studio()  # it stands beside this file
@@ -102,7 +102,7 @@ def _secured(handler: Any, settings: Any) -> None:
     handler.load_middleware = load_middleware
 
 
-def _fence(event: str, arguments: tuple[Any, ...], calls: Calls, own: int) -> None:
+def fence(event: str, arguments: tuple[Any, ...], calls: Calls, own: int) -> None:
     """Refuse a socket: the last fence, behind Label Studio's own, which not every kind of storage asks."""
     if event != "socket.connect" or not isinstance(arguments[1], tuple):
         return

@@ -36,7 +36,7 @@ def signed_in_link(page: str, email: str, password: str) -> Iterator[tuple[str, 
     Raises:
         BackendError: Label Studio does not take the email and password.
     """
-    session = _sign_in(page, email, password)
+    session = sign_in(page, email, password)
     key, used = secrets.token_urlsafe(24), Event()
     once = Lock()
 
@@ -95,7 +95,7 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2], 16)
 
 
-def _sign_in(page: str, email: str, password: str) -> str:
+def sign_in(page: str, email: str, password: str) -> str:
     """The session of a user, through the form a person would fill in."""
     where = urlsplit(page)
     form = f"{where.scheme}://{where.netloc}/user/login/"
