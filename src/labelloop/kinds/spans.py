@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -41,6 +41,7 @@ class TextSpans:
 
     labels: tuple[str, ...]
     overlapping: bool = False
+    region_type: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", checked_labels(self.labels, 1, "a control of spans", "[controls.NAME]"))
@@ -51,11 +52,6 @@ class TextSpans:
         import pyarrow as pa
 
         return pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())]))
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "labels"
 
     def tag(self, name: str, shown: str) -> str:
         """`Labels` with a key for each of the first ten labels, none of which is a key of choices."""
