@@ -15,6 +15,7 @@ from labelloop.loop.beside import Beside
 from labelloop.loop.decide import decide
 from labelloop.loop.loop import Loop
 from labelloop.loop.notices import noticed
+from labelloop.loop.scoring import sampled_in
 from labelloop.loop.unusable import Unusable
 from labelloop.report.plain import round_in_words
 from labelloop.report.views import (
@@ -75,6 +76,7 @@ def _as_dict(loop: Loop, unusable: Unusable, beside: Mapping[str, Beside]) -> Ma
         "controls": {name: one.as_dict() for name, one in beside.items()},
         "spent": _spent(loop),
         "saved": _saved(now.last),
+        "scored": _scored(now.last),
         "auto_label": _taken(loop),
         "next": {"action": type(action).__name__.lower(), "reason": action.reason},
         "round": now.last.as_dict() if now.last else None,
@@ -99,6 +101,12 @@ def _saved(last: Round | None) -> Mapping[str, Any]:
     gave_way = f", and auto chooses {trust.share:.0%}" if trust.share < 1.0 else ""
     words = f"{trust.saved['words']} (as of round {trust.looked}{gave_way})"
     return {**trust.saved, "of_round": trust.looked, "auto_chooses": trust.share, "words": words}
+
+
+def _scored(last: Round | None) -> Mapping[str, Any]:
+    """The sample that the newest batch comes from; empty where it comes from all."""
+    sampled = sampled_in(last) if last else None
+    return {"scored": sampled.scored, "pool": sampled.pool, "words": sampled.in_words()} if sampled else {}
 
 
 def _taken(loop: Loop) -> Mapping[str, Any]:
@@ -130,6 +138,7 @@ def status_in_words(loop: Loop) -> str:
     lines += [f"advice    {now['advice']['words']}"] if now["advice"] else []
     lines += [f"rare      {seldom_in_words(now['hardly_found'])}"] if now["hardly_found"] else []
     lines += [f"saved     {now['saved']['words']}"] if now["saved"] else []
+    lines += [f"scored    {now['scored']['words']}"] if now["scored"] else []
     lines += [f"taken     {now['auto_label']['words']}"] if now["auto_label"] else []
     lines += [f"spent     {now['spent']['words']}"] if loop.budget else []
     return "\n".join([*lines, f"next      {now['next']['action']}: {now['next']['reason']}"])

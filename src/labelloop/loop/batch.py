@@ -9,7 +9,6 @@ import numpy as np
 
 from labelloop.evaluation.label_errors import FEWEST, suspects
 from labelloop.evaluation.savings import Trust
-from labelloop.kinds.predicted import Predicted
 from labelloop.ledger import Ledger
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
@@ -18,8 +17,8 @@ from labelloop.loop.models import version_of
 from labelloop.loop.pool import refuse_blind, refuse_unknown_backbone
 from labelloop.loop.queue_order import QueueOrder, Scored
 from labelloop.loop.round_steps import BatchOptions, Snapshot
+from labelloop.loop.scoring import Sampled, Scorer
 from labelloop.loop.training import Learned, Learning
-from labelloop.selection.effort import per_effort
 from labelloop.selection.names import AUTO
 from labelloop.selection.relabel import Answered, Relabelling, again
 from labelloop.storage.artifacts import Ref
@@ -33,12 +32,14 @@ class Proposal:
 
     Attributes:
         version: Of the model behind guesses and turns; empty before there is one.
+        sampled: The sample that the batch comes from; None where it comes from all.
     """
 
     batch: Sequence[Asking]
     refreshed: Sequence[Asking]
     opinions: Sequence[Opinion] = ()
     version: str = ""
+    sampled: Sampled | None = None
 
     def with_audits(self, audits: Sequence[Asking], seed: Sequence[int]) -> Proposal:
         """The same with blind questions mixed in; an item that was chosen to be learned from, too, is asked blind."""
@@ -61,6 +62,7 @@ class Choosing:
         self._learning = learning
         self._schema = config.schema_of()
         self.order = QueueOrder(config, self._schema, learning.snapshots)
+        self._scorer = Scorer(config, ledger, learning.models, learning.snapshots)
         self._prove(code=False)
 
     def prove(self) -> None:
@@ -100,21 +102,14 @@ class Choosing:
             trust: The share that `auto` chooses where it is the selector.
         """
         with learned.watch.stage("score"):
-            model = learned.judged.model
-            said = self._per_effort(self._learning.models.said(model, learned.features)) if model else None
+            model, features = learned.judged.model, learned.features
+            looked = self._scorer.look(model, learned.known, features, number) if model else None
         with learned.watch.stage("select"):
-            known = learned.known if said is None else round_steps.judgeable(learned.known, said)
-            scored = Scored(known, learned.features, said, learned.judged.version)
+            known, said = (learned.known, None) if looked is None else (looked.known, looked.said)
+            scored = Scored(known, features, said, learned.judged.version)
             doubtful = trust < 1.0 and model and self._config.loop.selector == AUTO
-            return self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
-
-    def _per_effort(self, said: Predicted) -> Predicted:
-        """The same with uncertainty per effort, where long texts take longer to answer."""
-        power = self._config.loop.length_cost
-        if not power or said.probabilities is not None or self._schema.modality != "text":
-            return said
-        worth = per_effort(said.uncertainty, self._ledger.items.lengths()[: len(said)], power)
-        return replace(said, uncertainty=worth)
+            proposal = self.choose(scored, number, room, f"mix({AUTO}, random, {trust})" if doubtful else "")
+            return proposal if looked is None else replace(proposal, sampled=looked.sampled)
 
     def choose(self, scored: Scored, number: int, room: int | None, selector: str = "") -> Proposal:
         """Choose the batch of round `number`, the new guesses for what is open, and when people get which.
@@ -135,9 +130,8 @@ class Choosing:
     def refreshed(self, model: str, number: int) -> Sequence[Asking]:
         """The open questions with what a model says about them, and with their turns from round `number` on."""
         columns, features = self._learning.embeddings.embedded()
-        said = self._per_effort(self._learning.models.said(model, features))
-        known = round_steps.judgeable(self._learning.snapshots.know(columns), said)
-        scored = Scored(known, features, said, version_of(Ref.parse(model)))
+        looked = self._scorer.look_at_questions(model, self._learning.snapshots.know(columns), features)
+        scored = Scored(looked.known, features, looked.said, version_of(Ref.parse(model)))
         return self._queued(scored, number, []).refreshed
 
     def _queued(self, scored: Scored, number: int, batch: Sequence[Asking], selector: str = "") -> Proposal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,49 @@ from labelloop.loop.pool import MANY
 from labelloop.loop.snapshots import Snapshots
 from labelloop.protocols import Predictor
 from labelloop.storage.artifacts import Ref
-from labelloop.storage.runs import Artifact
-from labelloop.types import Examples, Inputs, Missing, only
+from labelloop.storage.runs import Artifact, Run
+from labelloop.types import Examples, Inputs, Item, Missing, only
+
+
+@dataclass(frozen=True)
+class Some:
+    """Some of the items.
+
+    Attributes:
+        rows: (m,) their positions among all items, ascending.
+        ids: (m,) their ids.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Items that are judged in one step.
+
+    Attributes:
+        features: Their embeddings: a chunk as it is stored, or an array.
+        start: The position of the first of a chunk.
+        ids: Theirs, where they are no chunk.
+    """
+
+    features: Artifact[Any] | np.ndarray
+    start: int = 0
+    ids: Sequence[str] = ()
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(n, d) float32; a row of NaN where an item could not be read."""
+        made: np.ndarray = self.features.value if isinstance(self.features, Artifact) else self.features
+        return made
+
+    def items(self, ledger: Ledger) -> Sequence[Item]:
+        """The n items."""
+        if not self.ids:
+            return ledger.items.between(self.start, self.start + len(self.matrix))
+        found = ledger.items.get(self.ids)
+        return [found[one] for one in self.ids]
 
 
 class Models:
@@ -61,51 +103,47 @@ class Models:
         """The model of this reference, loaded."""
         return self._bench.learner().load(self._run.artifact(Ref.parse(model)).value)
 
-    def said(self, model: str, features: Features) -> Predicted:
-        """What a model says about every embedded item; nothing about unreadable ones."""
+    def said(self, model: str, features: Features, some: Some | None = None) -> Predicted:
+        """What a model says about every embedded item, or about some; nothing about unreadable ones, and the others."""
         handle = self._run.artifact(Ref.parse(model))
         failed: list[StepError] = []
-        chunks, start = [], 0
-        for ref in features.refs:
-            chunk = self._run.artifact(ref)
-            chunks.append(self._said(handle, chunk, start, failed))
-            start += len(chunk.value)
-        said = joined(chunks) if chunks else _nothing(self._schema, 0)
+        pieces = _chunks(self._run, features.refs) if some is None else _cut(features.matrix, some)
+        parts = [self._said(handle, one, failed) for one in pieces]
+        said = joined(parts) if parts else _nothing(self._schema, 0)
+        looked = ~features.unreadable
+        if some is not None:
+            said = _spread(self._schema, said, some.rows, len(looked))
+            looked &= np.isin(np.arange(len(looked)), some.rows)
         if failed and not said.known.any():
             raise failed[0]
-        lost = np.flatnonzero(~said.known & ~features.unreadable)
+        lost = np.flatnonzero(~said.known & looked)
         known = {one.item_id for one in self._ledger.aside.all()} if len(lost) else set()
         names = [one.id for row in map(int, lost) for one in self._ledger.items.between(row, row + 1)]
         self.leave_out({one: f"item {one!r} cannot be judged by the model in use" for one in names if one not in known})
         return said
 
-    def _said(self, model: Artifact[Any], chunk: Artifact[Any], start: int, failed: list[StepError]) -> Predicted:
-        """What a model says about a chunk; nothing about a small one, of which all may be items that it fails on."""
+    def _said(self, model: Artifact[Any], piece: _Piece, failed: list[StepError]) -> Predicted:
+        """What a model says about a piece; nothing about a small one, of which all may be items that it fails on."""
         try:
+            items = piece.items(self._ledger)
             if self._snapshots.reads_items:
-                return self._said_of_readable(model, chunk.value, start)
-            items = self._ledger.items.between(start, start + len(chunk.value))
+                return self._said_of_readable(model, piece.matrix, items)
             ids = np.asarray([one.id for one in items], np.str_)
-            return _read(self._schema, self._predict(model, chunk, ids))
+            return _read(self._schema, self._predict(model, piece.features, ids))
         except StepError as error:
-            if len(chunk.value) >= MANY:
+            if len(piece.matrix) >= MANY:
                 raise
             failed.append(error)
-            return _nothing(self._schema, len(chunk.value))
+            return _nothing(self._schema, len(piece.matrix))
 
-    def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, start: int) -> Predicted:
-        """What a model says about the items from this position on that could be read; nothing about the others."""
-        items = self._ledger.items.between(start, start + len(features))
+    def _said_of_readable(self, model: Artifact[Any], features: np.ndarray, items: Sequence[Item]) -> Predicted:
+        """What a model says about those of the items that could be read; nothing about the others."""
         rows = np.flatnonzero(~np.isnan(features[:, 0]))
         if not len(rows):
             return _nothing(self._schema, len(features))
-        readable = tuple(items[row] for row in rows)
+        readable = tuple(items[int(row)] for row in rows)
         said = self.predicted(model, Inputs(np.asarray([one.id for one in readable]), None, readable))
-        if said.probabilities is None:
-            return round_steps.spread(said, rows, len(features))
-        likely = np.full((len(features), len(self._schema.labels)), np.nan, np.float32)
-        likely[rows] = said.probabilities
-        return by_probabilities(self._schema, likely)
+        return _spread(self._schema, said, rows, len(features))
 
     def predicted(self, model: Artifact[Any], inputs: Inputs) -> Predicted:
         """What a model says about items; computed once for the same model and the same items."""
@@ -142,6 +180,31 @@ class Models:
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Set items aside by name, each for its reason, to be tried again later."""
         self._ledger.aside.put({one: Missing(why) for one, why in reasons.items()}, self._bench.clock())
+
+
+def _chunks(run: Run, refs: Sequence[Ref]) -> Iterator[_Piece]:
+    """All items, as their embeddings are stored."""
+    start = 0
+    for ref in refs:
+        chunk = run.artifact(ref)
+        yield _Piece(chunk, start)
+        start += len(chunk.value)
+
+
+def _cut(matrix: np.ndarray, some: Some) -> Iterator[_Piece]:
+    """Some items, as many at a time as a chunk has."""
+    for start in range(0, len(some.rows), round_steps.CHUNK):
+        part = slice(start, start + round_steps.CHUNK)
+        yield _Piece(np.ascontiguousarray(matrix[some.rows[part]]), ids=some.ids[part].tolist())
+
+
+def _spread(schema: LabelSchema, said: Predicted, rows: np.ndarray, n: int) -> Predicted:
+    """What is said of the items at these positions, among n; nothing about the others. Pure."""
+    if said.probabilities is None:
+        return round_steps.spread(said, rows, n)
+    likely = np.full((n, len(schema.labels)), np.nan, np.float32)
+    likely[rows] = said.probabilities
+    return by_probabilities(schema, likely)
 
 
 def _nothing(schema: LabelSchema, n: int) -> Predicted:

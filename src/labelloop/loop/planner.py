@@ -15,7 +15,7 @@ from labelloop.ledger import Ledger, aside
 from labelloop.ledger.answers import Asking
 from labelloop.ledger.opinions import Opinion
 from labelloop.ledger.rounds import Round
-from labelloop.loop import warm_start, withdrawn
+from labelloop.loop import scoring, warm_start, withdrawn
 from labelloop.loop.asker import Asker
 from labelloop.loop.auto_labels import TakenLabels
 from labelloop.loop.batch import Choosing, Proposal
@@ -70,6 +70,7 @@ class Planner:
         planned = planned.noting(**trust.noted(), **(advice.noted() if planned.model else {"advice": {}}))
         if planned.stopped and start.room == 0:
             planned = replace(planned, stopped=self._why_no_room(planned, advice.words if advice.stop else ""))
+        planned = planned.noting(**(proposal.sampled.noted() if proposal.sampled else {}))
         self.ledger.rounds.plan(planned, proposal.batch, self.clock(), proposal.refreshed, proposal.opinions)
         return learned.known.set_aside, words
 
@@ -98,7 +99,7 @@ class Planner:
         fresh = {**blank, **self._now(batch, room, again=len(opinions)), **known}
         started = self.clock().isoformat()
         made = replace(before, number=before.number + 1, reason=reason, started_at=started, **fresh)
-        made = withdrawn.carried_on(made).noting(**self._provenance(), **notes)
+        made = scoring.carried_on(withdrawn.carried_on(made)).noting(**self._provenance(), **notes)
         self.ledger.rounds.plan(made, batch, self.clock(), refreshed, opinions)
         self.asker.send(sure=False)
         return made

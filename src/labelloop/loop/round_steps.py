@@ -190,9 +190,15 @@ def spread(said: Predicted, rows: np.ndarray, n: int) -> Predicted:
     return joined([said, nothing_said(1)]).at(places)
 
 
-def judgeable(known: Snapshot, said: Predicted) -> Snapshot:
-    """The items, without those that a model said nothing about. Pure."""
-    return replace(known, columns=replace(known.columns, readable=known.columns.readable & said.known))
+def judgeable(known: Snapshot, said: Predicted, looked: np.ndarray | None = None) -> Snapshot:
+    """The items, without those that a model said nothing about. Pure.
+
+    Args:
+        looked: (n,) bool, those that it was asked about; None is all. Of the others only those stay that nobody is to
+            choose: what was asked, which is covered, and what is held out.
+    """
+    there = said.known if looked is None else said.known | (~looked & (known.asked | known.held_out))
+    return replace(known, columns=replace(known.columns, readable=known.columns.readable & there))
 
 
 @step(name="labelloop.evaluate", version="2")

@@ -124,6 +124,12 @@ class LoopConfig(_Section):
     every word does.
     """
 
+    scored: Annotated[int | None, Field(ge=0)] = None
+    """The most items that can be asked which a round has the model score: where there are more, so many are drawn, from
+    `loop.seed`, and the batch comes from these. 0 scores all. By default 50000 where a learner reads the items
+    themselves for answers that are no choices, such as spans, else all.
+    """
+
     blind_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the questions to learn from that are asked without the model's guess, drawn by chance: what
     `annotator bias` compares with. 0.1 is a good share to begin with.
