@@ -19,6 +19,7 @@ from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_saying
 from labelloop.kinds.ratings import Rating
+from labelloop.kinds.taxonomies import Taxonomy
 from labelloop.report.page import render
 
 from support.small_world import NAME, World
@@ -119,3 +120,37 @@ def test_a_kind_that_nothing_here_learns_is_refused_with_the_way_out(tmp_path: P
     with pytest.raises(ConfigError, match="the learner frozen learns choices, and 'anger' asks for Day") as refused:
         world.loop()
     assert "flavor" in refused.value.hint
+
+
+def test_places_in_a_tree_are_learned_by_the_learner_of_their_name(tmp_path: Path) -> None:
+    kind = Taxonomy(("animal/cat", "animal/dog", "animal/bird/owl"))
+    paths = {path.rpartition("/")[2]: (path,) for path in kind.labels}
+    schema = LabelSchema("text", kind.labels, control="anger", asked=kind)
+
+    class PlacedWorld(World):
+        def answer_all(self, wrongly: bool = False) -> int:
+            waiting, truth = self.dataset.open_items(), self.truth()
+            for item_id in waiting:
+                said = regions_saying(schema.main, paths[truth[item_id]])
+                self.people.answer(NAME, item_id, said, "ann@example.com")
+            return len(waiting)
+
+    world = PlacedWorld(tmp_path, schema=schema, clock=lambda: datetime(2025, 12, 1, tzinfo=UTC))
+    asked = f'kind = "taxonomy"\nlabels = {json.dumps(list(kind.labels))}'
+    (tmp_path / "labelloop.toml").write_text(
+        TOML.replace('kind = "rating"\nstars = 5', asked)
+        + '[learner]\nbackbone = "support.quick_learner:WordBackbone"\n'
+    )
+    world.add(60)
+    world.play(4)
+    world.tick()
+
+    last = world.last()
+    assert last.metrics["score_name"] == "hierarchical-F1"
+    assert last.metrics["score"] > 0.9
+    assert set(last.metrics["per_label"]) == set(kind.labels)
+    with world.loop() as loop:
+        assert type(loop.learner).__name__ == "PlaceLearner"
+        write_labels(loop, str(tmp_path / "said.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert all(tuple(row["answers"]["anger"]) == paths[row["text"].split()[0]] for row in rows)

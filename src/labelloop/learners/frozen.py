@@ -98,7 +98,9 @@ class Frozen:
             LabelLoopError: No example; one that is held out; one without an embedding; or, for a single choice,
                 one with no label or several.
         """
-        features = _checked(examples)
+        features = embeddings_of(examples)
+        if not examples.multiple:
+            _refuse(examples, examples.targets.sum(axis=1) != 1, "with no label or several, in a single choice")
         order = np.argsort(examples.inputs.ids, kind="stable")
         head = fit(features[order], examples.targets[order], examples.multiple, self._how)
         model = model_folder.StoredHead(head, tuple(examples.labels), self.backbone.fingerprint, len(examples))
@@ -143,8 +145,12 @@ class FrozenPredictor:
         return self.head.probabilities(inputs.features)
 
 
-def _checked(examples: Examples) -> np.ndarray:
-    """The embeddings of examples that may be learned from."""
+def embeddings_of(examples: Examples) -> np.ndarray:
+    """(n, d) float32, the embeddings of examples that may be learned from.
+
+    Raises:
+        LabelLoopError: There is no example, or one that is held out or has no embedding.
+    """
     features = examples.inputs.features
     if len(examples) == 0:
         raise LabelLoopError("there is no example to learn from", "answer some questions first")
@@ -154,8 +160,6 @@ def _checked(examples: Examples) -> np.ndarray:
             f"{len(examples)} examples have no embeddings", "embed them first, or choose a learner that reads items"
         )
     _refuse(examples, ~np.isfinite(features).all(axis=1), "without a finite embedding")
-    if not examples.multiple:
-        _refuse(examples, examples.targets.sum(axis=1) != 1, "with no label or several, in a single choice")
     return np.asarray(features, np.float32)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from labelloop.errors import BadItemError, ConfigError, LabelLoopError
+from labelloop.errors import BadItemError, ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.kind import Kind
 from labelloop.kinds.numbers import Number
@@ -19,6 +19,7 @@ from labelloop.kinds.predicted import Predicted
 from labelloop.kinds.ratings import Rating
 from labelloop.learners.backbones import backbone as backbone_of
 from labelloop.learners.backbones import refuse_unknown
+from labelloop.learners.frozen import embeddings_of
 from labelloop.learners.model_folder import DESCRIPTION, damage_named, described, digest
 from labelloop.learners.options import fingerprint_of
 from labelloop.protocols import Backbone
@@ -243,20 +244,11 @@ class NumberPredictor:
 
 def _checked(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     """The embeddings and answers of examples that may be learned from."""
-    features = examples.inputs.features
-    if len(examples) == 0:
-        raise LabelLoopError("there is no example to learn from", "answer some questions first")
-    for bad, why in (
-        (np.asarray(examples.held_out), "held out, and held-out items are never trained on"),
-        (np.ones(len(examples), bool) if features is None else ~np.isfinite(features).all(axis=1), "not embedded"),
-    ):
-        if bad.any():
-            named = ", ".join(map(str, examples.inputs.ids[bad][:5]))
-            raise LabelLoopError(f"{int(bad.sum())} example(s) are {why}: {named}", "leave them out of the examples")
+    features = embeddings_of(examples)
     for item, answer in zip(examples.inputs.ids, examples.answers, strict=True):
         if isinstance(answer, bool) or not isinstance(answer, int | float):
             raise BadItemError(f"item {item} has no number to learn from", "leave it out of the examples")
-    return np.asarray(features, np.float64), np.asarray(examples.answers, np.float64)
+    return features.astype(np.float64), np.asarray(examples.answers, np.float64)
 
 
 def _write(made: RidgeModel, kind: Kind, backbone: str, folder: Path) -> None:
