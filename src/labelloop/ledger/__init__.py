@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from labelloop.ledger.auto import AutoBook
 from labelloop.ledger.changed import ChangedBook
 from labelloop.ledger.descriptors import keep_open
 from labelloop.ledger.health import as_damage, damaged, file_of, refuse_damage
-from labelloop.ledger.items import ItemBook
+from labelloop.ledger.items import ItemBook, texts_of
 from labelloop.ledger.labels import LabelBook
 from labelloop.ledger.lease import Lease
 from labelloop.ledger.opinions import OpinionBook, joined
@@ -67,10 +67,7 @@ class Ledger:
         found = joined(retold(schema, self.labels.changes(), self.answers.current()), self.opinions.about())
         for item_id in self.changed.of_before():
             found.pop(item_id, None)
-        return with_misplaced_refused(schema, found, self._texts)
-
-    def _texts(self, ids: Sequence[str]) -> dict[str, str]:
-        return {one.id: one.text for one in self.items.get(ids).values() if one.modality == "text"}
+        return with_misplaced_refused(schema, found, partial(texts_of, self.engine, self.dataset))
 
     def close(self) -> None:
         """Give the connections back."""

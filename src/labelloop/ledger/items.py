@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from labelloop.ledger import _sql
 from labelloop.ledger.chunks import Chunk, ChunkBook
@@ -16,7 +16,7 @@ from labelloop.ledger.groups import GroupBook
 from labelloop.ledger.tables import items, seen
 from labelloop.types import Item, NewItem
 
-__all__ = ["Chunk", "Facts", "ItemBook", "ItemColumns"]
+__all__ = ["Chunk", "Facts", "ItemBook", "ItemColumns", "texts_of"]
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,17 @@ class ItemBook(FileBook, GroupBook, ChunkBook):
             "meta": dict(item.meta),
             "problem": None,
         }
+
+
+def texts_of(engine: Engine, dataset: str, ids: Sequence[str]) -> dict[str, str]:
+    """The texts of these items; one that is no text is absent."""
+    found: dict[str, str] = {}
+    with _sql.reading(engine) as connection:
+        for some in _sql.chunks(ids):
+            there = select(items.c.id, items.c.text).where(items.c.modality == "text")
+            query = there.where(items.c.dataset == dataset, items.c.id.in_(some))
+            found.update((row.id, row.text) for row in connection.execute(query))
+    return found
 
 
 def _item(row: Row[Any]) -> Item:
