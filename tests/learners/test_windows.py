@@ -29,6 +29,7 @@ def test_a_text_is_cut_into_as_many_windows_as_are_counted(words: int, windows: 
     cut = TEN.cut(text(words))
 
     assert len(cut) == TEN.count(text(words)) == windows
+    assert {len(one) for one in cut} == {min(words + 2, 10)}
     assert {word for one in cut for word in one[1:-1]} == set(range(words))
     assert all((one[0], one[-1]) == (START, END) for one in cut)
 

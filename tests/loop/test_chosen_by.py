@@ -230,6 +230,10 @@ def test_what_only_it_cannot_read_is_set_aside_by_name_until_it_can(animals: Wor
     animals.tick(**NUMBERS)
     (left,) = animals.ledger().aside.all()
     assert (left.item_id, left.missing.reason) == (lost, "'cat of no number' is not seen")
+    with animals.loop(**NUMBERS) as loop, loop.ledger.lease.held():
+        columns, features = loop.learning.embeddings.embedded()
+    assert columns.ids[features.unreadable].tolist() == [lost]
+    assert np.isfinite(features.matrix).all()
 
     chosen_by.unseen.clear()
     animals.ledger().aside.hurry()
