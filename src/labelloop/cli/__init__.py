@@ -35,6 +35,7 @@ COMMANDS = {
     "export": ("loop", "Write the labels that are believed: JSONL, CSV, Parquet or JSON."),
     "report": ("loop", "Write a self-contained HTML report of the loop."),
     "score": ("score", "Show how good the model in use is, and how sure that is."),
+    "agreement": ("agreement", "Show how much people agree, beyond chance and two by two."),
     "rollback": ("score", "Put an earlier model back to use."),
     "reopen": ("reopen", "Open questions that were closed with fewer people than now."),
     "simulate": ("simulate", "Replay labelled data: how many labels would each selector need?"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -99,6 +99,15 @@ class Day:
         """(right, within a week, 1)."""
         alike = self.similarity(given, wanted)
         return float(given == wanted), float(alike >= 1 / 8), 1.0
+
+    @property
+    def level(self) -> Literal["ordinal", "interval"]:
+        """The days between count."""
+        return "interval"
+
+    def number(self, answer: Any) -> float:
+        """The number it stands for."""
+        return float(date.fromisoformat(answer).toordinal())
 
     @property
     def scores(self) -> Mapping[str, Statistic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from labelloop.errors import ConfigError
 from labelloop.types import Region
@@ -126,6 +126,20 @@ class Labelling(Protocol):
 
     def translate(self, answer: Answer, meaning: Meaning) -> Answer | None:
         """The answer in the labels of now; None where it means none any more, or nobody can know."""
+        ...
+
+
+@runtime_checkable
+class Numeric(Protocol):
+    """A kind whose answers are numbers, or stand for some: people agree the more, the nearer theirs are."""
+
+    @property
+    def level(self) -> Literal["ordinal", "interval"]:
+        """Whether only their order counts, or how far apart they are, too."""
+        ...
+
+    def number(self, answer: Answer) -> float:
+        """The number."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -108,6 +108,15 @@ class Number:
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(nearness in [0, 1], right, 1)."""
         return self.similarity(given, wanted), float(given == wanted), 1.0
+
+    @property
+    def level(self) -> Literal["ordinal", "interval"]:
+        """The difference counts."""
+        return "interval"
+
+    def number(self, answer: Any) -> float:
+        """The number it stands for."""
+        return float(answer)
 
     @property
     def scores(self) -> Mapping[str, Statistic]:

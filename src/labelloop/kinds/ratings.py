@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -89,6 +89,15 @@ class Rating:
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(nearness in [0, 1], right, 1)."""
         return self.similarity(given, wanted), float(given == wanted), 1.0
+
+    @property
+    def level(self) -> Literal["ordinal", "interval"]:
+        """Only the order counts: from four stars to five may be farther than from one to two."""
+        return "ordinal"
+
+    def number(self, answer: Any) -> float:
+        """The number it stands for."""
+        return float(answer)
 
     @property
     def scores(self) -> Mapping[str, Statistic]:
