@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from labelloop.errors import ConfigError
 from labelloop.evaluation.metrics import evaluate
@@ -21,6 +24,8 @@ from labelloop.kinds.taxonomies import Taxonomy
 from labelloop.kinds.texts import FreeText, distance
 from labelloop.testing.kind import KindContract
 from labelloop.types import Region
+
+JIWER = json.loads((Path(__file__).parent / "jiwer.json").read_text("utf-8"))
 
 
 def region(type_: str, **value: Any) -> Region:
@@ -317,3 +322,33 @@ def test_choices_score_as_the_honest_score_does(multiple: bool) -> None:
     assert float(next(iter(kind.scores.values()))(sums)[0]) == pytest.approx(metrics.score, abs=1e-12)
     assert float(kind.scores["accuracy"](sums)[0]) == pytest.approx(metrics.accuracy, abs=1e-12)
     assert float(kind.scores["micro-F1"](sums)[0]) == pytest.approx(metrics.micro_f1, abs=1e-12)
+
+
+def summed(kind: Any, given: Sequence[Any], wanted: Sequence[Any]) -> np.ndarray:
+    """(1, c) what the kind counts of all items together."""
+    counts = [kind.counts(one, other) for one, other in zip(given, wanted, strict=True)]
+    sums: np.ndarray = np.asarray(counts, np.float64).sum(axis=0, keepdims=True)
+    return sums
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_kappa_of_ratings_is_that_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wanted = rng.integers(1, 8, 80)
+    given = np.clip(wanted + rng.integers(-2, 3, 80), 1, 7)
+
+    ours = Rating(7).scores["quadratic-kappa"](summed(Rating(7), given.tolist(), wanted.tolist()))
+
+    assert ours[0] == pytest.approx(cohen_kappa_score(given, wanted, weights="quadratic"), abs=1e-9)
+
+
+def test_where_everybody_gives_the_same_stars_the_kappa_is_whole() -> None:
+    assert Rating(5).scores["quadratic-kappa"](summed(Rating(5), [3, 3], [3, 3])) == 1.0
+
+
+@pytest.mark.parametrize("case", JIWER["cases"])
+def test_the_error_rates_of_texts_are_those_of_jiwer(case: Any) -> None:
+    sums = summed(FreeText(), case["given"], case["wanted"])
+
+    assert FreeText().scores["1-WER"](sums)[0] == pytest.approx(1.0 - case["wer"], abs=1e-9)
+    assert FreeText().scores["1-CER"](sums)[0] == pytest.approx(1.0 - case["cer"], abs=1e-9)

@@ -14,6 +14,7 @@ from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 
@@ -87,8 +88,9 @@ class Rating:
         return int(min(middle, key=lambda one: abs(one - answers[-1])))
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
-        """(nearness in [0, 1], right, 1)."""
-        return self.similarity(given, wanted), float(given == wanted), 1.0
+        """(nearness in [0, 1], right, 1; squared difference, given, wanted, the squares of both)."""
+        squares = float((given - wanted) ** 2), float(given), float(wanted), float(given**2 + wanted**2)
+        return self.similarity(given, wanted), float(given == wanted), 1.0, *squares
 
     @property
     def level(self) -> Literal["ordinal", "interval"]:
@@ -101,10 +103,24 @@ class Rating:
 
     @property
     def scores(self) -> Mapping[str, Statistic]:
-        """1 - mean absolute error as a share of the scale, and how many are exactly right."""
-        return {"nearness": lambda sums: share(sums[:, [0, 2]]), "exact": lambda sums: share(sums[:, 1:])}
+        """1 - mean absolute error as a share of the scale; how many are exactly right; quadratic kappa (Cohen 1968)."""
+        return {
+            "nearness": lambda sums: share(sums[:, [0, 2]]),
+            "exact": lambda sums: share(sums[:, 1:]),
+            "quadratic-kappa": _quadratic_kappa,
+        }
 
     def _sound(self, value: float) -> int:
         if value != int(value) or not 1 <= value <= self.stars:
             raise ConfigError(f"the rating {value} is not from 1 to {self.stars}", f"1 to {self.stars}")
         return int(value)
+
+
+def _quadratic_kappa(sums: np.ndarray) -> np.ndarray:
+    """(b,) 1 - the squared differences over those that chance would have; 1 where there are none at all."""
+    import numpy as np
+
+    n, apart, given, wanted, squares = sums[:, 2:7].T
+    chance = squares - 2.0 * given * wanted / n
+    lost: np.ndarray = np.divide(apart, chance, out=np.zeros_like(apart), where=chance > 1e-9 * n)
+    return 1.0 - lost

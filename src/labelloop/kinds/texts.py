@@ -98,15 +98,18 @@ class FreeText:
         return medoid(self, answers)
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
-        """(edits, characters wanted, equal, 1)."""
-        return float(distance(given, wanted)), float(len(wanted)), float(given == wanted), 1.0
+        """(edits, characters wanted, equal, 1, edits of words, words wanted)."""
+        ours, theirs = given.split(), wanted.split()
+        by_words = float(distance(ours, theirs)), float(len(theirs))
+        return float(distance(given, wanted)), float(len(wanted)), float(given == wanted), 1.0, *by_words
 
     @property
     def scores(self) -> Mapping[str, Statistic]:
-        """1 - the character error rate, not below 0; and how many are exactly right."""
+        """1 - the error rates of characters and of words, not below 0; and how many are exactly right."""
         return {
             "1-CER": lambda sums: (1.0 - sums[:, 0] / sums[:, 1].clip(1.0)).clip(0.0),
-            "exact": lambda sums: share(sums[:, 2:]),
+            "1-WER": lambda sums: (1.0 - sums[:, 4] / sums[:, 5].clip(1.0)).clip(0.0),
+            "exact": lambda sums: share(sums[:, 2:4]),
         }
 
     def _sound(self, text: Any) -> str:
@@ -117,8 +120,8 @@ class FreeText:
         return text.strip()
 
 
-def distance(one: str, other: str) -> int:
-    """Edits (a character put in, left out, or another) that make one text the other: Levenshtein's distance.
+def distance(one: Sequence[str], other: Sequence[str]) -> int:
+    """Edits (a sign or a word put in, left out, or another) that make one text the other: Levenshtein's distance.
 
     Of long texts with a long different middle the length of the middle, which is as many edits at most.
     """
