@@ -74,7 +74,11 @@ def test_ratings_are_learned_judged_guessed_and_told(tmp_path: Path) -> None:
     assert {guess.regions[0]["type"] for guess in guesses} == {KIND.region_type}
     with world.loop() as loop:
         assert next(iter(KIND.scores)) in status_in_words(loop)
-        assert next(iter(KIND.scores)) in in_words(scorecard(loop))
+        card = scorecard(loop)
+        assert next(iter(KIND.scores)) in in_words(card)
+        assert set(card.beside) == set(KIND.scores) - {last.metrics["score_name"]}
+        assert "quadratic-kappa       " in in_words(card)
+        assert all(low <= value <= high for value, low, high in card.beside.values())
         assert bias(loop).assisted.accepted > 0
         assert "rating of texts" in render(report_view(loop))
         write_labels(loop, str(tmp_path / "said.jsonl"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ class Scorecard:
         learned_from: Answers it was trained on; newer models, of more answers, may not have passed the gate.
         allowed: The loss that the gate lets a new model risk with a holdout of this size.
         drift: None where there are too few answers of two times.
+        beside: Other scores of the same answers, where what is asked are no choices: name -> (value, low, high).
     """
 
     version: str
@@ -79,6 +80,7 @@ class Scorecard:
     naive: Naive
     drift: Drift | None
     savings: Savings
+    beside: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def as_dict(self) -> Mapping[str, Any]:
         """For scripts."""
@@ -90,6 +92,7 @@ class Scorecard:
             "naive": asdict(self.naive),
             "drift": asdict(self.drift) if self.drift else None,
             "savings": self.savings.as_dict(),
+            "beside": {name: list(one) for name, one in self.beside.items()},
         }
 
 
@@ -127,6 +130,17 @@ def scorecard(loop: Loop) -> Scorecard:
         _naive(loop),
         _drift(loop, now),
         learning.gate.savings(now, last.learned_from),
+        _beside(loop, now),
+    )
+
+
+def _beside(loop: Loop, now: JudgedModel) -> Mapping[str, tuple[float, float, float]]:
+    kind = loop.schema.asked
+    if kind is None:
+        return {}
+    groups = np.asarray(loop.learning.snapshots.groups(now.judging), np.str_)
+    return answers.beside(
+        loop.learning.models.predicted(now.model, now.judging.inputs), now.judging.answers, kind, groups
     )
 
 
@@ -188,6 +202,7 @@ def in_words(card: Scorecard) -> str:
     lines = [
         ("model", f"{card.version}, learned from {card.learned_from} answers"),
         (score.score_name, f"{score.score:.3f} on {score.n} held-out items{worth}"),
+        *((name, f"{value:.3f} ({low:.3f} to {high:.3f})") for name, (value, low, high) in card.beside.items()),
         *notes(card),
         ("calibration", f"error {score.ece or 0.0:.3f}, log loss {score.log_loss or 0.0:.3f}"),
     ]

@@ -77,6 +77,19 @@ def evaluate(said: Predicted, wanted: Sequence[Answer], kind: Kind, groups: np.n
     )
 
 
+def beside(
+    said: Predicted, wanted: Sequence[Answer], kind: Kind, groups: np.ndarray | None = None
+) -> dict[str, tuple[float, float, float]]:
+    """The kind's other scores: name -> (value, low, high), by the bootstrap over items. Arguments as of `evaluate`."""
+    counts, _ = counted(kind, list(said.answers), wanted)
+    found = {}
+    for name, statistic in kind.scores.items():
+        if name != score_name(kind):
+            value = float(statistic(counts.sum(axis=0, keepdims=True))[0])
+            found[name] = (value, *bootstrap(statistic, counts, np.random.default_rng(SEED), groups=groups))
+    return found
+
+
 def _per_labels(
     kind: Labelling, given: Sequence[Answer], wanted: Sequence[Answer], worth: float
 ) -> dict[str, PerLabel]:
