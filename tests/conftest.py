@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from support.emulators import Emulator
 from support.small_world import World
 
 register_heif_opener()  # has Pillow write HEIC, for tests; what reads it for users cannot
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start and interrupt."""
 
 os.environ.setdefault("LABELLOOP_TRUST", "/")
 """What tests write is their own; those of trust take this away."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 from labelloop.backends.label_studio.server import Server, free_port
 from labelloop.backends.label_studio.signin import sign_in
+from labelloop.data.sources import content_id
 from labelloop.kinds import LabelSchema
 from labelloop.testing.secrets import MemorySecrets
 from labelloop.types import Item, Question
 
 from support.browser import browser
 from support.company import LIMIT, Gate, authority, known_key, outward, reverse
+from support.live_world import LiveWorld
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -28,45 +31,55 @@ PAINTED = 50_000
 """Pixels that the picture has on the page at least."""
 
 
-def photo(folder: Path, number: int) -> Item:
-    """A picture of noise, 226 kB."""
-    noise = np.random.default_rng(number).integers(0, 255, (250, 300, 3)).astype("uint8")
-    path = folder / f"{number}.png"
-    Image.fromarray(noise).save(path)
-    return Item(f"photo-{number}", "image", uri=str(path))
+class WorldAway(LiveWorld):
+    """Large pictures, and a Label Studio far away: what people draw weighs about 200 kB each."""
+
+    def draw(self, count: int) -> None:
+        digits, rng = load_digits(), np.random.default_rng(0)
+        folder = self.root / "images"
+        folder.mkdir()
+        for i in range(count):
+            ink = np.kron(digits.images[i] / 16.0, np.ones((32, 32)))[..., np.newaxis]
+            noise = rng.integers(0, 90, (256, 256, 3))
+            path = folder / f"{i:03}.png"
+            Image.fromarray((255 - noise - 160 * ink).astype("uint8")).save(path)
+            self.truth[content_id(path.read_bytes())] = (str(digits.target[i]),)
+        self.do("add", str(folder))
 
 
-def test_ten_rounds_behind_everything_at_once(annotator: LabelStudioAnnotator, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+def test_ten_rounds_of_a_loop_behind_everything_at_once(
+    annotator: LabelStudioAnnotator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host, gate, tunnelled = "label.example.test", Gate("/ls", ("X-Gate", "open sesame")), list[str]()
     trusted, certificate = authority(tmp_path / "tls", host)
-    token = annotator.client().token
-    secrets = MemorySecrets({"team": {"token": token, "gate": "open sesame"}})
+    monkeypatch.setenv("LABELLOOP_SECRET_TEAM__GATE", "open sesame")
+    world = WorldAway(tmp_path / "world", annotator, "everything at once")
     with reverse(annotator.client().url, gate, certificate) as port, outward(tunnelled) as proxy:
-        away = LabelStudioAnnotator(
-            home=tmp_path / "home",
-            secrets=secrets,
-            url=f"https://{host}:{port}/ls",
-            authentication_secret="team",
-            ca_bundle=str(trusted),
-            headers="X-Gate: {gate}",
-            proxy=proxy,
+        url = f"https://{host}:{port}/ls"
+        more = f'ca_bundle = "{trusted}"\nheaders = "X-Gate: {{gate}}"\nproxy = "{proxy}"\n'
+        world.config.write_text(
+            world.config.read_text().replace(f'url = "{annotator.client().url}"\n', f'url = "{url}"\n{more}')
         )
-        dataset = away.open("everything at once", LabelSchema("image", ("red", "blue")))
-        cursor: str | None = None
-        for turn in range(10):
-            questions = [Question(photo(tmp_path, 8 * turn + n)) for n in range(8)]
-            asked = dataset.ask(questions)
-            assert (asked.created, asked.missing) == (8, {})
-            for page in dataset.answers(cursor):
-                cursor = page.cursor
-        rows = [row for rows in tasks.scan(away.client(), dataset.project, [], "id,data") for row in rows]
-        sizes = [len(away.fetch(Item("a", "image", uri=row["data"]["image"]))) for row in rows]
+        world.draw(80)
+        for _ in range(10):
+            world.do("tick")
+            assert world.answer_all() == 6
+        world.do("tick")
+        world.do("doctor")
+        shown = [str(task["data"]["image"]) for task in world.tasks()]
+    with closing(world.ledger()) as ledger:
+        rounds = ledger.rounds.all()
+    annotator.delete(world.name)
 
-    assert len(rows) == len(sizes) == 80
-    assert all(str(row["data"]["image"]).startswith("/ls/data/upload/") for row in rows)
-    assert min(sizes) > 200_000
-    assert {status for *_, status in gate.seen} <= {200, 201}
-    assert max(size for _, _, size, _ in gate.seen) < LIMIT
+    assert [one.asked for one in rounds] == [6] * 11
+    assert rounds[-1].learned_from > 35
+    assert rounds[-1].metrics["score"] > 0.3
+    assert len(set(shown)) == len(shown) == 66
+    assert all(one.startswith("/ls/data/upload/") for one in shown)
+    refused = [(path, status) for _, path, _, status in gate.seen if status not in (200, 201, 204)]
+    assert all(path.startswith("/ls/api/projects/0") and status == 404 for path, status in refused), "doctor's probes"
+    assert 200_000 < max(size for _, _, size, _ in gate.seen) < LIMIT
     assert not [one for one in gate.seen if one[0] == "GET" and one[2]]
     assert set(tunnelled) == {f"CONNECT {host}:{port}"}
 
