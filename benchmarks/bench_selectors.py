@@ -131,7 +131,7 @@ def replayed(task: str, strategy: str, seed: int) -> tuple[str, Curve, float]:
         played.append(turn)
         if round(turn[1], 4) >= TARGET * round(full, 4):
             break
-    labels, scores, seconds = zip(*played, strict=True)
+    labels, scores, seconds, _ = zip(*played, strict=True)
     return task, Curve(strategy, seed, labels, scores, full, seconds), time.perf_counter() - began
 
 
