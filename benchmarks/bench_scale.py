@@ -5,6 +5,7 @@ Run alone: .venv/bin/python benchmarks/run.py --only scale     fills 50,000 task
 
 from __future__ import annotations
 
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from labelloop.ledger.questions import Asking
 from labelloop.ledger.rounds import Round
 from labelloop.loop.decide import Wait
 from labelloop.loop.loop import Loop
+from labelloop.machine.trust import VARIABLE
 from labelloop.types import Item, NewItem
 from labelloop.workspace.config import load
 from labelloop.workspace.root import STATE
@@ -156,6 +158,7 @@ def place(root: Path, annotator: LabelStudioAnnotator, size: int) -> Place:
     """A loop whose ledger and project hold `size` questions, as if it had asked them a thousand at a time."""
     (root / STATE).mkdir(parents=True)
     (root / "labelloop.toml").write_text(_TOML.format(name=f"bench scale {size}"))
+    os.environ[VARIABLE] = str(root)  # the learner it names is code: ours
     parts = Parts(annotator, LocalArtifactStore(path=str(root / "artifacts")), LocalOrchestrator())
     loop = Loop(load(root, {}), cast(Stack, parts))
     project = cast(LabelStudioDataset, loop.dataset).project

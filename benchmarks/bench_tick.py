@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.loop.decide import Wait
 from labelloop.loop.loop import Loop
+from labelloop.machine.trust import VARIABLE
 from labelloop.protocols import Annotator, Backbone, Predictor
 from labelloop.types import Examples, Item, Modality, NewItem
 from labelloop.workspace.config import load
@@ -83,6 +85,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         root = Path(folder)
         (root / STATE).mkdir()
         (root / "labelloop.toml").write_text(_TOML)
+        os.environ[VARIABLE] = str(root)  # the learner it names is code: ours
         parts = Parts(annotator, LocalArtifactStore(path=str(root / "artifacts")), LocalOrchestrator())
         loop = Loop(load(root, {}), cast(Stack, parts))
         texts = [f"the text of {number}" for number in range(ITEMS)]
