@@ -20,6 +20,9 @@ ROOMS = 28
 LINES = 450
 """At most so many lines of code, without blank ones, comments and docstrings, are in a module."""
 
+LONGEST = 60
+"""At most so many lines has a function, without its head and its docstring."""
+
 METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
@@ -71,6 +74,17 @@ def test_a_module_can_be_read_in_one_sitting() -> None:
     assert large == set()
 
 
+def test_a_function_is_seen_at_once() -> None:
+    long = {
+        f"{path.relative_to(HOUSE)}:{node.name}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _length(node) > LONGEST
+    }
+
+    assert not long, sorted(long)
+
+
 def test_a_class_does_one_thing() -> None:
     broad = {
         f"{path.relative_to(HOUSE)}:{node.name}"
@@ -106,3 +120,9 @@ def _lines(path: Path) -> int:
             words.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines = enumerate(text.splitlines(), start=1)
     return sum(1 for number, line in lines if number not in words and line.strip() and not line.strip().startswith("#"))
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, without its docstring."""
+    body = node.body[1:] if ast.get_docstring(node, clean=False) else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0

@@ -114,20 +114,10 @@ class Loop:
         )
         self.prunes = config.loop.old_predictions == "prune"
         renewal = Renewal(
-            self.ledger,
-            lambda: self.dataset,
-            self.asker.questions_of,
-            lambda: self.ownership.claim(self.dataset),
+            self.ledger, lambda: self.dataset, self.asker.questions_of, lambda: self.ownership.claim(self.dataset)
         )
         self.listener = Listener(
-            lambda: self.dataset,
-            self.ledger,
-            config,
-            self.ownership,
-            self.address,
-            renewal,
-            self.overlap,
-            clock,
+            lambda: self.dataset, self.ledger, config, self.ownership, self.address, renewal, self.overlap, clock
         )
 
     @cached_property
