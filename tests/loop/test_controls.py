@@ -298,7 +298,7 @@ def test_a_preference_is_between_two_columns(tmp_path: Path) -> None:
         ('[controls.tone]\nkind = "rating"\nshown = ["text", "author"]\n', "'column_text', which people do not see"),
         ('[controls.tone]\nkind = "rating"\nshown = ["", "author"]\n', "and its kind about 1"),
         ('[controls.tone]\nkind = "rating"\nshown = "title"\n', "'title', which people do not see"),
-        ('[controls.author]\nkind = "rating"\n', "the name 'author' is taken"),
+        ('[controls.author]\nkind = "rating"\nshown = "author"\n', "the name 'author' is taken"),
     ],
 )
 def test_a_control_that_points_nowhere_or_has_the_name_of_a_column_is_refused(
@@ -309,6 +309,12 @@ def test_a_control_that_points_nowhere_or_has_the_name_of_a_column_is_refused(
 
     with pytest.raises(ConfigError, match=said):
         load(path.parent).config.schema_of()
+
+
+def test_columns_that_nobody_is_asked_about_may_have_the_name_of_a_control() -> None:
+    schema = replace(SCHEMA, show=("label", "tone"), beside=(Control("tone", Rating(), "text"),))
+
+    assert [one.name for one in schema.controls] == ["label", "tone"]
 
 
 def test_the_main_control_asks_about_the_item(tmp_path: Path) -> None:

@@ -90,11 +90,12 @@ class LabelSchema:
     def __post_init__(self) -> None:
         if self.asked is None:
             checked_labels(self.labels, 2, "a choice", "[dataset]")
-        names = [self.control, *dict.fromkeys(self.objects), *(one.name for one in self.beside)]
+        asked_about = dict.fromkeys([self.modality, *(name for one in self.beside for name in one.objects)])
+        names = [self.control, *asked_about, *(one.name for one in self.beside)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(
-                f"the name {twice[0]!r} is taken: {self.control!r} is the main control, people see "
-                f"{', '.join(map(repr, self.objects))}, and each other control is named once",
+                f"the name {twice[0]!r} is taken: {self.control!r} is the main control, people are asked about "
+                f"{', '.join(map(repr, asked_about))}, and each other control is named once",
                 "choose another name: [controls.NAME] in labelloop.toml",
             )
         for one in self.beside:
