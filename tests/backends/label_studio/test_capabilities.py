@@ -108,6 +108,10 @@ class CapableAnnotator(FakeAnnotator):
         """What it shows."""
         return Item(str(task.get("id", "")), schema.modality, text=str(task.get("text", "")))
 
+    def misfits(self, config: str, schema: LabelSchema) -> Sequence[str]:
+        """The labels that it does not name."""
+        return [f"label {label!r} is not in it" for label in schema.labels if label not in config]
+
     def fetch(self, item: Item) -> bytes:
         """There is none."""
         raise NotFoundError(f"{item.uri} is not here", "put it here")
