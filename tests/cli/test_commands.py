@@ -52,6 +52,24 @@ HEAVY = (
     *("pydantic", "importlib.metadata"),
 )
 
+ROUND = {
+    *("number", "reason", "state", "asked", "held_out", "at_random", "again", "answered", "learned_from", "room"),
+    *("items", "aside", "changes", "model", "version", "promoted", "gate", "metrics", "seconds", "seed", "versions"),
+    *(
+        "started_at",
+        "stopped",
+        "labels",
+        "advice",
+        "barred",
+        "rolled_back",
+        "learner",
+        "trust",
+        "trust_looked",
+        "saved",
+    ),
+}
+"""What scripts read of a round since the first version that had one."""
+
 
 @dataclass
 class Said:
@@ -315,6 +333,16 @@ def test_a_tick_says_what_it_did_for_people_and_for_scripts(shell: Shell) -> Non
     assert waiting.out == "wait: 0 of 10 answers to round 1\n"
     assert second.out.startswith("heard 10 new, 0 edited, 0 removed answer(s)\n")
     assert "round 2" in second.out
+
+
+def test_scripts_find_in_a_tick_and_in_status_what_they_always_found(shell: Shell) -> None:
+    tick = shell("--json", "tick").json
+    status = shell("--json", "status").json
+
+    assert set(tick["heard"]) == {"created", "edited", "removed", "strangers", "left"}
+    for one in (tick["round"], status["round"]):
+        assert set(one) >= ROUND
+        assert (one["advice"], one["trust"], one["barred"], one["rolled_back"]) == ({}, 1.0, [], False)
 
 
 def test_a_tick_reports_answers_it_cannot_learn_from(shell: Shell) -> None:

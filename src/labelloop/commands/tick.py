@@ -21,14 +21,14 @@ def outcome_as_dict(outcome: Outcome) -> Mapping[str, Any]:
     return {
         "action": type(outcome.action).__name__.lower(),
         "reason": outcome.action.reason,
-        "heard": asdict(outcome.changes),
+        "heard": outcome.changes.as_dict(),
         "lost": outcome.lost,
         "notes": list(outcome.notes),
         "repair": asdict(outcome.repair) if outcome.repair else None,
         "pruned": outcome.pruned,
         "set_aside": dict(outcome.set_aside),
         "unheard": [asdict(one) for one in outcome.unheard],
-        "round": asdict(outcome.round) if outcome.round else None,
+        "round": outcome.round.as_dict() if outcome.round else None,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,6 +40,12 @@ class Changes:
             self.foreign + other.foreign,
             tuple(dict.fromkeys((*self.left, *other.left))),
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For scripts, under the names that they have always read."""
+        own = asdict(self)
+        own["strangers"] = own.pop("foreign")
+        return own
 
     @property
     def total(self) -> int:
