@@ -93,6 +93,19 @@ def test_the_same_answers_are_learned_from_once(taught: SpanWorld) -> None:
         assert steps is loop.ledger.steps
 
 
+def test_items_that_a_model_says_nothing_about_do_not_hold_up_its_other_scores(world: SpanWorld) -> None:
+    world.add_texts([f"mute about Oslo {number}" for number in range(40)])
+    world.play(5)
+
+    with world.loop() as loop:
+        card = scorecard(loop)
+        texts = world.texts()
+        judged = [texts[one.item_id] for one in loop.ledger.answers.questions(["answered"]) if one.purpose == "holdout"]
+    assert any(text.startswith("mute") for text in judged)
+    assert set(card.beside) == set(KIND.scores) - {"span-F1"}
+    assert all(low <= value <= high for value, low, high in card.beside.values())
+
+
 def test_no_span_is_an_answer(world: SpanWorld) -> None:
     world.tick()
     item = world.dataset.open_items()[0]

@@ -130,17 +130,7 @@ def scorecard(loop: Loop) -> Scorecard:
         _naive(loop),
         _drift(loop, now),
         learning.gate.savings(now, last.learned_from),
-        _beside(loop, now),
-    )
-
-
-def _beside(loop: Loop, now: JudgedModel) -> Mapping[str, tuple[float, float, float]]:
-    kind = loop.schema.asked
-    if kind is None:
-        return {}
-    groups = np.asarray(loop.learning.snapshots.groups(now.judging), np.str_)
-    return answers.beside(
-        loop.learning.models.predicted(now.model, now.judging.inputs), now.judging.answers, kind, groups
+        learning.gate.beside(now.model, now.judging),
     )
 
 

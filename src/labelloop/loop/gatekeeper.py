@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +87,14 @@ class Gatekeeper:
         if self._schema.asked is not None:
             return self._run(round_steps.evaluate_answers, told, judging, groups).value
         return self._run(round_steps.evaluate, told.value, judging, groups, metric).value
+
+    def beside(self, model: Artifact[Any], judging: Examples) -> Mapping[str, tuple[float, float, float]]:
+        """The other scores of the kind, name -> (value, low, high), on what `score` judges; none of choices."""
+        judging, kind = self._models.judgeable(model, judging), self._schema.asked
+        if kind is None or not len(judging):
+            return {}
+        groups = np.asarray(self._snapshots.groups(judging), np.str_)
+        return answers.beside(self._models.predicted(model, judging.inputs), judging.answers, kind, groups)
 
     def score_now(self, model: str) -> Metrics:
         """The honest score of a model on all held-out answers of now."""
