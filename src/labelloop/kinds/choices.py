@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Meaning, Statistic, f1, share, tallied
+from labelloop.kinds.kind import Meaning, Statistic, by_half, f1, plurality, renamed, share, tallied
 from labelloop.kinds.values import brief, checked_labels, known_label
 from labelloop.types import Region
 
@@ -103,15 +102,7 @@ class Choices:
 
     def consensus(self, answers: Sequence[Any]) -> Names:
         """The label that most give; of a multiple choice each label that at least half give, a tie by the newest."""
-        if self.multiple:
-            count = Counter(name for answer in answers for name in answer)
-            half = len(answers) / 2
-            return tuple(
-                label for label in self.labels if count[label] > half or (count[label] == half and label in answers[-1])
-            )
-        counts = Counter(answers)
-        most = max(counts.values())
-        return next(names for names in reversed(answers) if counts[names] == most)
+        return by_half(self.labels, answers) if self.multiple else plurality(answers)
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(right, 1, labels rightly given, wrongly given, missed)."""
@@ -135,10 +126,7 @@ class Choices:
 
     def translate(self, answer: Any, meaning: Meaning) -> Names | None:
         """Each label by what it means now; a removed one is left out of a multiple choice."""
-        meant = [meaning(name) for name in answer]
-        if any(len(names) > 1 or (not names and not self.multiple) for names in meant):
-            return None
-        return tuple(dict.fromkeys(name for names in meant for name in names))
+        return renamed(answer, meaning, optional=self.multiple)
 
 
 def _in_order(labels: Names, names: Sequence[str]) -> Names:

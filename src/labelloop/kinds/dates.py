@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Statistic, share
+from labelloop.kinds.kind import Statistic, median, share
 from labelloop.kinds.values import brief, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -87,13 +87,11 @@ class Day:
 
     def similarity(self, one: Any, other: Any) -> float:
         """1 / (1 + the days between them)."""
-        return 1.0 / (1.0 + abs((date.fromisoformat(one) - date.fromisoformat(other)).days))
+        return 1.0 / (1.0 + abs(self.number(one) - self.number(other)))
 
     def consensus(self, answers: Sequence[Any]) -> str:
         """The median; of two in the middle the one that is nearer to the newest."""
-        ordered = sorted(answers)
-        middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
-        return str(max(middle, key=lambda one: self.similarity(one, answers[-1])))
+        return str(median(answers, self.number))
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(right, within a week, 1)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from labelloop.errors import ConfigError
 from labelloop.types import Region
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Answer = Hashable
 """What one annotation says in one control, as plain data in one canonical order: equal where people say the same."""
+
+T = TypeVar("T", bound=Hashable)
 
 Statistic = Callable[["np.ndarray"], "np.ndarray"]
 """(b, c) sums of counts over items -> (b,) scores; higher is better."""
@@ -184,6 +187,39 @@ def medoid(kind: Comparing, answers: Sequence[Answer]) -> Answer:
     likeness = [sum(kind.similarity(one, other) for other in answers) for one in answers]
     best = max(likeness) - 1e-9
     return [one for one, like in zip(answers, likeness, strict=True) if like >= best][-1]
+
+
+def median(answers: Sequence[Any], number: Callable[[Any], float]) -> Any:
+    """The answer in the middle; of two there the one that is nearer to the newest, which is the last."""
+    ordered = sorted(answers, key=number)
+    middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
+    return min(middle, key=lambda one: abs(number(one) - number(answers[-1])))
+
+
+def plurality(answers: Sequence[T]) -> T:
+    """The answer that most give; of as many the newest."""
+    counts = Counter(answers)
+    most = max(counts.values())
+    return next(one for one in reversed(answers) if counts[one] == most)
+
+
+def by_half(labels: Sequence[str], answers: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Each label that at least half give, in the order of the labels; of just half those that the newest gives."""
+    count = Counter(name for answer in answers for name in answer)
+    half = len(answers) / 2
+    return tuple(one for one in labels if count[one] > half or (count[one] == half and one in answers[-1]))
+
+
+def renamed(names: Sequence[str], meaning: Meaning, *, optional: bool) -> tuple[str, ...] | None:
+    """Each label by what it means now; None where it was split, or was removed and may not be missing.
+
+    Args:
+        optional: Whether a label that was removed is left out.
+    """
+    meant = [meaning(name) for name in names]
+    if any(len(found) > 1 or (not found and not optional) for found in meant):
+        return None
+    return tuple(dict.fromkeys(name for found in meant for name in found))
 
 
 def tallied(

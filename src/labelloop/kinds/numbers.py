@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Statistic, share
+from labelloop.kinds.kind import Statistic, median, share
 from labelloop.kinds.values import brief, number, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -101,9 +101,7 @@ class Number:
 
     def consensus(self, answers: Sequence[Any]) -> float:
         """The median; of two in the middle the one that is nearer to the newest."""
-        ordered = sorted(answers)
-        middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
-        return float(min(middle, key=lambda one: abs(one - answers[-1])))
+        return float(median(answers, self.number))
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(nearness in [0, 1], right, 1)."""

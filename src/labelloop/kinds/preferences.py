@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Statistic, share
+from labelloop.kinds.kind import Statistic, plurality, share
 from labelloop.kinds.values import brief, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -78,9 +77,7 @@ class Preference:
 
     def consensus(self, answers: Sequence[Any]) -> str:
         """What most prefer; a tie goes to whoever spoke last."""
-        counts = Counter(answers)
-        most = max(counts.values())
-        return str(next(one for one in reversed(answers) if counts[one] == most))
+        return str(plurality(answers))
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(right, 1)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Statistic, share
+from labelloop.kinds.kind import Statistic, median, share
 from labelloop.kinds.values import number, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -83,9 +83,7 @@ class Rating:
 
     def consensus(self, answers: Sequence[Any]) -> int:
         """The median; of two in the middle the one that is nearer to the newest."""
-        ordered = sorted(answers)
-        middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
-        return int(min(middle, key=lambda one: abs(one - answers[-1])))
+        return int(median(answers, self.number))
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(nearness in [0, 1], right, 1; squared difference, given, wanted, the squares of both)."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Meaning, Statistic, f1, share, tallied
+from labelloop.kinds.kind import Meaning, Statistic, by_half, f1, plurality, renamed, share, tallied
 from labelloop.kinds.values import brief, checked_labels, known_label, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
@@ -110,13 +109,7 @@ class Taxonomy:
 
     def consensus(self, answers: Sequence[Any]) -> Paths:
         """The place that most give; of several each that at least half give, a tie by the newest."""
-        if self.multiple:
-            count = Counter(path for answer in answers for path in answer)
-            half = len(answers) / 2
-            return tuple(one for one in self.labels if count[one] > half or (count[one] == half and one in answers[-1]))
-        counts = Counter(answers)
-        most = max(counts.values())
-        return next(one for one in reversed(answers) if counts[one] == most)
+        return by_half(self.labels, answers) if self.multiple else plurality(answers)
 
     def counts(self, given: Any, wanted: Any) -> tuple[float, ...]:
         """(labels on the way rightly given, wrongly given, missed; right, 1)."""
@@ -139,10 +132,7 @@ class Taxonomy:
 
     def translate(self, answer: Any, meaning: Meaning) -> Paths | None:
         """Each path by what it means now; a removed one is left out where several may be given."""
-        meant = [meaning(path) for path in answer]
-        if any(len(paths) > 1 or (not paths and not self.multiple) for paths in meant):
-            return None
-        return tuple(dict.fromkeys(path for paths in meant for path in paths))
+        return renamed(answer, meaning, optional=self.multiple)
 
 
 def _chosen(kind: Taxonomy, paths: Sequence[str], *, silent: bool) -> Paths | None:
