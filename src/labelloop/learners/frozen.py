@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from labelloop.errors import ConfigError, LabelLoopError
+from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.learners import model_folder
-from labelloop.learners.backbones import backbone as backbone_of
-from labelloop.learners.backbones import refuse_unknown
 from labelloop.learners.head import Fitting, Head, fit
-from labelloop.learners.options import fingerprint_of
-from labelloop.protocols import Backbone
+from labelloop.learners.on_backbone import OnBackbone, embeddings_in, embeddings_of, refuse_examples
 from labelloop.types import Examples, Inputs
 from labelloop.types.names import named
 
@@ -27,7 +23,7 @@ STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 @named("labelloop.Frozen")
-class Frozen:
+class Frozen(OnBackbone):
     """A linear head (logistic regression) on the embeddings of a frozen backbone, with calibrated probabilities.
 
     Args:
@@ -44,6 +40,8 @@ class Frozen:
         NotFoundError: There is no backbone of this name.
     """
 
+    flavor, version = "frozen", VERSION
+
     def __init__(
         self,
         *,
@@ -58,14 +56,12 @@ class Frozen:
             raise ConfigError(f"strengths is {list(strengths)}", "give one or more positive numbers, such as [1, 10]")
         if folds < 2:
             raise ConfigError(f"folds is {folds}, out-of-fold needs at least 2", "set folds = 5")
-        refuse_unknown(backbone)
+        super().__init__(schema.modality, backbone)
         if schema.asked is not None:
             raise ConfigError(
                 f"the learner frozen learns choices, and {schema.control!r} asks for {type(schema.asked).__name__}",
                 'leave flavor out under [learner], or name one that learns it: flavor = "module:attribute"',
             )
-        self._modality = schema.modality
-        self._name = backbone
         self._how = Fitting(tuple(strengths), folds, calibrate, class_weight == "balanced")
 
     def __repr__(self) -> str:
@@ -74,22 +70,6 @@ class Frozen:
             f"Frozen(modality={self._modality!r}, backbone={self._name!r}, strengths={how.strengths}, "
             f"folds={how.folds}, calibrate={how.calibrate}{', class_weight=balanced' if how.balanced else ''})"
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Frozen) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same examples would give another model."""
-        return fingerprint_of("frozen", VERSION, repr(self), self.backbone.fingerprint)
-
-    @cached_property
-    def backbone(self) -> Backbone:
-        """What makes the embeddings."""
-        return backbone_of(self._name, self._modality)
 
     def train(self, examples: Examples, out: Path) -> None:
         """Write a model folder: `model.json`, `weights.npy`, `bias.npy`. The order of the examples does not matter.
@@ -100,7 +80,7 @@ class Frozen:
         """
         features = embeddings_of(examples)
         if not examples.multiple:
-            _refuse(examples, examples.targets.sum(axis=1) != 1, "with no label or several, in a single choice")
+            refuse_examples(examples, examples.targets.sum(axis=1) != 1, "with no label or several, in a single choice")
         order = np.argsort(examples.inputs.ids, kind="stable")
         head = fit(features[order], examples.targets[order], examples.multiple, self._how)
         model = model_folder.StoredHead(head, tuple(examples.labels), self.backbone.fingerprint, len(examples))
@@ -113,11 +93,7 @@ class Frozen:
             ConfigError: The folder is not a model of this learner, is damaged, or reads another backbone's embeddings.
         """
         found = model_folder.read(model)
-        if found.backbone != self.backbone.fingerprint:
-            raise ConfigError(
-                f"the model at {model} reads the embeddings of another backbone than {self._name!r}",
-                "choose the backbone it was trained with, or train again: labelloop train",
-            )
+        self.refuse_model_of_other(found.backbone, model)
         return FrozenPredictor(found.labels, found.head)
 
 
@@ -134,38 +110,5 @@ class FrozenPredictor:
         Raises:
             ConfigError: There are no embeddings, or they have another length than the model's.
         """
-        expected = self.head.weights.shape[0]
-        if inputs.features is None:
-            raise ConfigError("these items have no embeddings", "embed them with the backbone of the model first")
-        if inputs.features.ndim != 2 or inputs.features.shape[1] != expected:
-            raise ConfigError(
-                f"the embeddings have the shape {inputs.features.shape}, the model reads (n, {expected})",
-                "embed with the backbone the model was trained with, or train again",
-            )
-        return self.head.probabilities(inputs.features)
-
-
-def embeddings_of(examples: Examples) -> np.ndarray:
-    """(n, d) float32, the embeddings of examples that may be learned from.
-
-    Raises:
-        LabelLoopError: There is no example, or one that is held out or has no embedding.
-    """
-    features = examples.inputs.features
-    if len(examples) == 0:
-        raise LabelLoopError("there is no example to learn from", "answer some questions first")
-    _refuse(examples, np.asarray(examples.held_out), "held out, and held-out items are never trained on")
-    if features is None:
-        raise LabelLoopError(
-            f"{len(examples)} examples have no embeddings", "embed them first, or choose a learner that reads items"
-        )
-    _refuse(examples, ~np.isfinite(features).all(axis=1), "without a finite embedding")
-    return np.asarray(features, np.float32)
-
-
-def _refuse(examples: Examples, bad: np.ndarray, why: str) -> None:
-    if not bad.any():
-        return
-    ids = [str(one) for one in examples.inputs.ids[bad]]
-    named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-    raise LabelLoopError(f"{len(ids)} example(s) are {why}: {named}", "leave them out of the examples")
+        features = embeddings_in(inputs, self.head.weights.shape[0])
+        return self.head.probabilities(features)

@@ -13,12 +13,9 @@ from labelloop.kinds import LabelSchema
 from labelloop.kinds.predicted import Predicted
 from labelloop.kinds.taxonomies import Taxonomy
 from labelloop.learners import model_folder
-from labelloop.learners.backbones import backbone as backbone_of
-from labelloop.learners.backbones import refuse_unknown
-from labelloop.learners.frozen import STRENGTHS, FrozenPredictor, embeddings_of
+from labelloop.learners.frozen import STRENGTHS, FrozenPredictor
 from labelloop.learners.head import Fitting, fit
-from labelloop.learners.options import fingerprint_of
-from labelloop.protocols import Backbone
+from labelloop.learners.on_backbone import OnBackbone, embeddings_of
 from labelloop.types import Examples, Inputs
 from labelloop.types.names import named
 
@@ -27,7 +24,7 @@ FLAVOR, VERSION = "taxonomy", 1
 
 
 @named("labelloop.PlaceLearner")
-class PlaceLearner:
+class PlaceLearner(OnBackbone):
     """Predicts a place in a tree: the one whose way from the root is likely to share most with that of the true one.
 
     Where several places may be given, each is a question of its own.
@@ -42,8 +39,10 @@ class PlaceLearner:
         NotFoundError: There is no backbone of this name.
     """
 
+    flavor, version = FLAVOR, VERSION
+
     def __init__(self, *, schema: LabelSchema, backbone: str = "auto", folds: int = 5) -> None:
-        refuse_unknown(backbone)
+        super().__init__(schema.modality, backbone)
         if folds < 2:
             raise ConfigError(f"folds is {folds}, out-of-fold needs at least 2", "set folds = 5")
         if not isinstance(schema.asked, Taxonomy):
@@ -52,8 +51,6 @@ class PlaceLearner:
                 "leave flavor out under [learner], or name one that learns it",
             )
         self._kind = schema.asked
-        self._modality = schema.modality
-        self._name = backbone
         self._folds = folds
 
     def __repr__(self) -> str:
@@ -61,22 +58,6 @@ class PlaceLearner:
             f"PlaceLearner(kind={self._kind!r}, modality={self._modality!r}, backbone={self._name!r}, "
             f"folds={self._folds})"
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlaceLearner) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same examples would give another model."""
-        return fingerprint_of(FLAVOR, VERSION, repr(self), self.backbone.fingerprint)
-
-    @cached_property
-    def backbone(self) -> Backbone:
-        """What makes the embeddings."""
-        return backbone_of(self._name, self._modality)
 
     def train(self, examples: Examples, out: Path) -> None:
         """Write a model folder: `model.json`, `weights.npy`, `bias.npy`. The order of the examples does not matter.
@@ -103,11 +84,7 @@ class PlaceLearner:
             ConfigError: The folder is no model of this learner, is damaged, or reads another backbone's embeddings.
         """
         found = model_folder.read(model)
-        if found.backbone != self.backbone.fingerprint:
-            raise ConfigError(
-                f"the model at {model} reads the embeddings of another backbone than {self._name!r}",
-                "choose the backbone it was trained with, or train again: labelloop train",
-            )
+        self.refuse_model_of_other(found.backbone, model)
         return PlacePredictor(self._kind, FrozenPredictor(found.labels, found.head))
 
 
@@ -123,6 +100,12 @@ class PlacePredictor:
         """The places of its examples' schema."""
         return self.head.labels
 
+    @cached_property
+    def _nearness(self) -> np.ndarray:
+        """(k, k) float32: how much alike each two places are."""
+        near = [[self.kind.similarity((one,), (other,)) for other in self.labels] for one in self.labels]
+        return np.array(near, np.float32)
+
     def predict(self, inputs: Inputs) -> Predicted:
         """What it says about each item; nothing about one whose embedding is NaN.
 
@@ -132,9 +115,8 @@ class PlacePredictor:
         likely = self.head.predict(inputs)
         if self.kind.multiple:
             return _several(self.labels, likely)
-        nearness = np.array([[self.kind.similarity((one,), (other,)) for other in self.labels] for one in self.labels])
         lost = np.isnan(likely).any(axis=1)
-        chosen = (np.nan_to_num(likely) @ nearness.astype(np.float32)).argmax(axis=1)
+        chosen = (np.nan_to_num(likely) @ self._nearness).argmax(axis=1)
         sure = likely[np.arange(len(likely)), chosen]
         answers = [None if gone else (self.labels[place],) for place, gone in zip(chosen, lost, strict=True)]
         best = np.sort(likely, axis=1)[:, ::-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,8 @@ from labelloop.kinds.kind import Kind
 from labelloop.kinds.numbers import Number
 from labelloop.kinds.predicted import Predicted
 from labelloop.kinds.ratings import Rating
-from labelloop.learners.backbones import backbone as backbone_of
-from labelloop.learners.backbones import refuse_unknown
-from labelloop.learners.frozen import embeddings_of
 from labelloop.learners.model_folder import DESCRIPTION, damage_named, described, digest
-from labelloop.learners.options import fingerprint_of
-from labelloop.protocols import Backbone
+from labelloop.learners.on_backbone import OnBackbone, embeddings_in, embeddings_of
 from labelloop.types import Examples, Inputs
 from labelloop.types.names import named
 
@@ -36,7 +31,7 @@ PENALTIES = tuple(float(one) for one in np.geomspace(1e-4, 1e2, 25))
 
 
 @named("labelloop.Regression")
-class Regression:
+class Regression(OnBackbone):
     """Predicts a number from an embedding: for ratings the nearest number of stars, for numbers one in their bounds.
 
     The penalty is the one that predicts each example best from all others (leave-one-out, in closed form). How far a
@@ -51,35 +46,19 @@ class Regression:
         NotFoundError: There is no backbone of this name.
     """
 
+    flavor, version = FLAVOR, VERSION
+
     def __init__(self, *, schema: LabelSchema, backbone: str = "auto") -> None:
-        refuse_unknown(backbone)
+        super().__init__(schema.modality, backbone)
         if not isinstance(schema.asked, Rating | Number):
             raise ConfigError(
                 f"the learner of numbers learns ratings and numbers, and {schema.control!r} asks for something else",
                 "leave flavor out under [learner], or name one that learns it",
             )
         self._kind: Rating | Number = schema.asked
-        self._modality = schema.modality
-        self._name = backbone
 
     def __repr__(self) -> str:
         return f"Regression(kind={self._kind!r}, modality={self._modality!r}, backbone={self._name!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Regression) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the same examples would give another model."""
-        return fingerprint_of(FLAVOR, VERSION, repr(self), self.backbone.fingerprint)
-
-    @cached_property
-    def backbone(self) -> Backbone:
-        """What makes the embeddings."""
-        return backbone_of(self._name, self._modality)
 
     def train(self, examples: Examples, out: Path) -> None:
         """Write a model folder: `model.json` and plain `.npy` files. The order of the examples does not matter.
@@ -99,11 +78,7 @@ class Regression:
             ConfigError: The folder is no model of this learner, is damaged, or reads another backbone's embeddings.
         """
         said, made = _read(model)
-        if said["backbone"] != self.backbone.fingerprint:
-            raise ConfigError(
-                f"the model at {model} reads the embeddings of another backbone than {self._name!r}",
-                "choose the backbone it was trained with, or train again: labelloop train",
-            )
+        self.refuse_model_of_other(said["backbone"], model)
         return NumberPredictor(self._kind, made)
 
 
@@ -200,19 +175,11 @@ class NumberPredictor:
         Raises:
             ConfigError: There are no embeddings, or they have another length than the model's.
         """
-        expected = len(self.model.mean)
-        if inputs.features is None:
-            raise ConfigError("these items have no embeddings", "embed them with the backbone of the model first")
-        if inputs.features.ndim != 2 or inputs.features.shape[1] != expected:
-            raise ConfigError(
-                f"the embeddings have the shape {inputs.features.shape}, the model reads (n, {expected})",
-                "embed with the backbone the model was trained with, or train again",
-            )
-        mean, spread = self.model.predict(inputs.features)
+        features = embeddings_in(inputs, len(self.model.mean))
+        mean, spread = self.model.predict(features)
         answers, half, (least, most) = self._answers(mean)
-        above = np.where(
-            answers < most, (answers + half - mean) / spread, np.inf
-        )  # beyond the ends, people say the end
+        # beyond the ends people say the end
+        above = np.where(answers < most, (answers + half - mean) / spread, np.inf)
         below = np.where(answers > least, (answers - half - mean) / spread, -np.inf)
         sure = np.where(np.isnan(mean), np.nan, ndtr(above) - ndtr(below))
         uncertain = np.clip(spread / self._reach(), 0.0, 1.0)
