@@ -352,3 +352,19 @@ def test_the_error_rates_of_texts_are_those_of_jiwer(case: Any) -> None:
 
     assert FreeText().scores["1-WER"](sums)[0] == pytest.approx(1.0 - case["wer"], abs=1e-9)
     assert FreeText().scores["1-CER"](sums)[0] == pytest.approx(1.0 - case["cer"], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_edits_are_those_of_the_definition(seed: int) -> None:
+    def by_definition(one: Sequence[str], other: Sequence[str]) -> int:
+        row = list(range(len(other) + 1))
+        for i, mine in enumerate(one, start=1):
+            before, row[0] = row[0], i
+            for j, theirs in enumerate(other, start=1):
+                before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (mine != theirs))
+        return row[-1]
+
+    rng = np.random.default_rng(seed)
+    for turn in range(300):
+        one, other = (rng.choice(list("abc"), rng.integers(0, 70 if turn % 10 == 0 else 12)).tolist() for _ in "12")
+        assert distance(one, other) == by_definition(one, other), (one, other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,9 @@ from labelloop.types import Annotation
 
 PAIRS = 50
 """Pairs of people that are told at most: those who share most items."""
+
+ALIKE = 300
+"""Different answers that are compared at most where each two of them are, as spans and texts are: some seconds."""
 
 TOO_FEW = 20
 """Items below which an agreement says little."""
@@ -88,11 +91,13 @@ def _of(control: Control, said: Mapping[str, Sequence[Annotation]]) -> Agreement
     if isinstance(kind, Labelling):
         for label in kind.labels:
             labels[label] = alpha([[label in kind.labels_in(answer) for answer in unit] for unit in units], nominal)
-    return Agreement(control.name, alpha(units, _distance(kind)), labels, _pairs(kind, votes))
+    return Agreement(control.name, _of_all(kind, units), labels, _pairs(kind, votes))
 
 
-def _distance(kind: Kind) -> Callable[[Sequence[Any], np.ndarray], np.ndarray]:
-    return of_numbers(kind.level, kind.number) if isinstance(kind, Numeric) else unlike(kind.similarity)
+def _of_all(kind: Kind, units: Sequence[Sequence[Any]]) -> Alpha:
+    if isinstance(kind, Numeric):
+        return alpha(units, of_numbers(kind.level, kind.number))
+    return alpha(units, unlike(kind.similarity), ALIKE)
 
 
 def _pairs(kind: Kind, votes: Sequence[Mapping[str, Any]]) -> list[Pair]:

@@ -14,7 +14,7 @@ Level = Literal["ordinal", "interval"]
 """How far apart numbers are: by how many answers lie between them, or by their difference; both are squared."""
 
 DISTINCT = 1000
-"""Different answers that are compared at most; of more, the items are a random sample with so many."""
+"""Different answers that are compared at most, unless told; of more, the items are a random sample with so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,19 @@ class Alpha:
     answers: int
 
 
-def alpha(units: Sequence[Sequence[Any]], distance: Callable[[Sequence[Any], np.ndarray], np.ndarray]) -> Alpha:
+Distance = Callable[[Sequence[Any], np.ndarray], np.ndarray]
+"""(v different answers, (v,) how often each is given) -> (v, v) distances."""
+
+
+def alpha(units: Sequence[Sequence[Any]], distance: Distance, distinct: int = DISTINCT) -> Alpha:
     """The agreement of people about items.
 
     Args:
         units: The answers to each item, one of each person; items with fewer than two are passed over.
-        distance: (v different answers, (v,) how often each is given) -> (v, v) distances: `nominal`, `of_numbers`,
-            `unlike`.
+        distance: `nominal`, or one of `of_numbers` and `unlike`.
+        distinct: Different answers that are compared at most.
     """
-    shared = _few([unit for unit in units if len(unit) > 1])
+    shared = _few([unit for unit in units if len(unit) > 1], distinct)
     known: dict[Any, int] = {}
     for unit in shared:
         for answer in unit:
@@ -74,7 +78,7 @@ def nominal(answers: Sequence[Any], _: np.ndarray) -> np.ndarray:
     return 1.0 - np.eye(len(answers))
 
 
-def of_numbers(level: Level, number: Callable[[Any], float]) -> Callable[[Sequence[Any], np.ndarray], np.ndarray]:
+def of_numbers(level: Level, number: Callable[[Any], float]) -> Distance:
     """The squared distances of answers that are numbers, or stand for some."""
 
     def distance(answers: Sequence[Any], counts: np.ndarray) -> np.ndarray:
@@ -89,7 +93,7 @@ def of_numbers(level: Level, number: Callable[[Any], float]) -> Callable[[Sequen
     return distance
 
 
-def unlike(similarity: Callable[[Any, Any], float]) -> Callable[[Sequence[Any], np.ndarray], np.ndarray]:
+def unlike(similarity: Callable[[Any, Any], float]) -> Distance:
     """How little two answers are alike."""
 
     def distance(answers: Sequence[Any], _: np.ndarray) -> np.ndarray:
@@ -102,14 +106,14 @@ def unlike(similarity: Callable[[Any, Any], float]) -> Callable[[Sequence[Any], 
     return distance
 
 
-def _few(units: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+def _few(units: Sequence[Sequence[Any]], distinct: int) -> Sequence[Sequence[Any]]:
     """A random sample of the items, where they have more different answers than can be compared."""
-    if len({answer for unit in units for answer in unit}) <= DISTINCT:
+    if len({answer for unit in units for answer in unit}) <= distinct:
         return units
     kept, seen = [], set[Any]()
     for row in np.random.default_rng(0).permutation(len(units)):
         seen |= set(units[row])
-        if len(seen) > DISTINCT:
+        if len(seen) > distinct:
             break
         kept.append(units[row])
     return kept

@@ -128,14 +128,28 @@ def distance(one: Sequence[str], other: Sequence[str]) -> int:
     start = 0
     while start < min(len(one), len(other)) and one[start] == other[start]:
         start += 1
-    one, other = one[start:], other[start:]
-    while one and other and one[-1] == other[-1]:
-        one, other = one[:-1], other[:-1]
+    end = 0
+    while end < min(len(one), len(other)) - start and one[-1 - end] == other[-1 - end]:
+        end += 1
+    one, other = one[start : len(one) - end], other[start : len(other) - end]
     if max(len(one), len(other)) > _COMPARED:
         return max(len(one), len(other))
-    row = list(range(len(other) + 1))
-    for i, mine in enumerate(one, start=1):
-        before, row[0] = row[0], i
-        for j, theirs in enumerate(other, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (mine != theirs))
-    return row[-1]
+    return _edits(one, other) if one and other else max(len(one), len(other))
+
+
+def _edits(one: Sequence[str], other: Sequence[str]) -> int:
+    """Levenshtein's distance of two that are not empty, a whole column at once (Myers 1999, as by Hyyro 2003)."""
+    places: dict[str, int] = {}
+    for at, sign in enumerate(one):
+        places[sign] = places.get(sign, 0) | 1 << at
+    whole, last = (1 << len(one)) - 1, 1 << (len(one) - 1)
+    up, down, edits = whole, 0, len(one)
+    for sign in other:
+        equal = places.get(sign, 0)
+        level = (((equal & up) + up) ^ up) | equal | down
+        right, left = down | (~(level | up) & whole), up & level
+        edits += bool(right & last) - bool(left & last)
+        right, left = (right << 1 | 1) & whole, left << 1 & whole
+        equal |= down
+        up, down = left | (~(equal | right) & whole), right & equal
+    return edits
