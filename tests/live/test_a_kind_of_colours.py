@@ -189,15 +189,14 @@ def test_three_rounds_with_a_colour_as_the_main_question(
     world.draw(90)
     odd, answered = "", 0
 
+    def said(item: str) -> list[Region]:
+        value = {"text": ["crimson" if item == odd else INKS[world.truth[item][0]]]}
+        return [{"from_name": "ink", "to_name": "image", "type": "textarea", "value": value}]
+
     for _ in range(3):
         world.do("tick")
-        open_ones = [str(task["data"]["labelloop_id"]) for task in world.tasks() if not task["is_labeled"]]
         odd = odd or next(one.item_id for one in world.questions() if one.purpose == "train")
-        for item in open_ones:
-            value = {"text": ["crimson" if item == odd else INKS[world.truth[item][0]]]}
-            region = {"from_name": "ink", "to_name": "image", "type": "textarea", "value": value}
-            world.person.answer(world.name, item, [region])
-        answered += len(open_ones)
+        answered += world.answer_by(said)
     world.do("tick")
     capsys.readouterr()
     world.do("--json", "status")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -139,6 +140,12 @@ longest = 500
 """
 
 
+def widths(world: LiveWorld, item: str) -> list[Region]:
+    """As wide as the digit says."""
+    text = f"{world.truth[item][0]}.5 cm"
+    return [{"from_name": "width", "to_name": "image", "type": "textarea", "value": {"text": [text]}}]
+
+
 @pytest.mark.live
 @pytest.mark.slow
 def test_three_rounds_with_a_length_beside_the_label(
@@ -152,14 +159,10 @@ def test_three_rounds_with_a_length_beside_the_label(
     world.config.write_text(world.config.read_text() + CONTROL)
     world.draw(60)
 
-    def said(item: str) -> list[Region]:
-        text = f"{world.truth[item][0]}.5 cm"
-        return [{"from_name": "width", "to_name": "image", "type": "textarea", "value": {"text": [text]}}]
-
     answered = 0
     for _ in range(3):
         world.do("tick")
-        answered += world.answer_with(said)
+        answered += world.answer_with(partial(widths, world))
     world.do("tick")
     capsys.readouterr()
     world.do("--json", "status")
@@ -188,11 +191,7 @@ def test_three_rounds_with_a_length_as_the_main_question(
 
     for _ in range(3):
         world.do("tick")
-        for task in [task for task in world.tasks() if not task["is_labeled"]]:
-            item = str(task["data"]["labelloop_id"])
-            text = f"{world.truth[item][0]}.5 cm"
-            region = {"from_name": "width", "to_name": "image", "type": "textarea", "value": {"text": [text]}}
-            world.person.answer(world.name, item, [region])
+        world.answer_by(partial(widths, world))
     world.do("tick")
     capsys.readouterr()
     world.do("--json", "status")

@@ -28,6 +28,7 @@ from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 from workspaces.calls import calls
 
+from support.counting import Counting
 from support.small_world import NOW, Parts
 
 HERE = Path(__file__).parents[1] / "workspaces"
@@ -62,18 +63,6 @@ class Refusing(LocalOrchestrator):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         raise NotExecutedError("a step is not known by its key")
-
-
-class Counting(LocalOrchestrator):
-    """Executes, and keeps what."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.executed: list[str] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        self.executed.append(args[0].__name__)
-        return super().submit(fn, *args, **kwargs)
 
 
 def looked_for(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Mapping[str, list[str]]:

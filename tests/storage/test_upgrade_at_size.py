@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select
 
-from labelloop.backends.local_orchestrator import LocalOrchestrator
 from labelloop.backends.local_store import LocalArtifactStore
 from labelloop.commands.auto_label import standing
 from labelloop.commands.doctor import examine
@@ -28,24 +27,13 @@ from labelloop.types import Item, Prediction, Question, Turn
 from labelloop.workspace.config import load
 from labelloop.workspace.stack import Stack
 
+from support.counting import Counting
 from support.small_world import NAME, NOW, Parts
 
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parents[1] / "workspaces"
 BEFORE, AFTER = ("cat", "dog", "owl"), ("cat", "hound", "owl")
-
-
-class Counting(LocalOrchestrator):
-    """Executes, and keeps what."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.executed: list[str] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        self.executed.append(args[0].__name__)
-        return super().submit(fn, *args, **kwargs)
 
 
 class Upgraded:

@@ -152,9 +152,13 @@ class LiveWorld:
 
     def answer_with(self, more: Callable[[str], Sequence[Region]]) -> int:
         """Answer everything that is open as people who say more than the label; how many questions there were."""
+        return self.answer_by(lambda item: [*regions_of(self.schema, self.truth[item]), *more(item)])
+
+    def answer_by(self, said: Callable[[str], Sequence[Region]]) -> int:
+        """Answer everything that is open by these regions; how many questions there were."""
         items = [str(task["data"]["labelloop_id"]) for task in self.tasks() if not task["is_labeled"]]
         for item in items:
-            self.person.answer(self.name, item, [*regions_of(self.schema, self.truth[item]), *more(item)])
+            self.person.answer(self.name, item, said(item))
         return len(items)
 
     def questions(self) -> list[Asking]:

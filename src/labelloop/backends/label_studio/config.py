@@ -241,15 +241,24 @@ def _options(node: ElementTree.Element) -> set[str]:
 
 def _put(root: ElementTree.Element, control: Control, shown: str) -> None:
     """Ask a control as the schema says: in its place, or before what people see."""
-    parents = [(parent, place) for parent in root.iter() for place in range(len(parent))]
+    parents = _places(root)
     for parent, place in parents:
         if parent[place].get("name") == control.name:
             parent[place] = _tag(control)
             return
     parent, place = next((one for one in parents if one[0][one[1]].get("name") == shown), (root, len(root)))
-    made = ElementTree.fromstring(f"<View>{''.join(_asked(control))}</View>")  # noqa: S314 - our own
+    _insert(_asked(control), parent, place)
+
+
+def _insert(lines: Sequence[str], parent: ElementTree.Element, place: int) -> None:
+    made = ElementTree.fromstring(f"<View>{''.join(lines)}</View>")  # noqa: S314 - our own
     for node in reversed(made):
         parent.insert(place, node)
+
+
+def _places(root: ElementTree.Element) -> list[tuple[ElementTree.Element, int]]:
+    """Where each tag stands: its parent, and its number in it."""
+    return [(parent, place) for parent in root.iter() for place in range(len(parent))]
 
 
 def _put_objects(root: ElementTree.Element, schema: LabelSchema) -> None:
@@ -260,16 +269,14 @@ def _put_objects(root: ElementTree.Element, schema: LabelSchema) -> None:
         name = object_of(column)
         if name not in wanted or name in there:
             continue
-        parents = [(parent, place) for parent in root.iter() for place in range(len(parent))]
+        parents = _places(root)
         line = f"{_shown(column)}: ${name}"
         old = [one for one in parents if one[0][one[1]].get("value") == line]
         item = [one for one in parents if one[0][one[1]].get("name") == schema.modality]
         parent, place = next(iter(old + item), (root, len(root)))
         if old:
             del parent[place]
-        made = ElementTree.fromstring(f"<View>{''.join(_column_object(column))}</View>")  # noqa: S314 - our own
-        for node in reversed(made):
-            parent.insert(place, node)
+        _insert(_column_object(column), parent, place)
 
 
 def _tag(control: Control) -> ElementTree.Element:
