@@ -33,6 +33,7 @@ from labelloop.types import (
     Pool,
     Question,
     Survey,
+    Template,
 )
 
 if TYPE_CHECKING:
@@ -462,6 +463,19 @@ class AskingBeside(Protocol):
         Raises:
             NotFoundError: There is no dataset of this name.
             ConfigError: One cannot be asked.
+        """
+        ...
+
+
+@runtime_checkable
+class Templating(Protocol):
+    """An annotator that ships label configs to begin with; asked of its class, as there is no workspace yet."""
+
+    def templates(self, progress: Progress) -> Sequence[Template]:
+        """Every one of them.
+
+        Raises:
+            BackendError: They cannot be read.
         """
         ...
 

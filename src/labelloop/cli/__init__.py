@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": ("demo", "Watch the whole loop run on real data, with nothing to set up."),
     "init": ("setup", "Make this folder a workspace."),
+    "template": ("template", "List and read label configs to begin with."),
     "add": ("setup", "Add items to be labelled: images, texts, a table, a URL."),
     "check": ("setup", "Prove that every component answers."),
     "doctor": ("doctor", "Find what is wrong between ledger, store and annotator, and repair it."),

@@ -220,3 +220,14 @@ def _help(meaning: str, *, required: bool, default: Any) -> str:
     if required:
         return f"{meaning} [required]".strip()
     return f"{meaning} [{default}]".strip() if default not in ("", None) else meaning
+
+
+def template_name(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The templates that the annotator ships, where it is installed."""
+    from labelloop.errors import LabelLoopError
+    from labelloop.machine.registry import resolve
+
+    try:
+        return items([one.name for one in resolve("annotator", BUILT_IN["annotator"]).templates()], incomplete)
+    except LabelLoopError:
+        return []

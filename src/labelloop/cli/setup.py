@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import click
 
 from labelloop.cli.app import App, pass_app, spoken
+from labelloop.cli.names import template_name
 
 
 @click.command()
@@ -21,14 +23,33 @@ from labelloop.cli.app import App, pass_app, spoken
     help="One label or several per item [single-choice].",
 )
 @click.option("--labels", help="The labels, comma-separated: cat,dog,bird")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A label config of your own (XML), which people see as it is.",
+)
+@click.option("--template", shell_complete=template_name, help="A label config from `labelloop template list`.")
+@click.option("--main", help="With --config or --template: the control to learn from [the first that can be].")
 @pass_app
-def init(app: App, name: str | None, modality: str | None, task: str | None, labels: str | None) -> None:
+def init(
+    app: App,
+    name: str | None,
+    modality: str | None,
+    task: str | None,
+    labels: str | None,
+    config_file: Path | None,
+    template: str | None,
+    main: str | None,
+) -> None:
     """Make this folder a workspace.
 
     Writes labelloop.toml, which you may edit by hand, and a git-ignored .labelloop folder. Safe to repeat: what is
-    there stays, and options given again are updated.
+    there stays, and options given again are updated. A label config of your own says by itself what is asked; each
+    $name in it is a column of the table that you add.
 
-    Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
+    Examples:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
+               labelloop init --template response-grading && labelloop add answers.jsonl
     """
     from labelloop.cli.output import show
     from labelloop.workspace.config import load
@@ -36,6 +57,10 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     from labelloop.workspace.root import FILE
 
     root = app.folder.resolve() if app.folder else Path.cwd()
+    if config_file or template:
+        _refuse_both(config_file, template, (modality, task, labels))
+        _bring(app, root, name, config_file, template, main or "")
+        return
     chosen = {"name": spoken(name), "modality": modality, "task": task, "labels": _split(spoken(labels))}
     given = {key: value for key, value in chosen.items() if value}
     created = create(root, given)
@@ -44,6 +69,52 @@ def init(app: App, name: str | None, modality: str | None, task: str | None, lab
     show(
         {"workspace": str(root), "created": created},
         f"{done} {root / FILE}\nnext: {'' if has_labels else f'set the labels in {FILE}, then '}labelloop add FOLDER",
+        as_json=app.as_json,
+    )
+
+
+def _refuse_both(config_file: Path | None, template: str | None, others: Sequence[str | None]) -> None:
+    if config_file and template:
+        raise click.UsageError("--config and --template each say what is asked: give one of them.")
+    if any(others):
+        raise click.UsageError("a label config says what is asked: leave out --modality, --task and --labels.")
+
+
+def _bring(app: App, root: Path, name: str | None, config_file: Path | None, template: str | None, main: str) -> None:
+    """Make a workspace around a label config, and say what becomes of each of its controls."""
+    from labelloop.cli.output import show, working
+    from labelloop.cli.template import named_template
+    from labelloop.workspace.config import load, read_text
+    from labelloop.workspace.init import bring, create, outlook
+
+    if template:
+        with working(as_json=app.as_json) as progress:
+            xml = named_template(app, template, progress).config
+    else:
+        assert config_file is not None
+        xml = read_text(config_file)
+    given = {"name": spoken(name)} if name else {}
+    created = create(root, given)
+    bring(root, xml, config_file, main)
+    config = load(root).config
+    seen = outlook(config)
+    lines = [f"{one.name}: {one.tag} about {one.about}, {one.becomes}" for one in seen]
+    columns = ", ".join(config.label_config.columns) if config.label_config else ""
+    show(
+        {
+            "workspace": str(root),
+            "created": created,
+            "config": str(root / config.dataset.config),
+            "controls": [one.as_dict() for one in seen],
+            "columns": list(config.label_config.columns) if config.label_config else [],
+        },
+        "\n".join(
+            [
+                f"people see {root / config.dataset.config}, as it is",
+                *lines,
+                f"next: labelloop add TABLE, with the column(s) {columns}",
+            ]
+        ),
         as_json=app.as_json,
     )
 
@@ -92,7 +163,8 @@ def add(
     from labelloop.ledger import open_ledger
     from labelloop.loop.notices import look_ahead, noticed
 
-    dataset = app.workspace.config.dataset
+    dataset, own = app.workspace.config.dataset, app.workspace.config.brought
+    shown, item = (own.columns, own.item) if own else ((), ())
     with (
         closing(open_ledger(app.workspace.ledger_url, dataset.name)) as ledger,
         working(as_json=app.as_json) as progress,
@@ -101,7 +173,7 @@ def add(
             ledger,
             places,
             dataset.modality,
-            Columns(text_column, uri_column, id_column, encoding, lines, conll),
+            Columns(text_column, uri_column, id_column, encoding, lines, conll, shown, item),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
             labels=dataset.labels,

@@ -11,13 +11,14 @@ from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema, consensus
 from labelloop.kinds.labels import answer_of, labels_in
 from labelloop.kinds.spans import Spans, TextSpans
+from labelloop.kinds.task_data import data_of
 from labelloop.loop.beside import Beside
 from labelloop.loop.loop import Loop
 from labelloop.loop.unusable import extra, other_controls
 from labelloop.report import conll
 from labelloop.report.conll import MarkedText, Tally
 from labelloop.report.rows import ExportRow, Format, completed, export, format_of
-from labelloop.types import Annotation
+from labelloop.types import Annotation, Item
 
 BATCH = 2000
 
@@ -157,10 +158,15 @@ def _labelled(loop: Loop, only_human: bool) -> Iterator[ExportRow]:
                 answers={**_main(loop.schema, believed.get(item_id)), **_beside(others, item_id)},
                 extra=extra(loop.schema, said[item_id]),
                 annotations=said[item_id],
+                data=_shown(loop.schema, items[item_id]),
             )
 
     if not only_human:
         yield from _taken(loop, set(ids))
+
+
+def _shown(schema: LabelSchema, item: Item) -> Mapping[str, Any]:
+    return data_of(schema, item.meta, item.text or item.uri) if schema.own is not None else {}
 
 
 def _says_more(schema: LabelSchema, annotations: Sequence[Annotation]) -> bool:
@@ -204,4 +210,5 @@ def _taken(loop: Loop, answered: set[str]) -> Iterator[ExportRow]:
                 held_out=False,
                 updated_at=datetime.fromisoformat(certificate.at),
                 answers={**_main(loop.schema, answer), **dict.fromkeys((one.name for one in loop.schema.beside), None)},
+                data=_shown(loop.schema, items[item_id]),
             )

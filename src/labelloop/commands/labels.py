@@ -266,6 +266,10 @@ def _incapable(dataset: Dataset, what: str) -> ConfigError:
 
 def _from_the_file(workspace: Workspace) -> None:
     """The labels come from labelloop.toml, which is where they are changed."""
+    if config := workspace.config.dataset.config:
+        raise ConfigError(
+            f"the labels come from {config}, which is changed by hand", "edit it, then labelloop doctor --repair"
+        )
     origin = workspace.origins.get("dataset.labels", "default")
     if origin in ("environment", "flag"):
         raise ConfigError(

@@ -198,11 +198,27 @@ def _is_wanted(reading: _Reading, one: Listed) -> bool:
     return False
 
 
+def _is_enough(reading: _Reading, one: Listed) -> bool:
+    """True: a file is all that people are shown.
+
+    Raises:
+        ConfigError: They are shown more.
+    """
+    columns = reading.columns
+    if len({*columns.shown, *columns.item}) > 1:
+        raise ConfigError(
+            f"{reading.place.relative(one.path)} is one {reading.modality}, and the label config shows "
+            f"${', $'.join(columns.shown)}",
+            "add a table with a column for each of them",
+        )
+    return True
+
+
 def _read_files(reading: _Reading, listed: Iterable[Listed]) -> Iterator[Found | UnchangedFile]:
     """The files of the kind, some at a time: those that are known, then those that must be read."""
     place, recall = reading.place, reading.recall
     read = _image_file if reading.modality == "image" else partial(_text_file, reading)
-    wanted = (one for one in listed if _is_wanted(reading, one))
+    wanted = (one for one in listed if _is_wanted(reading, one) and _is_enough(reading, one))
     while some := {place.uri(one.path): one for one in islice(wanted, _RECALLED)}:
         known = recall([Seen(uri, one.stamp) for uri, one in some.items() if one.stamp])
         yield from (UnchangedFile(known[uri]) for uri in some if uri in known)

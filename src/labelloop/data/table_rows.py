@@ -19,6 +19,7 @@ from labelloop.data.tables import cell, has_cell, is_header, paths_in
 from labelloop.data.text_files import BrokenRow, Row
 from labelloop.errors import ConfigError
 from labelloop.errors.masking import masked
+from labelloop.kinds.label_config import text_in
 from labelloop.types import Modality, NewItem, Seen
 
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "document", "review", "comment", "message", "tweet")
@@ -39,6 +40,8 @@ class Columns:
         encoding: Of tables and texts that are not UTF-8.
         lines: Whether every line of a text file is a text of its own.
         conll: Whether every line of a text file is a token with its tag, as in `.conll`.
+        shown: All columns that people see, of which none may be missing.
+        item: Those of them that are the item: one for a picture; several texts, or one in parts, are read as one text.
     """
 
     text: str = ""
@@ -47,6 +50,8 @@ class Columns:
     encoding: str = ""
     lines: bool = False
     conll: bool = False
+    shown: tuple[str, ...] = ()
+    item: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,14 @@ class _RowReader:
     def _found(self, where: str, row: Row) -> Found:
         column = self.columns.text or self.columns.uri
         try:
-            content = cell(row.cells, column)
-        except KeyError:
-            return Unreadable(where, f"has no {column!r}")
-        meta = {key: _plain(value) for key, value in row.cells.items() if key not in (column, self.columns.id)}
+            content = self._of_item(row) if self.columns.item else cell(row.cells, column)
+        except KeyError as error:
+            return Unreadable(where, f"has no {error.args[0]!r}")
+        if lacking := [name for name in self.columns.shown if row.cells.get(name) is None]:
+            return Unreadable(where, f"has no {lacking[0]!r}, which people are shown")
+        is_whole = not self.columns.item or content == row.cells.get(column)
+        apart = {self.columns.id} - {*self.columns.shown} | ({column} if is_whole else set())
+        meta = {key: _plain(value) for key, value in row.cells.items() if key not in apart}
         if len(str(meta)) > LONGEST_TEXT:
             return Unreadable(where, f"its other columns have more than {LONGEST_TEXT} characters")
         found = self._content(where, content, meta)
@@ -140,6 +149,11 @@ class _RowReader:
         is_file = bool(found.item.uri and found.item.digest and not self.columns.id)
         name = str(content).strip() if is_file else found.item.id
         return replace(found, seen=Seen(f"{self._uri}#{name}", ""))
+
+    def _of_item(self, row: Row) -> object:
+        """What the item is: a picture's address, or all its texts as one."""
+        found = [cell(row.cells, column) for column in self.columns.item]
+        return found[0] if self.columns.uri else "\n\n".join(map(text_in, found))
 
     def _content(self, where: str, cell: object, meta: Mapping[str, Any]) -> Found:
         if self.columns.text:
@@ -229,6 +243,18 @@ def _chosen(name: str, first: Mapping[str, Any], modality: Modality, columns: Co
         else ("--text-column", columns.text, TEXT_COLUMNS)
     )
     there = list(first)
+    for column in columns.shown:
+        if column not in first:
+            raise ConfigError(
+                f"{name} has no column {column!r}, which the label config shows as ${column}",
+                f"its columns are: {', '.join(there)}; rename one, or change the label config",
+            )
+    if columns.item and wanted not in ("", *columns.item):
+        raise ConfigError(
+            f"{flag} {wanted} is not what the label config asks about, which is ${', $'.join(columns.item)}",
+            f"leave out {flag}, and name the column as the label config does",
+        )
+    wanted = wanted or next(iter(columns.item), "")
     for column in filter(None, (wanted, columns.id)):
         if not has_cell(first, column):
             raise ConfigError(f"{name} has no column {column!r}", f"its columns are: {', '.join(paths_in(first))}")

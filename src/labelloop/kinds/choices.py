@@ -9,10 +9,12 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Meaning, Statistic, by_half, f1, plurality, renamed, share, tallied
-from labelloop.kinds.values import brief, checked_labels, known_label
+from labelloop.kinds.values import brief, checked_labels, known_label, listed
 from labelloop.types import Region
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 Names = tuple[str, ...]
@@ -36,6 +38,18 @@ class Choices:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", checked_labels(self.labels, 2, "a choice", "[controls.NAME]"))
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Choices | None:
+        """`Choices` in one level, with two choices or more that stand in it.
+
+        Raises:
+            ConfigError: A choice is empty, or there twice.
+        """
+        labels = listed(node, "Choice")
+        if node.tag != "Choices" or labels is None or len(labels) < 2:
+            return None
+        return cls(labels, node.get("choice", "single") == "multiple")
 
     @property
     def arrow(self) -> pa.DataType:

@@ -15,6 +15,8 @@ from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 
@@ -41,6 +43,12 @@ class Day:
             object.__setattr__(self, name, _day(text, name) if text else "")
         if self.earliest and self.latest and self.earliest > self.latest:
             raise ConfigError(f"no day is from {self.earliest} to {self.latest}", "set earliest before latest")
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Day | None:
+        """`DateTime` that asks for a day alone, and writes it as ISO 8601 does."""
+        is_day = node.get("only") == "date" and node.get("format", "%Y-%m-%d") == "%Y-%m-%d"
+        return cls(node.get("min", ""), node.get("max", "")) if node.tag == "DateTime" and is_day else None
 
     @property
     def arrow(self) -> pa.DataType:

@@ -10,6 +10,8 @@ from labelloop.errors import ConfigError
 from labelloop.types import Region
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import numpy as np
     import pyarrow as pa
 
@@ -162,6 +164,23 @@ class Placed(Protocol):
 
     def misplaced(self, answer: Answer, text: str) -> str:
         """Why an answer cannot be about this text, as what follows "the answer"; empty where it can be."""
+        ...
+
+
+@runtime_checkable
+class Tagged(Protocol):
+    """A class of kinds that reads a control of a label config, so that people may bring a config of their own."""
+
+    def of_tag(self, node: Element, shown: Sequence[str]) -> Kind | None:
+        """The kind that a control asks; None where it asks for something that the kind cannot say.
+
+        Args:
+            node: The control.
+            shown: The tags of the objects that it points at, such as `Text`.
+
+        Raises:
+            ConfigError: It asks for something that cannot be answered, such as an empty label.
+        """
         ...
 
 

@@ -188,7 +188,7 @@ def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[st
     if not isinstance(region, Mapping):
         return [f"{where} is {region!r}, not a region"]
     what = "choice" if schema.asked is None else "region"
-    wanted = {"from_name": schema.control, "to_name": schema.modality, "type": schema.main.kind.region_type}
+    wanted = {"from_name": schema.control, "to_name": schema.main.objects[0], "type": schema.main.kind.region_type}
     found = [
         f"{where}.{key} is {region.get(key)!r}, not {value!r}"
         for key, value in wanted.items()

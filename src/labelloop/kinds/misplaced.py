@@ -27,7 +27,7 @@ def with_misplaced_refused(
 
     What is asked about a column beside the text is left as it is.
     """
-    about_it = [one for one in schema.controls if one.shown == schema.modality]
+    about_it = [one for one in schema.controls if one.shown == schema.about]
     pointing: dict[object, Pointing] = {one.name: one.kind for one in about_it if isinstance(one.kind, Placed)}
     found = {item_id: list(annotations) for item_id, annotations in said.items()}
     if not pointing:

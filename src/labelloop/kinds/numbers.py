@@ -10,11 +10,13 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Statistic, median, share
-from labelloop.kinds.values import brief, number, only_one, value_of
+from labelloop.kinds.values import brief, number, numeral, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 
@@ -48,6 +50,19 @@ class Number:
         object.__setattr__(self, "step", _finite(self.step, "step"))
         if self.step < 0:
             raise ConfigError(f"step = {self.step} is less than nothing", "step = 1, or leave it out")
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Number | None:
+        """`Number`; with one bound alone it has none.
+
+        Raises:
+            ConfigError: Its bounds are no scale.
+        """
+        if node.tag != "Number":
+            return None
+        least, most = (numeral(node, name, None) for name in ("min", "max"))
+        step = 0.0 if node.get("step", "any") == "any" else numeral(node, "step", 0.0)
+        return cls(least, most, step) if least is not None and most is not None else cls(step=step)
 
     @property
     def arrow(self) -> pa.DataType:

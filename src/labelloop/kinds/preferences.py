@@ -14,6 +14,8 @@ from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 SIDES = ("left", "right")
@@ -24,6 +26,11 @@ SIDES = ("left", "right")
 @dataclass(frozen=True, slots=True)
 class Preference:
     """The better one of two columns, `shown = ["answer_a", "answer_b"]`; an answer is `left` or `right`."""
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Preference | None:
+        """`Pairwise` of two objects."""
+        return cls() if node.tag == "Pairwise" and len(shown) == len(SIDES) else None
 
     @property
     def between(self) -> int:

@@ -9,11 +9,13 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Statistic, median, share
-from labelloop.kinds.values import number, only_one, value_of
+from labelloop.kinds.values import number, numeral, only_one, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import numpy as np
     import pyarrow as pa
 
@@ -35,6 +37,15 @@ class Rating:
     def __post_init__(self) -> None:
         if not 2 <= self.stars <= 50:
             raise ConfigError(f"stars = {self.stars} is no scale", "stars = 2 to 50")
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Rating | None:
+        """`Rating`.
+
+        Raises:
+            ConfigError: It has too few or too many stars.
+        """
+        return cls(int(numeral(node, "maxRating", 5))) if node.tag == "Rating" else None
 
     @property
     def arrow(self) -> pa.DataType:

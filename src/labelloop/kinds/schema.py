@@ -61,6 +61,46 @@ class Control:
         return tuple(self.shown.split(","))
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Something that people see in a label config of their own.
+
+    Attributes:
+        name: Its name, which controls point at.
+        tag: What it is, such as `Text` or `Audio`; `Images` where it is a list of them.
+        column: The column of a table that it shows; empty where it shows several, or none.
+        is_read: Whether that is text that learners can read.
+    """
+
+    name: str
+    tag: str
+    column: str
+    is_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnConfig:
+    """The label config that people brought, which they see as they wrote it.
+
+    Attributes:
+        xml: The config.
+        shown: What is seen that has a name.
+        columns: Columns of a table that it shows.
+        about: Names of what the main control asks about, with commas.
+    """
+
+    xml: str
+    shown: tuple[Shown, ...]
+    columns: tuple[str, ...]
+    about: str
+
+    @property
+    def item(self) -> tuple[str, ...]:
+        """The columns that the main control asks about: what is learned from."""
+        about = self.about.split(",")
+        return tuple(dict.fromkeys(one.column for one in self.shown if one.name in about and one.column))
+
+
 @named("labelloop.LabelSchema")
 @dataclass(frozen=True, slots=True)
 class LabelSchema:
@@ -73,6 +113,7 @@ class LabelSchema:
             learned is the same without them.
         beside: What else is asked, and kept, compared and exported; what is learned is the same without it.
         asked: What the main control asks for where that are no choices; None for choices.
+        own: The label config that people brought; None where it is made from all this.
 
     Raises:
         ConfigError: Fewer than two labels to choose from, a label twice, an empty label, or two controls of one name.
@@ -86,10 +127,15 @@ class LabelSchema:
     show: tuple[str, ...] = field(default=(), repr=False, compare=False)
     beside: tuple[Control, ...] = field(default=(), repr=False, compare=False)
     asked: Kind | None = field(default=None, metadata=LATER)
+    own: OwnConfig | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.asked is None:
             checked_labels(self.labels, 2, "a choice", "[dataset]")
+        if self.own is None:  # else whoever read it has looked
+            self._refuse_what_cannot_be_asked()
+
+    def _refuse_what_cannot_be_asked(self) -> None:
         asked_about = dict.fromkeys([self.modality, *(name for one in self.beside for name in one.objects)])
         names = [self.control, *asked_about, *(one.name for one in self.beside)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -117,16 +163,23 @@ class LabelSchema:
         return self.asked is not None or self.task == "multiple-choice"
 
     @property
+    def about(self) -> str:
+        """Names of the objects that the main control asks about, with commas: what is learned from."""
+        return self.modality if self.own is None else self.own.about
+
+    @property
     def objects(self) -> tuple[str, ...]:
         """Names of what people see: the item itself, which is learned from, then the columns beside it."""
+        if self.own is not None:
+            return tuple(one.name for one in self.own.shown)
         return (self.modality, *map(object_of, self.show))
 
     @property
     def main(self) -> Control:
         """The control that is learned from, and whose score is the score."""
         if self.asked is not None:
-            return _asked(self.control, self.asked, self.modality)
-        return _main(self.control, tuple(self.labels), self.multiple, self.modality)
+            return _asked(self.control, self.asked, self.about)
+        return _main(self.control, tuple(self.labels), self.multiple, self.about)
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -154,11 +207,19 @@ def _asked(name: str, kind: Kind, shown: str) -> Control:
     return Control(name, kind, shown, silence=True)
 
 
-def schema_around(main: Control, modality: Modality, *, instruction: str, show: tuple[str, ...]) -> LabelSchema:
-    """The schema whose main control this is, with nothing asked beside it."""
+def schema_around(
+    main: Control,
+    modality: Modality,
+    *,
+    instruction: str = "",
+    show: tuple[str, ...] = (),
+    beside: tuple[Control, ...] = (),
+    own: OwnConfig | None = None,
+) -> LabelSchema:
+    """The schema whose main control this is."""
     kind, line = main.kind, instruction or main.instruction
     if isinstance(kind, Choices):
         task: Task = "multiple-choice" if kind.multiple else "single-choice"
-        return LabelSchema(modality, kind.labels, task, main.name, line, show)
+        return LabelSchema(modality, kind.labels, task, main.name, line, show, beside, own=own)
     labels = kind.labels if isinstance(kind, Labelling) else ()
-    return LabelSchema(modality, labels, control=main.name, instruction=line, show=show, asked=kind)
+    return LabelSchema(modality, labels, "single-choice", main.name, line, show, beside, kind, own)

@@ -11,11 +11,13 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Meaning, Statistic, f1, share, tallied
-from labelloop.kinds.values import brief, checked_labels, known_label, texts, value_of
+from labelloop.kinds.values import brief, checked_labels, known_label, listed, texts, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 Span = tuple[int, int, str]
@@ -45,6 +47,16 @@ class TextSpans:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", checked_labels(self.labels, 1, "a control of spans", "[controls.NAME]"))
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> TextSpans | None:
+        """`Labels` over a text.
+
+        Raises:
+            ConfigError: A label is empty, or there twice.
+        """
+        labels = listed(node, "Label")
+        return cls(labels, overlapping=True) if node.tag == "Labels" and list(shown) == ["Text"] and labels else None
 
     @property
     def arrow(self) -> pa.DataType:

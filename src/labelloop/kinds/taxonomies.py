@@ -14,6 +14,8 @@ from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 Paths = tuple[str, ...]
@@ -47,6 +49,22 @@ class Taxonomy:
                     'write it as "animal/bird/owl"',
                 )
         object.__setattr__(self, "labels", labels)
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> Taxonomy | None:
+        """`Taxonomy` whose tree stands in it, without a slash in a name.
+
+        Raises:
+            ConfigError: A place is empty, or there twice.
+        """
+        paths = _paths_below(node, ())
+        if node.tag != "Taxonomy" or node.get("apiUrl") or len(paths) < 2:
+            return None
+        if any(not part or SLASH in part or part.startswith("$") for path in paths for part in path):
+            return None
+        if node.get("leafsOnly") == "true":
+            paths = [path for path in paths if not any(other[: len(path)] == path != other for other in paths)]
+        return cls(tuple(map(SLASH.join, paths)), node.get("maxUsages") != "1")
 
     @property
     def arrow(self) -> pa.DataType:
@@ -154,6 +172,15 @@ def _above(path: str) -> list[str]:
 
 def _with_above(paths: Iterable[str]) -> set[str]:
     return {above for path in paths for above in _above(path)}
+
+
+def _paths_below(node: Element, above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The paths of all choices below a tag, each with the parts above it."""
+    found = []
+    for child in node.iterfind("Choice"):
+        path = (*above, child.get("alias") or child.get("value") or "")
+        found += [path, *_paths_below(child, path)]
+    return found
 
 
 def _choices(tree: Mapping[str, Any], indent: str) -> list[str]:

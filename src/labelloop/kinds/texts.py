@@ -9,11 +9,13 @@ from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Statistic, medoid, share
-from labelloop.kinds.values import brief, texts, value_of
+from labelloop.kinds.values import brief, numeral, texts, value_of
 from labelloop.types import Region
 from labelloop.types.names import named
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import pyarrow as pa
 
 LONGEST = 100_000
@@ -42,6 +44,16 @@ class FreeText:
     def __post_init__(self) -> None:
         if not 1 <= self.rows <= 100:
             raise ConfigError(f"rows = {self.rows} is no field", "rows = 1 to 100")
+
+    @classmethod
+    def of_tag(cls, node: Element, shown: Sequence[str]) -> FreeText | None:
+        """`TextArea`.
+
+        Raises:
+            ConfigError: It has no line, or too many.
+        """
+        rows = int(numeral(node, "rows", 3))
+        return cls(rows, node.get("placeholder", "")) if node.tag == "TextArea" else None
 
     @property
     def arrow(self) -> pa.DataType:

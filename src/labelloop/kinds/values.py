@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labelloop.errors import ConfigError
 from labelloop.types import Region
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+N = TypeVar("N", float, None)
 
 
 def brief(value: Any, most: int = 80) -> str:
@@ -55,6 +60,40 @@ def number(value: Mapping[str, Any], field: str, place: int) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
         raise ConfigError(f"result[{place}].value.{field} is {brief(found)}, not a number", f"{field} = 1")
     return float(found)
+
+
+def listed(node: Element, tag: str) -> tuple[str, ...] | None:
+    """What a control of a label config offers, by the names that answers have for it, each once.
+
+    Args:
+        tag: Of each thing that is offered.
+
+    Returns:
+        None where some of it comes from the task, or in levels.
+    """
+    offered = list(node.iter(tag))
+    names = [one.get("alias") or one.get("value") or "" for one in offered]
+    nested = any(one.find(tag) is not None for one in offered)
+    dynamic = node.get("value", "").startswith("$") or any(name.startswith("$") for name in names)
+    return None if nested or dynamic else tuple(dict.fromkeys(names))
+
+
+def numeral(node: Element, name: str, default: N) -> float | N:
+    """A number that a tag has as an attribute.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    text = node.get(name)
+    if not text:
+        return default
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise ConfigError(f"{node.tag} {node.get('name')!r} has {name} = {brief(text)}, no number", f'{name}="5"')
+    return found
 
 
 def only_one(regions: Sequence[Region]) -> Region | None:

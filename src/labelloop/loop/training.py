@@ -33,7 +33,7 @@ from labelloop.protocols import Learner, Progress, WarmLearner
 from labelloop.storage.artifacts import Ref
 from labelloop.storage.runs import Artifact, Run, fingerprint
 from labelloop.types import Examples, Item, only
-from labelloop.workspace.config import Config
+from labelloop.workspace.config import NO_LEARNER, Config
 
 T = TypeVar("T")
 
@@ -100,8 +100,10 @@ class Learning:
         self.embeddings.look(columns, features)
         known = self.snapshots.know(columns)
         training, judging = (self.snapshots.examples(known, features, held_out=side) for side in (False, True))
-        if not len(training):
-            judged = Judged(*self.models.usable(), False, "no answers to learn from yet", self.gate.no_score())
+        idle = self._config.learner_of().flavor == NO_LEARNER
+        if idle or not len(training):
+            why = "nothing is learned: there is no learner" if idle else "no answers to learn from yet"
+            judged = Judged(*self.models.usable(), False, why, self.gate.no_score())
             return Learned(known, features, judged, 0, watch)
         with watch.stage("train"):
             training, (model, beginning) = self.sparing(training, partial(self._trained, known))

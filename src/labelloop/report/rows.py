@@ -53,6 +53,7 @@ class ExportRow:
         answers: Control -> what is believed in it, as its kind writes it, or None; of those beside the main one.
         extra: Control -> what people said in it, of those that the schema does not know.
         annotations: Everything people say about the item, with every region as it is; JSONL and JSON hold it.
+        data: What people are shown, by the columns of the label config that they brought; empty where it is ours.
     """
 
     item: Item
@@ -64,6 +65,7 @@ class ExportRow:
     answers: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     annotations: Sequence[Annotation] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """The row as it is written."""
@@ -89,7 +91,7 @@ class ExportRow:
         names = ("id", "labels", "answers", "annotator", "source", "held_out", "updated_at")
         told = {name: columns[name] for name in names if name in columns}
         return {
-            "data": {item.modality: item.text if item.modality == "text" else item.uri, "labelloop_id": item.id},
+            "data": {**(self.data or {item.modality: item.text or item.uri}), "labelloop_id": item.id},
             "meta": {**dict(item.meta), "labelloop": told},
             "annotations": [_annotation_of_task(one) for one in self.annotations],
         }

@@ -293,6 +293,23 @@ class DatasetStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """A label config that an annotator ships for people to begin with.
+
+    Attributes:
+        name: Unique, in small letters.
+        title: What it is for, in a few words.
+        group: What it belongs to, such as `Generative AI`.
+        config: The label config.
+    """
+
+    name: str
+    title: str
+    group: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSummary:
     """One line of `annotator dataset list`."""
 

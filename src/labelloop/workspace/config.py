@@ -7,19 +7,20 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.schema import object_of, schema_around
+from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
+from labelloop.kinds.schema import OwnConfig, object_of, schema_around
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
-from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, unknown
+from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, resolve, unknown
 from labelloop.types import Gate, Metric, Modality, Task
 from labelloop.workspace.root import FILE, STATE
 from labelloop.workspace.toml_edits import place
@@ -31,6 +32,10 @@ VERSION = 1
 """Of the format of labelloop.toml; raised when an older labelloop would misunderstand it."""
 
 PREFIX = "LABELLOOP_"
+
+NO_LEARNER = "none"
+"""The flavor of `[learner]` with which people are asked, heard and exported, and nothing is learned."""
+
 Origin = Literal["default", "file", "environment", "flag"]
 
 
@@ -51,6 +56,15 @@ class DatasetConfig(_Section):
 
     task: Task = "single-choice"
     """One label per item, or several."""
+
+    config: str = ""
+    """A file with a label config (XML) of your own, which people see as it is written: modality, task, labels and
+    controls come from it then, and each `$name` in it is a column of the table. `labelloop init --config` sets it. A
+    path counts from the workspace.
+    """
+
+    main: str = ""
+    """With `dataset.config` the control that is learned from; empty is the first that can be."""
 
     labels: tuple[str, ...] = ()
     """The labels to choose from, at least two, in the order people see them. Comma-separated in the environment. Empty
@@ -407,17 +421,30 @@ class Config(_Section):
     secrets_managers: Mapping[str, ComponentConfig] = Field(default_factory=dict)
     annotators: Mapping[str, ComponentConfig] = Field(default_factory=dict)
     orchestrators: Mapping[str, ComponentConfig] = Field(default_factory=dict)
+    _own: LabelConfig | None = PrivateAttr(None)
+
+    @property
+    def brought(self) -> OwnConfig | None:
+        """What is shown by the label config that people brought; None without one."""
+        return self._own.schema(self._main(self._own)).own if self._own else None
+
+    @property
+    def label_config(self) -> LabelConfig | None:
+        """The label config that people brought, as it was read."""
+        return self._own
 
     def schema_of(self) -> LabelSchema:
         """What people are asked: the labels of [dataset], and each control of [controls] beside them.
 
-        Where [dataset] has no labels, the first control is the main one.
+        Where [dataset] has no labels, the first control is the main one. Where it names a label config, that says all.
 
         Raises:
             NotFoundError: A control is of a kind that there is not.
             ConfigError: The labels, or the options of a control, make no question.
         """
         asked = self.dataset
+        if self._own is not None:
+            return self._own.schema(self._main(self._own))
         controls = tuple(self._control(name) for name in self.controls)
         if controls and not asked.labels:
             if controls[0].shown != asked.modality:
@@ -426,19 +453,30 @@ class Config(_Section):
                     f"learned from is the {asked.modality} of each item",
                     "leave out shown, or write another control above it",
                 )
-            made = schema_around(controls[0], asked.modality, instruction=asked.instruction, show=asked.show)
-            return replace(made, beside=controls[1:])
+            return schema_around(
+                controls[0], asked.modality, instruction=asked.instruction, show=asked.show, beside=controls[1:]
+            )
         return LabelSchema(
             asked.modality, asked.labels, asked.task, instruction=asked.instruction, show=asked.show, beside=controls
         )
 
     def learner_of(self) -> LearnerConfig:
         """The learner: the one that is set, else the one with the name of the main control's kind, if there is one."""
-        names = [] if self.dataset.labels else list(self.controls)
-        kind = self.controls[names[0]].kind if names else "choices"
-        if "flavor" in self.learner.model_fields_set or kind not in flavors("learner"):
+        if "flavor" in self.learner.model_fields_set:
             return self.learner
-        return self.learner.model_copy(update={"flavor": kind})
+        if self._own is not None:
+            main = self._main(self._own)
+            kind = main.flavor if main.sees else NO_LEARNER
+        else:
+            names = [] if self.dataset.labels else list(self.controls)
+            kind = self.controls[names[0]].kind if names else "choices"
+        if kind == NO_LEARNER:
+            return LearnerConfig(flavor=NO_LEARNER)
+        is_known = kind in flavors("learner")
+        return self.learner.model_copy(update={"flavor": kind}) if is_known else self.learner
+
+    def _main(self, own: LabelConfig) -> Asked:
+        return own.main(self.dataset.main, ("choices", *flavors("learner")))
 
     def _control(self, name: str) -> Control:
         asked = self.controls[name]
@@ -707,7 +745,7 @@ def _valid(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[s
     for loc, refused in _dangling(config):
         where = _place(path, text, loc, origins.get(".".join(loc), "file"), ".".join(loc))
         raise NotFoundError(f"{where}: {refused.message}", refused.hint)
-    return config
+    return _with_label_config(config, path, text, origins) if config.dataset.config else config
 
 
 def _typed(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[str, Origin]) -> Config:
@@ -715,6 +753,60 @@ def _typed(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[s
         return Config.model_validate(written)
     except ValidationError as error:
         raise _explained(error, path, text, origins) from None
+
+
+def _with_label_config(config: Config, path: Path, text: str, origins: Mapping[str, Origin]) -> Config:
+    """The configuration with what a label config of its own says of the dataset."""
+    dataset = config.dataset
+    doubled = [f"dataset.{name}" for name in _SAID_BY_CONFIG if name in dataset.model_fields_set]
+    if doubled or config.controls:
+        key = doubled[0] if doubled else "controls"
+        where = _place(path, text, key.split("."), origins.get(key, "file"), key)
+        raise ConfigError(
+            f"{where}: {key} is set, and dataset.config = {dataset.config!r} says what is asked",
+            f"take out one of the two: {key}, or dataset.config",
+        )
+    own = _label_config(path.parent / dataset.config)
+    config._own = own
+    try:
+        main = config._main(own)
+        schema = own.schema(main)
+    except ConfigError as error:
+        raise ConfigError(f"{path.parent / dataset.config}: {error.message}", error.hint) from error
+    said: dict[str, Any] = {"modality": schema.modality, "task": schema.task}
+    if schema.asked is None:
+        said["labels"] = schema.labels
+    if not main.sees and "duplicates" not in dataset.model_fields_set:
+        said["duplicates"] = "exact"  # addresses of what nobody reads are alike without meaning
+    changed: dict[str, Any] = {"dataset": dataset.model_copy(update=said)}
+    if not main.sees and "cold_start" not in config.loop.model_fields_set:
+        changed["loop"] = config.loop.model_copy(update={"cold_start": "random"})
+    found = config.model_copy(update=changed)
+    found._own = own
+    return found
+
+
+_SAID_BY_CONFIG = ("modality", "task", "labels", "show", "instruction")
+
+
+def _label_config(path: Path) -> LabelConfig:
+    """The label config in a file.
+
+    Raises:
+        NotFoundError: There is no such file.
+        ConfigError: It is no label config; line and column are told.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"no label config in {path}", "labelloop init --config FILE brings one")
+    try:
+        return read_label_config(read_text(path), kinds_by_name())
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+
+
+def kinds_by_name() -> Mapping[str, Any]:
+    """The classes of the kinds that are installed: name -> class."""
+    return {name: resolve("kind", name) for name in flavors("kind")}
 
 
 def _dangling(config: Config) -> Iterator[tuple[Sequence[str], NotFoundError]]:

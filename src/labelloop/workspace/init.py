@@ -10,12 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelloop.errors import BackendError
+from labelloop.errors import BackendError, ConfigError
 from labelloop.errors.masking import masked
+from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
 from labelloop.machine.privacy import make_private
 from labelloop.machine.registry import KINDS
 from labelloop.machine.trust import trust
-from labelloop.workspace.config import Config, Workspace, editing, load, make, replace_text, table_of
+from labelloop.workspace.config import (
+    NO_LEARNER,
+    Config,
+    Workspace,
+    editing,
+    kinds_by_name,
+    load,
+    make,
+    read_text,
+    replace_text,
+    table_of,
+)
 from labelloop.workspace.root import FILE, STATE
 
 TEMPLATE = """\
@@ -63,6 +75,81 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
             for key, value in chosen.items():
                 section[key] = value
     return is_new
+
+
+LABEL_CONFIG = "label_config.xml"
+"""Where a template is written to, or a label config from outside of the workspace."""
+
+
+def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelConfig:
+    """Have a workspace ask what a label config says; it stays as it was written.
+
+    Args:
+        root: The workspace, which is there.
+        xml: The label config.
+        source: Its file; used where it lies where it is inside of the workspace. None for one that has none.
+        main: The control that is learned from; empty is the first that can be.
+
+    Raises:
+        ConfigError: It is none, or another one is there.
+    """
+    own = read_label_config(xml, kinds_by_name())
+    own.main(main)
+    inside = source is not None and source.resolve().is_relative_to(root.resolve())
+    name = source.resolve().relative_to(root.resolve()).as_posix() if source and inside else LABEL_CONFIG
+    path = root / name
+    if not inside:
+        if path.exists() and read_text(path) != xml:
+            raise ConfigError(f"{path} is there, and another label config", "move it away, or name it with --config")
+        replace_text(path, xml)
+    with editing(root) as document:
+        section = document.setdefault("dataset", {})
+        for key in ("modality", "task", "labels", "instruction", "show", "main"):
+            section.pop(key, None)
+        section.update({"config": name, **({"main": main} if main else {})})
+        document.get("learner", {}).pop("flavor", None)
+    return own
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What becomes of the answers in one control of a label config.
+
+    Attributes:
+        name: The control.
+        tag: What it is.
+        about: What it asks about.
+        becomes: What becomes of its answers, in words.
+    """
+
+    name: str
+    tag: str
+    about: str
+    becomes: str
+
+    def as_dict(self) -> Mapping[str, str]:
+        """For scripts."""
+        return {"name": self.name, "tag": self.tag, "about": self.about, "becomes": self.becomes}
+
+
+def outlook(config: Config) -> list[Outlook]:
+    """What becomes of each control of the label config that people brought."""
+    own, main = config.label_config, config.schema_of().control
+    return [
+        Outlook(one.name, one.tag, ", ".join(shown.name for shown in one.shown), _becomes(config, one, main))
+        for one in (own.asked if own else ())
+    ]
+
+
+def _becomes(config: Config, asked: Asked, main: str) -> str:
+    learner = config.learner_of().flavor
+    if asked.name == main and learner != NO_LEARNER:
+        return f"learned from by {learner!r}"
+    if asked.name == main:
+        return "the main question; asked, heard and exported, not learned from"
+    if asked.kind is not None:
+        return "asked, compared, scored and exported, not learned from"
+    return "asked, heard and exported as it is"
 
 
 def enter(root: Path, flags: Mapping[str, Any]) -> Workspace:

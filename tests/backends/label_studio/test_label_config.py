@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 
 from labelloop.backends.label_studio.config import (
-    columns_of,
     config_of,
     differences,
     misfits,
@@ -19,6 +18,7 @@ from labelloop.backends.label_studio.config import (
 from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.ratings import Rating
 from labelloop.kinds.spans import TextSpans
+from labelloop.kinds.task_data import data_of
 
 SCHEMA = LabelSchema("image", ("cat", "dog"))
 
@@ -139,7 +139,7 @@ def test_columns_that_are_shown_stand_above_the_item_and_change_nothing_else() -
     ],
 )
 def test_a_task_holds_every_column_that_is_shown_as_a_text(meta: dict[str, Any], told: dict[str, str]) -> None:
-    assert columns_of(LabelSchema("text", ("a", "b"), show=("author", "post.date")), meta) == told
+    assert data_of(LabelSchema("text", ("a", "b"), show=("author", "post.date")), meta, "it") == {**told, "text": "it"}
 
 
 BESIDE = (

@@ -20,13 +20,14 @@ from labelloop.backends.label_studio.running import Running
 from labelloop.backends.label_studio.served import Root
 from labelloop.backends.label_studio.server import DEFAULT_PORT, Server
 from labelloop.backends.label_studio.stored_media import StoredMedia
+from labelloop.backends.label_studio.templates import shipped
 from labelloop.backends.label_studio.unconfirmed import UnconfirmedImports
 from labelloop.backends.label_studio.way import pairs
 from labelloop.data.locations import access_of
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.protocols import ArtifactStore, SecretsManager
-from labelloop.types import DatasetStats, DatasetSummary
+from labelloop.protocols import ArtifactStore, Progress, SecretsManager, silent
+from labelloop.types import DatasetStats, DatasetSummary, Template
 
 _LEAST_BYTES = 10_000
 _EVERYTHING = Root(Path("/"))
@@ -113,6 +114,15 @@ class LabelStudioAnnotator(Running, Inspection, Callbacks):
 
     def __repr__(self) -> str:
         return f"LabelStudioAnnotator({self.url or 'managed'!r})"
+
+    @staticmethod
+    def templates(progress: Progress = silent) -> Sequence[Template]:
+        """The label configs that Label Studio ships; it is installed for them where it is not yet.
+
+        Raises:
+            BackendError: They cannot be read.
+        """
+        return shipped(progress)
 
     def datasets(self) -> Sequence[DatasetSummary]:
         """Every project of the server, with its counters."""

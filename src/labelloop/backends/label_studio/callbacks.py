@@ -7,10 +7,12 @@ from typing import Any
 
 from labelloop.backends.label_studio import calls, hooks, ml
 from labelloop.backends.label_studio.bounds import guarded
-from labelloop.backends.label_studio.config import misfits, object_name
+from labelloop.backends.label_studio.config import misfits
 from labelloop.backends.label_studio.server_part import ServerPart
 from labelloop.backends.label_studio.tasks import UID
 from labelloop.kinds import LabelSchema
+from labelloop.kinds.label_config import text_in
+from labelloop.kinds.task_data import object_name
 from labelloop.types import Item
 
 
@@ -76,6 +78,8 @@ class Callbacks(ServerPart):
         """The item that a task of ours, or of anybody, shows; its id is empty where it is not one of ours."""
         value = str(task.get(object_name(schema), ""))
         text = value if schema.modality == "text" else ""
+        if schema.own is not None and text:
+            text = "\n\n".join(text_in(task.get(column)) for column in schema.own.item)
         return Item(str(task.get(UID, "")), schema.modality, uri="" if text else value, text=text)
 
     def misfits(self, config: str, schema: LabelSchema) -> Sequence[str]:

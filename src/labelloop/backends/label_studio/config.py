@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,20 +11,18 @@ from xml.sax.saxutils import quoteattr
 from labelloop.errors import ConfigError
 from labelloop.kinds import Control, LabelSchema
 from labelloop.kinds.labels import problems
-from labelloop.kinds.schema import object_of
+from labelloop.kinds.schema import OwnConfig, object_of
+from labelloop.kinds.task_data import object_name
 from labelloop.types import Prediction, Question
 
 _MATTERS = ("toName", "choice", "maxRating")
 """Attributes of a control that decide which answers there can be; others are looks."""
 
 
-def object_name(schema: LabelSchema) -> str:
-    """What the control points at, and the key of a task's data that holds it."""
-    return schema.modality
-
-
 def config_of(schema: LabelSchema) -> str:
-    """The label config people see: the instruction, each control, the item."""
+    """The label config people see: their own, or else the instruction, each control, the item."""
+    if schema.own is not None:
+        return schema.own.xml
     default = "Choose every label that fits" if schema.multiple else "Choose the label that fits best"
     default = default if schema.asked is None else schema.control
     tags = "".join(f"  {line}\n" for control in schema.controls for line in _asked(control))
@@ -41,6 +38,8 @@ def config_of(schema: LabelSchema) -> str:
 
 def differences(schema: LabelSchema, project: Mapping[str, Any]) -> list[str]:
     """What a project's config says against the schema, in words; empty when they agree."""
+    if schema.own is not None:
+        return _differences_of_own(schema.own, str(project.get("label_config", "")))
     if schema.asked is not None:
         xml = str(project.get("label_config", ""))
         gone = [] if _named(xml, schema.control) is not None else [f"the control {schema.control!r} is gone"]
@@ -72,6 +71,8 @@ def misfits(schema: LabelSchema, xml: str) -> list[str]:
     control, node = schema.main, _named(xml, schema.control)
     if node is None:
         return [f"the control {control.name!r} is not in it"]
+    if schema.own is not None:
+        return _differences_of_own(schema.own, xml, schema.control)
     ours, shown = _tag(control), _named(xml, control.shown)
     found = []
     if node.tag != ours.tag:
@@ -87,12 +88,19 @@ def misfits(schema: LabelSchema, xml: str) -> list[str]:
 
 def missing_controls(schema: LabelSchema, xml: str) -> list[Control]:
     """The controls beside the main one that a label config does not have yet."""
+    if schema.own is not None:
+        return []
     there = {node.get("name") for node in _elements(xml)}
     return [control for control in schema.beside if control.name not in there]
 
 
 def with_controls(schema: LabelSchema, xml: str) -> str:
-    """A label config in which every control but choices to learn is asked as the schema says; the rest as it was."""
+    """A label config in which every control but choices to learn is asked as the schema says; the rest as it was.
+
+    One that people brought is theirs as a whole.
+    """
+    if schema.own is not None:
+        return schema.own.xml if _differences_of_own(schema.own, xml) else xml
     controls = schema.beside if schema.asked is None else schema.controls
     changed = {one.name for one in controls if _differs(one, _named(xml, one.name))}
     if not changed:
@@ -166,20 +174,6 @@ def _is_multiple(xml: str, control: str) -> bool:
     return bool(found) and found[0].get("choice", "single").startswith("multiple")
 
 
-def columns_of(schema: LabelSchema, meta: Mapping[str, Any]) -> dict[str, str]:
-    """What a task's data holds of the columns that people are shown; empty texts for those an item has not."""
-    return {object_of(column): _cell(meta, column) for column in schema.show}
-
-
-def _cell(meta: Mapping[str, Any], column: str) -> str:
-    found: Any = meta
-    for part in [column] if column in meta else column.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    if found is None:
-        return ""
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-
-
 def _columns_beside(schema: LabelSchema) -> str:
     asked_about = {name for control in schema.beside for name in control.objects}
     return "".join(
@@ -224,6 +218,25 @@ def _differences_of_controls(controls: Sequence[Control], xml: str) -> list[str]
         for control, node in there
         if node is not None and _differs(control, node)
     ]
+
+
+def _differences_of_own(own: OwnConfig, xml: str, only: str = "") -> list[str]:
+    """What a label config says otherwise than the one that people brought, tag by tag that has a name.
+
+    Args:
+        only: The name of one tag; empty looks at all.
+    """
+    wanted = [node for node in _elements(own.xml) if node.get("name") and only in ("", node.get("name"))]
+    return [
+        f"{node.tag} {node.get('name')!r} is otherwise than in the label config that labelloop.toml names"
+        for node in wanted
+        if _shape(node) != _shape(_named(xml, str(node.get("name"))))
+    ]
+
+
+def _shape(node: ElementTree.Element | None) -> Any:
+    """A tag with its attributes and all below it, whatever the spaces between."""
+    return None if node is None else (node.tag, node.attrib, [_shape(child) for child in node])
 
 
 def _differs(control: Control, node: ElementTree.Element | None) -> bool:

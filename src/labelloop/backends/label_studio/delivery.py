@@ -9,7 +9,6 @@ from typing import Any
 from labelloop.backends.label_studio import loads
 from labelloop.backends.label_studio.bounds import EndlessError
 from labelloop.backends.label_studio.client import WRITE_TIMEOUT
-from labelloop.backends.label_studio.config import columns_of, object_name
 from labelloop.backends.label_studio.media import shown
 from labelloop.backends.label_studio.project import Project
 from labelloop.backends.label_studio.refusals import ForeignError
@@ -18,6 +17,7 @@ from labelloop.backends.label_studio.twins import single
 from labelloop.errors import BackendError, LabelLoopError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import prediction_of
+from labelloop.kinds.task_data import data_of, object_name
 from labelloop.types import Item, Missing, Question
 
 CHUNK = 1000
@@ -139,24 +139,25 @@ def refuse_less(place: Project, what: str, sent: int, stored: int) -> None:
 def shown_anew(row: Row, question: Question, schema: LabelSchema, value: str) -> dict[str, Any] | None:
     """What changes of a task so that it shows this value, with every column beside it; None where it does."""
     name, meta = object_name(schema), row.get("meta") or {}
-    beside = columns_of(schema, _plain(question.item.meta))
-    if row["data"].get(name) == value and meta.get(SHOWN) == value and beside.keys() <= row["data"].keys():
+    data = data_of(schema, _plain(question.item.meta), value)
+    shown = data[name]
+    if row["data"].get(name) == shown and meta.get(SHOWN) == shown and data.keys() <= row["data"].keys():
         return None
-    return {"data": {**row["data"], **beside, name: value}, "meta": {**meta, **_meta(question, value)}}
+    return {"data": {**row["data"], **data}, "meta": {**meta, **_meta(question, shown)}}
 
 
 def _task(question: Question, schema: LabelSchema, value: str) -> dict[str, Any]:
-    beside = columns_of(schema, _plain(question.item.meta))
+    data = data_of(schema, _plain(question.item.meta), value)
     task: dict[str, Any] = {
-        "data": {**beside, object_name(schema): value, UID: question.item.id},
-        "meta": _meta(question, value),
+        "data": {**data, UID: question.item.id},
+        "meta": _meta(question, data[object_name(schema)]),
     }
     if question.version:
         task["predictions"] = [prediction_of(question.prediction, question.turn)]
     return task
 
 
-def _meta(question: Question, value: str) -> dict[str, Any]:
+def _meta(question: Question, value: Any) -> dict[str, Any]:
     return {**_plain(question.item.meta), UID: question.item.id, SHOWN: value}
 
 

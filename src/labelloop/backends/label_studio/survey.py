@@ -7,12 +7,12 @@ from datetime import datetime
 
 from labelloop.backends.label_studio import tasks
 from labelloop.backends.label_studio.buckets import is_stale
-from labelloop.backends.label_studio.config import object_name
 from labelloop.backends.label_studio.delivery import SHOWN
 from labelloop.backends.label_studio.display import SHOWS
 from labelloop.backends.label_studio.project import Project
 from labelloop.backends.label_studio.reading import ANSWER_FIELDS, heard_of
 from labelloop.backends.label_studio.tasks import BY_SCORE, IN_ORDER, UID, UNREAD, Row, is_unread
+from labelloop.kinds.task_data import object_name
 from labelloop.types import Survey, Unheard
 
 _QUEUES = {BY_SCORE: "turns", IN_ORDER: "asked"}

@@ -1,0 +1,114 @@
+"""Every template that Label Studio ships, on a real server: created unchanged, asked, answered, heard, exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
+from labelloop.backends.label_studio.templates import shipped
+from labelloop.data.sources import Columns, read_items
+from labelloop.errors import NotFoundError
+from labelloop.kinds import LabelSchema
+from labelloop.kinds.kind import answer_in
+from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
+from labelloop.kinds.labels import regions_saying
+from labelloop.kinds.regions import Regions
+from labelloop.kinds.task_data import data_of
+from labelloop.machine.registry import flavors
+from labelloop.report.rows import ExportRow
+from labelloop.testing.annotator import LabelStudioPerson
+from labelloop.types import Annotation, Item, NewItem, Prediction, Question
+from labelloop.workspace.config import kinds_by_name
+
+from support.shipped_templates import everything, row_of
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+
+TEMPLATES = {one.name: one for one in shipped()}
+NAME = "of a template"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(annotator: LabelStudioAnnotator) -> Iterator[None]:
+    yield
+    with suppress(NotFoundError):
+        annotator.delete(NAME)
+
+
+def read(name: str) -> tuple[LabelConfig, Asked, LabelSchema]:
+    """A template, its main control, and what it asks."""
+    config = read_label_config(TEMPLATES[name].config, kinds_by_name())
+    main = config.main("", ("choices", *flavors("learner")))
+    return config, main, config.schema(main)
+
+
+def item_of(schema: LabelSchema, row: Mapping[str, Any], folder: Path) -> Item:
+    """The item that a table with this row has."""
+    assert schema.own is not None
+    table = folder / "table.jsonl"
+    table.write_text(json.dumps({**row, "key": "row-1"}) + "\n")
+    columns = Columns(id="key", shown=schema.own.columns, item=schema.own.item or schema.own.columns[:1])
+    if schema.modality == "image":
+        return Item("row-1", "image", uri=f"https://example.com{row[schema.own.item[0]]}", meta=dict(row))
+    (found,) = read_items(str(table), schema.modality, columns)
+    assert isinstance(found, NewItem), found
+    return found.item
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_a_template_goes_all_the_way(annotator: LabelStudioAnnotator, tmp_path: Path, name: str) -> None:
+    config, _, schema = read(name)
+    row = row_of(config.xml, config.columns)
+    item = item_of(schema, row, tmp_path)
+    said = everything(config.xml)
+    dataset = annotator.open(NAME, schema)
+    client = annotator.client()
+    (project,) = client.call("GET", "/api/projects", query={"title": NAME})["results"]
+
+    assert project["label_config"] == config.xml.strip(), "what people see is not what they brought"
+    dataset.ask([Question(item, guess(schema, item, said))])
+    task = client.call("GET", "/api/tasks", query={"project": project["id"], "fields": "all"})["tasks"][0]
+    assert {column: task["data"][column] for column in row if schema.modality == "text"} == (
+        row if schema.modality == "text" else {}
+    )
+    LabelStudioPerson(client).answer(NAME, item.id, said)
+    (heard,) = (one for page in dataset.answers(None) for one in page.heard)
+    (annotation,) = heard.annotations
+
+    assert list(annotation.regions) == said, "what is heard is not what was said"
+    for control in schema.controls:
+        regions = [one for one in annotation.regions if one["from_name"] == control.name]
+        answer = answer_in(control.kind, regions)
+        if not isinstance(control.kind, Regions) and answer is not None:
+            assert answer_in(control.kind, regions_saying(control, answer)) == answer, control.name
+    assert brought_back(annotator, schema, item, annotation) == said
+
+
+def guess(schema: LabelSchema, item: Item, said: Sequence[Mapping[str, Any]]) -> Prediction | None:
+    """The prediction that says the same in the main control; None where no model says anything there."""
+    main = schema.main
+    ours = [one for one in said if one["from_name"] == main.name]
+    answer = None if isinstance(main.kind, Regions) else answer_in(main.kind, ours)
+    if answer is None:
+        return None
+    return Prediction(item.id, regions_saying(main, answer), 0.75, "model-1")
+
+
+def brought_back(annotator: LabelStudioAnnotator, schema: LabelSchema, item: Item, said: Annotation) -> list[Any]:
+    """What a fresh project of the same config says of a task that was exported."""
+    shown = data_of(schema, item.meta, item.text or item.uri)
+    row = ExportRow(item, None, said.annotator, "human", False, said.updated_at, annotations=(said,), data=shown)
+    task = json.loads(json.dumps(row.task()))
+    annotator.delete(NAME)
+    dataset = annotator.open(NAME, schema)
+    client = annotator.client()
+    (project,) = client.call("GET", "/api/projects", query={"title": NAME})["results"]
+    client.call("POST", f"/api/projects/{project['id']}/import", body=[task])
+    (heard,) = (one for page in dataset.answers(None) for one in page.heard)
+    return [region for one in heard.annotations for region in one.regions]
