@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,8 @@ from labelloop.machine.registry import flavors
 from labelloop.report.rows import ExportRow
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.types import Annotation, Item, NewItem, Prediction, Question
-from labelloop.workspace.config import kinds_by_name
+from labelloop.workspace.config import kinds_by_name, load
+from labelloop.workspace.init import bring, create
 
 from support.shipped_templates import everything, row_of
 
@@ -41,6 +43,52 @@ def _fresh(annotator: LabelStudioAnnotator) -> Iterator[None]:
         annotator.delete(NAME)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"
+HEAD = """# Templates
+
+The label configs that Label Studio 1.23.2 ships, as `labelloop init --template NAME` begins with them. Each of them is
+created unchanged, asked with fitting data, pre-annotated where something is learned, answered in every control, heard,
+exported as Label Studio's JSON, and imported again equal: `tests/live/test_shipped_templates.py` does so on a real
+server, and holds this table.
+
+*Learned by* is the default learner of the main control; `none` asks, hears and exports. A control in *kept as it is* is
+asked, heard and exported without being compared or scored.
+
+| template | columns | main control | learned by | beside it | kept as it is |
+|---|---|---|---|---|---|
+"""
+
+
+def line_of(name: str, folder: Path) -> str:
+    """What `init --template` makes of a template."""
+    (folder / name).mkdir()
+    create(folder / name, {})
+    own = bring(folder / name, TEMPLATES[name].config, None)
+    config = load(folder / name).config
+    asked = {one.name: f"{one.name} ({one.tag})" for one in own.asked}
+    schema = config.schema_of()
+    beside = [asked.pop(one.name) for one in schema.beside]
+    main = asked.pop(schema.control)
+    cells = [
+        name,
+        ", ".join(own.columns),
+        main,
+        config.learner_of().flavor,
+        ", ".join(beside),
+        ", ".join(asked.values()),
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def test_the_page_of_templates_says_what_becomes_of_each(tmp_path: Path) -> None:
+    page = HEAD + "".join(line_of(name, tmp_path) for name in sorted(TEMPLATES))
+    if os.environ.get("LABELLOOP_WRITE_PAGES"):
+        PAGE.write_text(page, encoding="utf-8")
+
+    assert len(TEMPLATES) == 69
+    assert PAGE.read_text("utf-8") == page, "run this test with LABELLOOP_WRITE_PAGES=1"
+
+
 def read(name: str) -> tuple[LabelConfig, Asked, LabelSchema]:
     """A template, its main control, and what it asks."""
     config = read_label_config(TEMPLATES[name].config, kinds_by_name())
@@ -53,7 +101,7 @@ def item_of(schema: LabelSchema, row: Mapping[str, Any], folder: Path) -> Item:
     assert schema.own is not None
     table = folder / "table.jsonl"
     table.write_text(json.dumps({**row, "key": "row-1"}) + "\n")
-    columns = Columns(id="key", shown=schema.own.columns, item=schema.own.item or schema.own.columns[:1])
+    columns = Columns(id="key", shown=schema.own.columns, item=schema.own.item, parts=schema.own.parts)
     if schema.modality == "image":
         return Item("row-1", "image", uri=f"https://example.com{row[schema.own.item[0]]}", meta=dict(row))
     (found,) = read_items(str(table), schema.modality, columns)

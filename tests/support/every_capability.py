@@ -22,6 +22,7 @@ class EveryCapabilityContract(
     capabilities.TaskReadingContract,
     capabilities.PictureCheckingContract,
     capabilities.HidingContract,
+    capabilities.TemplatingContract,
     capabilities.PeopledContract,
     capabilities.ReachedContract,
 ):

@@ -164,7 +164,7 @@ def add(
     from labelloop.loop.notices import look_ahead, noticed
 
     dataset, own = app.workspace.config.dataset, app.workspace.config.brought
-    shown, item = (own.columns, own.item) if own else ((), ())
+    shown, item, parts = (own.columns, own.item, own.parts) if own else ((), (), ())
     with (
         closing(open_ledger(app.workspace.ledger_url, dataset.name)) as ledger,
         working(as_json=app.as_json) as progress,
@@ -173,7 +173,7 @@ def add(
             ledger,
             places,
             dataset.modality,
-            Columns(text_column, uri_column, id_column, encoding, lines, conll, shown, item),
+            Columns(text_column, uri_column, id_column, encoding, lines, conll, shown, item, parts),
             store=app.stack.artifact_store,
             hosts=dataset.hosts,
             labels=dataset.labels,

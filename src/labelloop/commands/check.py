@@ -57,7 +57,7 @@ def checks(workspace: Workspace, stack: Stack) -> Iterator[Finding]:
     """Check the configuration, the ledger, every component of the stack, and the learner's backbone."""
     dataset = workspace.config.dataset
     yield found("labels", lambda: ", ".join(workspace.config.schema_of().labels))
-    if workspace.config.controls:
+    if workspace.config.kinds_asked():
         yield found("controls", lambda: _asked_beside(workspace.config))
     yield found("selector", lambda: _prove_selectors(workspace.config))
     yield found("ledger", lambda: _prove_ledger(workspace))
@@ -121,7 +121,8 @@ def _failed(what: str, error: LabelLoopError) -> Finding:
 
 def _asked_beside(config: Config) -> str:
     """What is asked beside the labels."""
-    return ", ".join(f"{one.name}: {config.controls[one.name].kind}" for one in config.schema_of().beside)
+    asked = config.kinds_asked()
+    return ", ".join(f"{one.name}: {asked[one.name]}" for one in config.schema_of().beside)
 
 
 def _prove_selectors(config: Config) -> str:

@@ -49,7 +49,7 @@ def report_view(loop: Loop) -> ReportView:
         modality=loop.schema.modality,
         labels=loop.schema.labels,
         task=loop.schema.task,
-        asked="" if loop.schema.asked is None else loop.workspace.config.controls[loop.schema.control].kind,
+        asked="" if loop.schema.asked is None else loop.workspace.config.kinds_asked()[loop.schema.control],
         totals=_totals(loop, asked),
         annotator_url=_address(loop),
         rounds=_rounds(history, card),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ class Columns:
         conll: Whether every line of a text file is a token with its tag, as in `.conll`.
         shown: All columns that people see, of which none may be missing.
         item: Those of them that are the item: one for a picture; several texts, or one in parts, are read as one text.
+        parts: Those that hold lists or objects; a text in one of them is JSON.
     """
 
     text: str = ""
@@ -52,6 +54,7 @@ class Columns:
     conll: bool = False
     shown: tuple[str, ...] = ()
     item: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,15 @@ class _RowReader:
 
     def _found(self, where: str, row: Row) -> Found:
         column = self.columns.text or self.columns.uri
+        if self.columns.parts:
+            row = replace(row, cells=_with_parts(row.cells, self.columns.parts))
         try:
             content = self._of_item(row) if self.columns.item else cell(row.cells, column)
         except KeyError as error:
             return Unreadable(where, f"has no {error.args[0]!r}")
         if lacking := [name for name in self.columns.shown if row.cells.get(name) is None]:
-            return Unreadable(where, f"has no {lacking[0]!r}, which people are shown")
+            what = "no JSON in" if lacking[0] in self.columns.parts else "no"
+            return Unreadable(where, f"has {what} {lacking[0]!r}, which people are shown")
         is_whole = not self.columns.item or content == row.cells.get(column)
         apart = {self.columns.id} - {*self.columns.shown} | ({column} if is_whole else set())
         meta = {key: _plain(value) for key, value in row.cells.items() if key not in apart}
@@ -182,6 +188,18 @@ class _RowReader:
             path = place.path
         found = image_item(place, path, where, {"file": cell, **meta})
         return Unreadable(where, f"{cell} {found.reason}") if isinstance(found, Unreadable) else found
+
+
+def _with_parts(cells: Mapping[str, Any], parts: Sequence[str]) -> Mapping[str, Any]:
+    """A row in which what a format without lists has as JSON is lists again; what is no JSON is missing."""
+    found = dict(cells)
+    for column in parts:
+        if isinstance(said := cells.get(column), str):
+            try:
+                found[column] = json.loads(said)
+            except (ValueError, RecursionError):
+                found[column] = None
+    return found
 
 
 def _cell_or_none(row: Row, column: str) -> object:

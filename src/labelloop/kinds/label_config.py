@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 from labelloop.errors import ConfigError
 from labelloop.kinds.kind import Kind, Tagged
 from labelloop.kinds.regions import Regions
-from labelloop.kinds.schema import Control, LabelSchema, OwnConfig, Shown, schema_around
+from labelloop.kinds.schema import IN_PARTS, Control, LabelSchema, OwnConfig, Shown, schema_around
 from labelloop.kinds.values import brief
 from labelloop.types import Modality
 
 LONGEST = 1 << 20
 """Characters of a label config that are read."""
 
-READ = ("Text", "HyperText", "Paragraphs", "Chat", "List", "Table")
+READ = ("Text", "HyperText", *IN_PARTS)
 """Objects whose content is text, flat or in parts, that a learner can read."""
 
 _ANSWERING = ("Chat",)

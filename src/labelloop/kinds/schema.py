@@ -61,6 +61,10 @@ class Control:
         return tuple(self.shown.split(","))
 
 
+IN_PARTS = ("Paragraphs", "Chat", "List", "Table")
+"""Objects that show more than a text, and no picture or sound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Something that people see in a label config of their own.
@@ -96,9 +100,15 @@ class OwnConfig:
 
     @property
     def item(self) -> tuple[str, ...]:
-        """The columns that the main control asks about: what is learned from."""
+        """The columns that the main control asks about: what is learned from; the first where that is unclear."""
         about = self.about.split(",")
-        return tuple(dict.fromkeys(one.column for one in self.shown if one.name in about and one.column))
+        found = tuple(dict.fromkeys(one.column for one in self.shown if one.name in about and one.column))
+        return found or self.columns[:1]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns that hold more than a text: turns of a dialogue, entries of a list."""
+        return tuple(one.column for one in self.shown if one.tag in IN_PARTS and one.column)
 
 
 @named("labelloop.LabelSchema")
@@ -190,8 +200,13 @@ class LabelSchema:
         """The same question with other labels.
 
         Raises:
-            ConfigError: They cannot be asked.
+            ConfigError: They cannot be asked, or the main control asks for something else.
         """
+        if self.asked is not None and not isinstance(self.asked, Labelling):
+            raise ConfigError(
+                f"the main control {self.control!r} asks for a {type(self.asked).__name__}, which has no labels",
+                "its options are under [controls], or in the label config that dataset.config names",
+            )
         if self.asked is None:
             return replace(self, labels=labels)
         return replace(self, labels=labels, asked=replace(self.asked, labels=labels))  # type: ignore[type-var]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from secrets import token_hex
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,6 +36,8 @@ from labelloop.protocols import (
     SigningIn,
     Surveyed,
     TaskReading,
+    Templating,
+    silent,
 )
 from labelloop.testing.people import Person
 from labelloop.types import Item, Prediction, Question
@@ -371,6 +373,18 @@ class HidingContract(AskedDataset):
         assert isinstance(annotator, Hiding)
         assert not annotator.hides_predictions(self.NAME)
         assert not annotator.hides_predictions(f"{self.NAME} of nobody")
+
+
+class TemplatingContract(AskedDataset):
+    """An annotator that is `Templating`."""
+
+    def test_templates_have_names_of_their_own_and_something_is_asked_in_each(self, annotator: Annotator) -> None:
+        made: Any = type(annotator)
+        assert isinstance(made, Templating)
+        found = made.templates(silent)
+        assert found
+        assert len({one.name for one in found}) == len(found)
+        assert all(one.title and one.group and one.config for one in found)
 
 
 class PeopledContract(AskedDataset):

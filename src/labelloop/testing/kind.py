@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Kind, Labelling, Placed
+from labelloop.kinds.kind import Between, Kind, Labelling, Placed, Tagged
 from labelloop.types import Region
 
 
@@ -21,7 +21,8 @@ class KindContract:
     """The contract of a kind.
 
     A subclass has the fixtures `kind`; `answers`, two or more that differ, which people may give; and `refused`,
-    lists of regions that no answer is.
+    lists of regions that no answer is. One that reads label configs (`of_tag`), and is not about a text, has `shown`,
+    too.
     """
 
     def test_what_is_written_is_read_again(self, kind: Kind, answers: Sequence[Any]) -> None:
@@ -50,6 +51,22 @@ class KindContract:
         tag = ElementTree.fromstring(kind.tag('a "name"', "thing"))  # noqa: S314 - the kind's own
 
         assert (tag.get("name"), tag.get("toName")) == ('a "name"', "thing")
+
+    def test_a_label_config_that_asks_it_is_read_again(self, kind: Kind, shown: Sequence[str]) -> None:
+        made: Any = type(kind)
+        if not isinstance(made, Tagged):
+            return
+        written = kind.tag("name", ",".join(f"thing{place}" for place in range(len(shown))))
+        again = made.of_tag(ElementTree.fromstring(written), shown)  # noqa: S314 - the kind's own
+
+        assert again is not None
+        assert again.tag("name", ",".join(f"thing{place}" for place in range(len(shown)))) == written
+        assert made.of_tag(ElementTree.Element("Unheard", name="name", toName="thing0"), shown) is None
+
+    @pytest.fixture
+    def shown(self, kind: Kind) -> Sequence[str]:
+        """The tags of what it can be asked about."""
+        return ["Text"] * (kind.between if isinstance(kind, Between) else 1)
 
     def test_answers_are_alike_both_ways_and_an_answer_is_itself(self, kind: Kind, answers: Sequence[Any]) -> None:
         for one, other in product(answers, answers):

@@ -470,10 +470,16 @@ class Config(_Section):
         else:
             names = [] if self.dataset.labels else list(self.controls)
             kind = self.controls[names[0]].kind if names else "choices"
-        if kind == NO_LEARNER:
+        is_known = kind in flavors("learner") or kind == "choices"
+        if kind == NO_LEARNER or (self._own is not None and not is_known):
             return LearnerConfig(flavor=NO_LEARNER)
-        is_known = kind in flavors("learner")
-        return self.learner.model_copy(update={"flavor": kind}) if is_known else self.learner
+        return self.learner.model_copy(update={"flavor": kind}) if kind in flavors("learner") else self.learner
+
+    def kinds_asked(self) -> Mapping[str, str]:
+        """The kind of each control by name, the main one among them where it asks for something else than choices."""
+        if self._own is not None:
+            return {one.name: one.flavor or one.tag for one in self._own.asked}
+        return {name: one.kind for name, one in self.controls.items()}
 
     def _main(self, own: LabelConfig) -> Asked:
         return own.main(self.dataset.main, ("choices", *flavors("learner")))

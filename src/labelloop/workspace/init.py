@@ -93,8 +93,11 @@ def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelCon
     Raises:
         ConfigError: It is none, or another one is there.
     """
-    own = read_label_config(xml, kinds_by_name())
-    own.main(main)
+    try:
+        own = read_label_config(xml, kinds_by_name())
+        own.main(main)
+    except ConfigError as error:
+        raise ConfigError(f"{source or 'the template'}: {error.message}", error.hint) from error
     inside = source is not None and source.resolve().is_relative_to(root.resolve())
     name = source.resolve().relative_to(root.resolve()).as_posix() if source and inside else LABEL_CONFIG
     path = root / name

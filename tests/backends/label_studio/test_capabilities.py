@@ -20,7 +20,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.protocols import Progress, silent
 from labelloop.testing import capabilities
 from labelloop.testing.annotator import FakeAnnotator, FakeDataset
-from labelloop.types import AnnotatorState, Item
+from labelloop.types import AnnotatorState, Item, Template
 
 from support.every_capability import EveryCapabilityContract
 
@@ -142,6 +142,12 @@ class CapableAnnotator(FakeAnnotator):
     def comes_through(self) -> tuple[str, str]:
         """All of it."""
         return "", ""
+
+    @staticmethod
+    def templates(progress: Progress = silent) -> Sequence[Template]:
+        """One."""
+        del progress
+        return [Template("grade", "Grade a text", "Texts", '<View><Rating name="r" toName="t"/></View>')]
 
 
 class TestCapableAnnotator(EveryCapabilityContract):
