@@ -26,7 +26,7 @@ LONGEST = 60
 METHODS = 15
 """At most so many methods has a class, private ones, properties and those for the language included."""
 
-PLURAL = {name: f"{name}s" for name in ("secret", "stack", "component", "integration", "example")}
+PLURAL = {name: f"{name}s" for name in ("secret", "stack", "component", "integration", "example", "template")}
 KINDS = ("annotator", "artifact-store", "secrets-manager", "orchestrator")
 """Groups that are one: the components of a stack, by their kind."""
 

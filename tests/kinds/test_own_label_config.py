@@ -17,11 +17,11 @@ from labelloop.kinds.spans import TextSpans
 from labelloop.kinds.task_data import data_of, object_name
 from labelloop.kinds.taxonomies import Taxonomy
 from labelloop.kinds.texts import FreeText
+from labelloop.machine.registry import classes
 from labelloop.testing.kind import KindContract
 from labelloop.types import Region
-from labelloop.workspace.config import kinds_by_name
 
-KINDS = kinds_by_name()
+KINDS = classes("kind")
 LEARNED = ("choices", "spans", "rating", "taxonomy")
 
 

@@ -17,15 +17,15 @@ from labelloop.data.sources import Columns, read_items
 from labelloop.errors import NotFoundError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.kind import answer_in
-from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
+from labelloop.kinds.label_config import ControlTag, LabelConfig, read_label_config
 from labelloop.kinds.labels import regions_saying
 from labelloop.kinds.regions import Regions
 from labelloop.kinds.task_data import data_of
-from labelloop.machine.registry import flavors
+from labelloop.machine.registry import classes, flavors
 from labelloop.report.rows import ExportRow
 from labelloop.testing.annotator import LabelStudioPerson
 from labelloop.types import Annotation, Item, NewItem, Prediction, Question
-from labelloop.workspace.config import kinds_by_name, load
+from labelloop.workspace.config import load
 from labelloop.workspace.init import bring, create
 
 from support.shipped_templates import everything, row_of
@@ -89,9 +89,9 @@ def test_the_page_of_templates_says_what_becomes_of_each(tmp_path: Path) -> None
     assert PAGE.read_text("utf-8") == page, "run this test with LABELLOOP_WRITE_PAGES=1"
 
 
-def read(name: str) -> tuple[LabelConfig, Asked, LabelSchema]:
+def read(name: str) -> tuple[LabelConfig, ControlTag, LabelSchema]:
     """A template, its main control, and what it asks."""
-    config = read_label_config(TEMPLATES[name].config, kinds_by_name())
+    config = read_label_config(TEMPLATES[name].config, classes("kind"))
     main = config.main("", ("choices", *flavors("learner")))
     return config, main, config.schema(main)
 

@@ -85,7 +85,7 @@ def _bring(app: App, root: Path, name: str | None, config_file: Path | None, tem
     from labelloop.cli.output import show, working
     from labelloop.cli.template import named_template
     from labelloop.workspace.config import load, read_text
-    from labelloop.workspace.init import bring, create, outlook
+    from labelloop.workspace.init import bring, create, treatments
 
     if template:
         with working(as_json=app.as_json) as progress:
@@ -97,7 +97,7 @@ def _bring(app: App, root: Path, name: str | None, config_file: Path | None, tem
     created = create(root, given)
     bring(root, xml, config_file, main)
     config = load(root).config
-    seen = outlook(config)
+    seen = treatments(config)
     lines = [f"{one.name}: {one.tag} about {one.about}, {one.becomes}" for one in seen]
     columns = ", ".join(config.label_config.columns) if config.label_config else ""
     show(

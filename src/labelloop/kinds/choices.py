@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -35,6 +35,7 @@ class Choices:
 
     labels: tuple[str, ...]
     multiple: bool = False
+    region_type: ClassVar[str] = "choices"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", checked_labels(self.labels, 2, "a choice", "[controls.NAME]"))
@@ -57,11 +58,6 @@ class Choices:
         import pyarrow as pa
 
         return pa.list_(pa.string())
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "choices"
 
     def tag(self, name: str, shown: str) -> str:
         """`Choices` with a key for each label."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -35,6 +35,7 @@ class Day:
 
     earliest: str = ""
     latest: str = ""
+    region_type: ClassVar[str] = "datetime"
 
     def __post_init__(self) -> None:
         for name in ("earliest", "latest"):
@@ -56,11 +57,6 @@ class Day:
         import pyarrow as pa
 
         return pa.string()
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "datetime"
 
     def tag(self, name: str, shown: str) -> str:
         """`DateTime` that asks for the day alone."""

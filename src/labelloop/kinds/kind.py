@@ -168,7 +168,7 @@ class Placed(Protocol):
 
 
 @runtime_checkable
-class Tagged(Protocol):
+class TagReader(Protocol):
     """A class of kinds that reads a control of a label config, so that people may bring a config of their own."""
 
     def of_tag(self, node: Element, shown: Sequence[str]) -> Kind | None:

@@ -9,9 +9,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Kind, Tagged
+from labelloop.kinds.kind import Kind, TagReader
 from labelloop.kinds.regions import Regions
-from labelloop.kinds.schema import IN_PARTS, Control, LabelSchema, OwnConfig, Shown, schema_around
+from labelloop.kinds.schema import IN_PARTS, Control, LabelSchema, ObjectTag, OwnConfig, schema_around
 from labelloop.kinds.values import brief
 from labelloop.types import Modality
 
@@ -30,7 +30,7 @@ _SHOWING = ("value", "valueList", "audio", "video", "target", "hint", "url")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ControlTag:
     """One control of a label config, and what becomes of its answers.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asked:
 
     name: str
     tag: str
-    shown: tuple[Shown, ...]
+    shown: tuple[ObjectTag, ...]
     flavor: str = ""
     kind: Kind | None = None
     sees: bool = False
@@ -62,11 +62,11 @@ class LabelConfig:
     """
 
     xml: str
-    shown: tuple[Shown, ...]
+    shown: tuple[ObjectTag, ...]
     columns: tuple[str, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[ControlTag, ...]
 
-    def main(self, name: str = "", learnable: Sequence[str] = ()) -> Asked:
+    def main(self, name: str = "", learnable: Sequence[str] = ()) -> ControlTag:
         """The control whose answers are learned from, and whose score is the score.
 
         Args:
@@ -86,7 +86,7 @@ class LabelConfig:
         ranked = sorted(self.asked, key=lambda one: (not one.sees, one.flavor not in learnable, one.kind is None))
         return ranked[0]
 
-    def schema(self, main: Asked) -> LabelSchema:
+    def schema(self, main: ControlTag) -> LabelSchema:
         """What people are asked.
 
         Args:
@@ -101,7 +101,7 @@ class LabelConfig:
         own = OwnConfig(self.xml, self.shown, self.columns, around.shown)
         return schema_around(around, self.modality(main), beside=beside, own=own)
 
-    def modality(self, main: Asked) -> Modality:
+    def modality(self, main: ControlTag) -> Modality:
         """What learners are given of an item: a picture, or its texts."""
         return "image" if [one.tag for one in main.shown] == ["Image"] else "text"
 
@@ -120,7 +120,7 @@ def read_label_config(xml: str, kinds: Mapping[str, Any]) -> LabelConfig:
     shown = [_shown(node) for node in nodes if _is_object(node)]
     named = {one.name: one for one in shown}
     asked = [_asked(node, named, kinds) for node in nodes if node.get("name") and _is_control(node)]
-    asked += [Asked(one.name, one.tag, (one,), sees=False) for one in shown if one.tag in _ANSWERING]
+    asked += [ControlTag(one.name, one.tag, (one,), sees=False) for one in shown if one.tag in _ANSWERING]
     names = [one.name for one in shown] + [one.name for one in asked if one.tag not in _ANSWERING]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"the label config has two tags of the name {twice[0]!r}", "name each tag once")
@@ -147,14 +147,14 @@ def _is_object(node: ElementTree.Element) -> bool:
     return bool(node.get("name") and (node.get("value") or node.get("valueList"))) and is_free
 
 
-def _shown(node: ElementTree.Element) -> Shown:
+def _shown(node: ElementTree.Element) -> ObjectTag:
     whole = _SINGLE.match(node.get("value") or node.get("valueList") or "")
     is_link = node.get("valueType") == "url"
     tag = node.tag if node.get("value") else f"{node.tag}s"
-    return Shown(str(node.get("name")), tag, whole[1] if whole else "", node.tag in READ and not is_link)
+    return ObjectTag(str(node.get("name")), tag, whole[1] if whole else "", node.tag in READ and not is_link)
 
 
-def _asked(node: ElementTree.Element, objects: Mapping[str, Shown], kinds: Mapping[str, Any]) -> Asked:
+def _asked(node: ElementTree.Element, objects: Mapping[str, ObjectTag], kinds: Mapping[str, Any]) -> ControlTag:
     name, about = str(node.get("name")), str(node.get("toName")).split(",")
     if unseen := [one for one in about if one not in objects]:
         there = ", ".join(objects) or "nothing that has a name and a value"
@@ -162,7 +162,7 @@ def _asked(node: ElementTree.Element, objects: Mapping[str, Shown], kinds: Mappi
     shown = tuple(objects[one] for one in about)
     flavor, kind = _read(node, name, [one.tag for one in shown], kinds)
     texts, picture = all(one.is_read for one in shown), [one.tag for one in shown] == ["Image"]
-    return Asked(name, node.tag, shown, flavor, kind, kind is not None and (texts or picture))
+    return ControlTag(name, node.tag, shown, flavor, kind, kind is not None and (texts or picture))
 
 
 def _read(node: ElementTree.Element, name: str, tags: Sequence[str], kinds: Mapping[str, Any]) -> tuple[str, Any]:
@@ -171,7 +171,7 @@ def _read(node: ElementTree.Element, name: str, tags: Sequence[str], kinds: Mapp
         return "", None
     for flavor, kind in kinds.items():
         try:
-            found = kind.of_tag(node, tags) if isinstance(kind, Tagged) else None
+            found = kind.of_tag(node, tags) if isinstance(kind, TagReader) else None
         except ConfigError as error:
             raise ConfigError(f"the control {name!r}: {error.message}", error.hint) from error
         if found is not None:
@@ -200,6 +200,6 @@ def text_in(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def in_brief(asked: Asked) -> str:
+def in_brief(asked: ControlTag) -> str:
     """A control for people: its name, tag and what it is about."""
     return f"{brief(asked.name)} ({asked.tag} about {', '.join(one.name for one in asked.shown)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -38,6 +38,7 @@ class Number:
     least: float | None = None
     most: float | None = None
     step: float = 0.0
+    region_type: ClassVar[str] = "number"
 
     def __post_init__(self) -> None:
         if (self.least is None) != (self.most is None):
@@ -70,11 +71,6 @@ class Number:
         import pyarrow as pa
 
         return pa.float64()
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "number"
 
     def tag(self, name: str, shown: str) -> str:
         """`Number` with its bounds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -33,6 +33,7 @@ class Rating:
     """
 
     stars: int = 5
+    region_type: ClassVar[str] = "rating"
 
     def __post_init__(self) -> None:
         if not 2 <= self.stars <= 50:
@@ -53,11 +54,6 @@ class Rating:
         import pyarrow as pa
 
         return pa.int64()
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "rating"
 
     def tag(self, name: str, shown: str) -> str:
         """`Rating`."""

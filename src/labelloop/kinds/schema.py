@@ -66,7 +66,7 @@ IN_PARTS = ("Paragraphs", "Chat", "List", "Table")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ObjectTag:
     """Something that people see in a label config of their own.
 
     Attributes:
@@ -94,7 +94,7 @@ class OwnConfig:
     """
 
     xml: str
-    shown: tuple[Shown, ...]
+    shown: tuple[ObjectTag, ...]
     columns: tuple[str, ...]
     about: str
 

@@ -44,6 +44,11 @@ class TextSpans:
     labels: tuple[str, ...]
     overlapping: bool = False
     region_type: ClassVar[str] = "labels"
+    scores: ClassVar[Mapping[str, Statistic]] = {
+        "span-F1": lambda sums: f1(sums[:, :3]),
+        "exact": lambda sums: share(sums[:, 3:]),
+    }
+    """F1 of spans that are exactly right, and the share of texts without a mistake."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", checked_labels(self.labels, 1, "a control of spans", "[controls.NAME]"))
@@ -121,11 +126,6 @@ class TextSpans:
         """(spans rightly given, wrongly given, missed, all right, 1)."""
         hits = len(set(given) & set(wanted))
         return hits, len(given) - hits, len(wanted) - hits, float(set(given) == set(wanted)), 1.0
-
-    @property
-    def scores(self) -> Mapping[str, Statistic]:
-        """F1 of spans that are exactly right, and the share of texts without a mistake."""
-        return {"span-F1": lambda sums: f1(sums[:, :3]), "exact": lambda sums: share(sums[:, 3:])}
 
     def labels_in(self, answer: Any) -> Sequence[str]:
         """The label of each span."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import ConfigError
@@ -39,6 +39,7 @@ class Taxonomy:
 
     labels: tuple[str, ...]
     multiple: bool = False
+    region_type: ClassVar[str] = "taxonomy"
 
     def __post_init__(self) -> None:
         labels = checked_labels(self.labels, 2, "a taxonomy", "[controls.NAME]")
@@ -72,11 +73,6 @@ class Taxonomy:
         import pyarrow as pa
 
         return pa.list_(pa.string())
-
-    @property
-    def region_type(self) -> str:
-        """Label Studio's word."""
-        return "taxonomy"
 
     def tag(self, name: str, shown: str) -> str:
         """`Taxonomy` with the tree."""

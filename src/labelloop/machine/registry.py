@@ -89,6 +89,11 @@ def resolve(point: Point, name: str) -> Any:
         ) from error
 
 
+def classes(point: Point) -> Mapping[str, Any]:
+    """What is installed of one extension point: name -> the class or function."""
+    return {name: resolve(point, name) for name in flavors(point)}
+
+
 def _installed(point: Point, name: str) -> Any:
     target = flavors(point).get(name)
     if target is None:

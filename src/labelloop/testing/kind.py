@@ -6,14 +6,14 @@ import pickle
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from labelloop.errors import ConfigError
-from labelloop.kinds.kind import Between, Kind, Labelling, Placed, Tagged
+from labelloop.kinds.kind import Between, Kind, Labelling, Placed, TagReader
 from labelloop.types import Region
 
 
@@ -21,9 +21,11 @@ class KindContract:
     """The contract of a kind.
 
     A subclass has the fixtures `kind`; `answers`, two or more that differ, which people may give; and `refused`,
-    lists of regions that no answer is. One that reads label configs (`of_tag`), and is not about a text, has `shown`,
-    too.
+    lists of regions that no answer is. One that reads label configs (`of_tag`) has
+    in `SHOWN` the tag of what it is about.
     """
+
+    SHOWN: ClassVar[tuple[str, ...]] = ("Text",)
 
     def test_what_is_written_is_read_again(self, kind: Kind, answers: Sequence[Any]) -> None:
         for answer in answers:
@@ -52,9 +54,10 @@ class KindContract:
 
         assert (tag.get("name"), tag.get("toName")) == ('a "name"', "thing")
 
-    def test_a_label_config_that_asks_it_is_read_again(self, kind: Kind, shown: Sequence[str]) -> None:
+    def test_a_label_config_that_asks_it_is_read_again(self, kind: Kind) -> None:
         made: Any = type(kind)
-        if not isinstance(made, Tagged):
+        shown = self.SHOWN * (kind.between if isinstance(kind, Between) else 1)
+        if not isinstance(made, TagReader):
             return
         written = kind.tag("name", ",".join(f"thing{place}" for place in range(len(shown))))
         again = made.of_tag(ElementTree.fromstring(written), shown)  # noqa: S314 - the kind's own
@@ -62,11 +65,6 @@ class KindContract:
         assert again is not None
         assert again.tag("name", ",".join(f"thing{place}" for place in range(len(shown)))) == written
         assert made.of_tag(ElementTree.Element("Unheard", name="name", toName="thing0"), shown) is None
-
-    @pytest.fixture
-    def shown(self, kind: Kind) -> Sequence[str]:
-        """The tags of what it can be asked about."""
-        return ["Text"] * (kind.between if isinstance(kind, Between) else 1)
 
     def test_answers_are_alike_both_ways_and_an_answer_is_itself(self, kind: Kind, answers: Sequence[Any]) -> None:
         for one, other in product(answers, answers):

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
 from labelloop.kinds import Control, LabelSchema
-from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
+from labelloop.kinds.label_config import ControlTag, LabelConfig
 from labelloop.kinds.schema import OwnConfig, object_of, schema_around
 from labelloop.machine.modules import look_in
 from labelloop.machine.privacy import alone
-from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, resolve, unknown
+from labelloop.machine.registry import BUILT_IN, KINDS, ComponentKind, build, flavors, unknown
 from labelloop.types import Gate, Metric, Modality, Task
+from labelloop.workspace import own_config
 from labelloop.workspace.root import FILE, STATE
 from labelloop.workspace.toml_edits import place
 
@@ -481,7 +482,7 @@ class Config(_Section):
             return {one.name: one.flavor or one.tag for one in self._own.asked}
         return {name: one.kind for name, one in self.controls.items()}
 
-    def _main(self, own: LabelConfig) -> Asked:
+    def _main(self, own: LabelConfig) -> ControlTag:
         return own.main(self.dataset.main, ("choices", *flavors("learner")))
 
     def _control(self, name: str) -> Control:
@@ -763,56 +764,20 @@ def _typed(written: Mapping[str, Any], path: Path, text: str, origins: Mapping[s
 
 def _with_label_config(config: Config, path: Path, text: str, origins: Mapping[str, Origin]) -> Config:
     """The configuration with what a label config of its own says of the dataset."""
-    dataset = config.dataset
-    doubled = [f"dataset.{name}" for name in _SAID_BY_CONFIG if name in dataset.model_fields_set]
-    if doubled or config.controls:
-        key = doubled[0] if doubled else "controls"
+    name = config.dataset.config
+    if key := own_config.said_twice(config):
         where = _place(path, text, key.split("."), origins.get(key, "file"), key)
         raise ConfigError(
-            f"{where}: {key} is set, and dataset.config = {dataset.config!r} says what is asked",
+            f"{where}: {key} is set, and dataset.config = {name!r} says what is asked",
             f"take out one of the two: {key}, or dataset.config",
         )
-    own = _label_config(path.parent / dataset.config)
-    config._own = own
-    try:
-        main = config._main(own)
-        schema = own.schema(main)
-    except ConfigError as error:
-        raise ConfigError(f"{path.parent / dataset.config}: {error.message}", error.hint) from error
-    said: dict[str, Any] = {"modality": schema.modality, "task": schema.task}
-    if schema.asked is None:
-        said["labels"] = schema.labels
-    if not main.sees and "duplicates" not in dataset.model_fields_set:
-        said["duplicates"] = "exact"  # addresses of what nobody reads are alike without meaning
-    changed: dict[str, Any] = {"dataset": dataset.model_copy(update=said)}
-    if not main.sees and "cold_start" not in config.loop.model_fields_set:
-        changed["loop"] = config.loop.model_copy(update={"cold_start": "random"})
-    found = config.model_copy(update=changed)
-    found._own = own
+    file = path.parent / name
+    if not file.is_file():
+        raise NotFoundError(f"no label config in {file}", "labelloop init --config FILE brings one")
+    config._own = own_config.read(read_text(file), file, config.dataset.main)
+    found = config.model_copy(update=own_config.implied(config, config._main(config._own)))
+    found._own = config._own
     return found
-
-
-_SAID_BY_CONFIG = ("modality", "task", "labels", "show", "instruction")
-
-
-def _label_config(path: Path) -> LabelConfig:
-    """The label config in a file.
-
-    Raises:
-        NotFoundError: There is no such file.
-        ConfigError: It is no label config; line and column are told.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"no label config in {path}", "labelloop init --config FILE brings one")
-    try:
-        return read_label_config(read_text(path), kinds_by_name())
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}", error.hint) from error
-
-
-def kinds_by_name() -> Mapping[str, Any]:
-    """The classes of the kinds that are installed: name -> class."""
-    return {name: resolve("kind", name) for name in flavors("kind")}
 
 
 def _dangling(config: Config) -> Iterator[tuple[Sequence[str], NotFoundError]]:

@@ -12,16 +12,16 @@ from typing import Any
 
 from labelloop.errors import BackendError, ConfigError
 from labelloop.errors.masking import masked
-from labelloop.kinds.label_config import Asked, LabelConfig, read_label_config
+from labelloop.kinds.label_config import ControlTag, LabelConfig
 from labelloop.machine.privacy import make_private
 from labelloop.machine.registry import KINDS
 from labelloop.machine.trust import trust
+from labelloop.workspace import own_config
 from labelloop.workspace.config import (
     NO_LEARNER,
     Config,
     Workspace,
     editing,
-    kinds_by_name,
     load,
     make,
     read_text,
@@ -93,11 +93,7 @@ def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelCon
     Raises:
         ConfigError: It is none, or another one is there.
     """
-    try:
-        own = read_label_config(xml, kinds_by_name())
-        own.main(main)
-    except ConfigError as error:
-        raise ConfigError(f"{source or 'the template'}: {error.message}", error.hint) from error
+    own = own_config.read(xml, source or "the template", main)
     inside = source is not None and source.resolve().is_relative_to(root.resolve())
     name = source.resolve().relative_to(root.resolve()).as_posix() if source and inside else LABEL_CONFIG
     path = root / name
@@ -115,7 +111,7 @@ def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelCon
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Treatment:
     """What becomes of the answers in one control of a label config.
 
     Attributes:
@@ -135,16 +131,16 @@ class Outlook:
         return {"name": self.name, "tag": self.tag, "about": self.about, "becomes": self.becomes}
 
 
-def outlook(config: Config) -> list[Outlook]:
+def treatments(config: Config) -> list[Treatment]:
     """What becomes of each control of the label config that people brought."""
     own, main = config.label_config, config.schema_of().control
     return [
-        Outlook(one.name, one.tag, ", ".join(shown.name for shown in one.shown), _becomes(config, one, main))
+        Treatment(one.name, one.tag, ", ".join(shown.name for shown in one.shown), _becomes(config, one, main))
         for one in (own.asked if own else ())
     ]
 
 
-def _becomes(config: Config, asked: Asked, main: str) -> str:
+def _becomes(config: Config, asked: ControlTag, main: str) -> str:
     learner = config.learner_of().flavor
     if asked.name == main and learner != NO_LEARNER:
         return f"learned from by {learner!r}"

@@ -8,13 +8,12 @@ from typing import Any
 
 from labelloop.errors import ConfigError
 from labelloop.kinds.label_config import LabelConfig, read_label_config
-from labelloop.machine.registry import flavors
+from labelloop.machine.registry import classes, flavors
 from labelloop.types import Template
-from labelloop.workspace.config import kinds_by_name
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedTemplate:
     """A template as `template list` tells it.
 
     Attributes:
@@ -42,12 +41,12 @@ class Described:
         return ", ".join(f"{tag}{'*' if learned else ''}" for _, tag, learned in self.controls)
 
 
-def described(template: Template) -> Described:
+def described(template: Template) -> DescribedTemplate:
     """A template with its controls; without any where it cannot be read."""
     try:
-        read = read_label_config(template.config, kinds_by_name())
+        read = read_label_config(template.config, classes("kind"))
     except ConfigError:
         read = LabelConfig(template.config, (), (), ())
     learned = ("choices", *flavors("learner"))
     controls = [(one.name, one.tag, one.sees and one.flavor in learned) for one in read.asked]
-    return Described(template.name, template.title, template.group, controls, read.columns)
+    return DescribedTemplate(template.name, template.title, template.group, controls, read.columns)
