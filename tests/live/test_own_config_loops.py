@@ -229,6 +229,15 @@ def test_a_template_is_brought_by_its_name(desk: Desk) -> None:
     assert [one["becomes"] for one in brought["controls"]] == ["learned from by 'rating'"]
     assert brought["columns"] == ["document", "summary"]
     assert len(listed) == 69
+    assert "not_on_the_page" in brought
     assert desk.says("template", "show", "response-grading").strip() == written.strip()
     assert "unknown template: 'response-gradin'" in desk.says("template", "show", "response-gradin", code=2)
     assert "another label config" in desk.says("init", "--template", "llm-ranker", code=2)
+
+
+def test_what_the_page_does_not_know_is_said(desk: Desk) -> None:
+    desk.root.mkdir()
+
+    said = desk.says("init", "--template", "chat_rlhf")
+
+    assert "the page of Label Studio's open edition does not know Chat: people see an error there" in said

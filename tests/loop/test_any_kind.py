@@ -20,6 +20,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.kinds.labels import regions_saying
 from labelloop.kinds.ratings import Rating
 from labelloop.kinds.taxonomies import Taxonomy
+from labelloop.kinds.texts import FreeText
 from labelloop.report.page import render
 
 from support.small_world import NAME, World
@@ -117,8 +118,8 @@ def test_ratings_are_learned_by_the_learner_of_their_name(tmp_path: Path) -> Non
         assert type(loop.learner).__name__ == "Regression"
 
 
-def test_a_kind_that_nothing_here_learns_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    world = made(tmp_path, learner="")
+def test_a_learner_of_choices_refuses_another_kind_with_the_way_out(tmp_path: Path) -> None:
+    world = made(tmp_path, learner='[learner]\nflavor = "frozen"\n')
     path = tmp_path / "labelloop.toml"
     path.write_text(path.read_text().replace('kind = "rating"\nstars = 5', 'kind = "date"'))
     with pytest.raises(ConfigError, match="the learner frozen learns choices, and 'anger' asks for Day") as refused:
@@ -158,3 +159,45 @@ def test_places_in_a_tree_are_learned_by_the_learner_of_their_name(tmp_path: Pat
         write_labels(loop, str(tmp_path / "said.jsonl"))
     rows = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert all(tuple(row["answers"]["anger"]) == paths[row["text"].split()[0]] for row in rows)
+
+
+WRITTEN = """
+[dataset]
+name = "animals"
+modality = "text"
+[controls.reply]
+kind = "text"
+[loop]
+batch = 8
+[holdout]
+share = 0.25
+size = 12
+per_round = 4
+"""
+REPLIES = {"cat": "It purrs, so feed it.", "dog": "Take it for a walk.", "owl": "Let it sleep by day."}
+BACKBONE = '[learner]\nbackbone = "labelloop.testing.learner:FakeBackbone"\n'
+
+
+class WritingWorld(World):
+    def answer_all(self, wrongly: bool = False) -> int:
+        waiting, truth = self.dataset.open_items(), self.truth()
+        asked = LabelSchema("text", (), control="reply", asked=FreeText())
+        for item_id in waiting:
+            said = "no idea" if wrongly else REPLIES[truth[item_id]]
+            self.people.answer(NAME, item_id, regions_saying(asked.main, said), "ann@example.com")
+        return len(waiting)
+
+
+def test_a_kind_without_a_learner_of_its_own_is_learned_by_the_nearest_answer(tmp_path: Path) -> None:
+    schema = LabelSchema("text", (), control="reply", asked=FreeText())
+    world = WritingWorld(tmp_path, schema=schema, clock=lambda: datetime(2025, 12, 1, tzinfo=UTC))
+    (tmp_path / "labelloop.toml").write_text(WRITTEN + BACKBONE)
+    world.add(60)
+    world.play(3)
+    world.tick()
+
+    last = world.last()
+    assert last.metrics["score_name"] == "1-CER"
+    guesses = [one.prediction for one in world.questions() if one.prediction]
+    assert guesses
+    assert {guess.regions[0]["value"]["text"][0] for guess in guesses} <= set(REPLIES.values())

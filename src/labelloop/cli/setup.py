@@ -97,26 +97,23 @@ def _bring(app: App, root: Path, name: str | None, config_file: Path | None, tem
     created = create(root, given)
     bring(root, xml, config_file, main)
     config = load(root).config
-    seen = treatments(config)
-    lines = [f"{one.name}: {one.tag} about {one.about}, {one.becomes}" for one in seen]
-    columns = ", ".join(config.label_config.columns) if config.label_config else ""
-    show(
-        {
-            "workspace": str(root),
-            "created": created,
-            "config": str(root / config.dataset.config),
-            "controls": [one.as_dict() for one in seen],
-            "columns": list(config.label_config.columns) if config.label_config else [],
-        },
-        "\n".join(
-            [
-                f"people see {root / config.dataset.config}, as it is",
-                *lines,
-                f"next: labelloop add TABLE, with the column(s) {columns}",
-            ]
-        ),
-        as_json=app.as_json,
-    )
+    seen, own = treatments(config), config.label_config
+    assert own is not None
+    lines = [f"people see {root / config.dataset.config}, as it is"]
+    lines += [
+        f"the page of Label Studio's open edition does not know {tag}: people see an error there" for tag in own.unseen
+    ]
+    lines += [f"{one.name}: {one.tag} about {one.about}, {one.becomes}" for one in seen]
+    lines += [f"next: labelloop add TABLE, with the column(s) {', '.join(own.columns)}"]
+    told = {
+        "workspace": str(root),
+        "created": created,
+        "config": str(root / config.dataset.config),
+        "controls": [one.as_dict() for one in seen],
+        "columns": list(own.columns),
+        "not_on_the_page": list(own.unseen),
+    }
+    show(told, "\n".join(lines), as_json=app.as_json)
 
 
 @click.command()

@@ -21,6 +21,9 @@ LONGEST = 1 << 20
 READ = ("Text", "HyperText", *IN_PARTS)
 """Objects whose content is text, flat or in parts, that a learner can read."""
 
+NOT_ON_THE_PAGE = ("Chat",)
+"""Tags that the server of Label Studio's open edition takes, up to 1.23.2, and its page does not know."""
+
 _ANSWERING = ("Chat",)
 """Objects that people answer in, without a control."""
 
@@ -100,6 +103,11 @@ class LabelConfig:
         )
         own = OwnConfig(self.xml, self.shown, self.columns, around.shown)
         return schema_around(around, self.modality(main), beside=beside, own=own)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Tags in it that people see an error in place of."""
+        return tuple(dict.fromkeys(one.tag for one in self.shown if one.tag in NOT_ON_THE_PAGE))
 
     def modality(self, main: ControlTag) -> Modality:
         """What learners are given of an item: a picture, or its texts."""

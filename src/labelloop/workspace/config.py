@@ -37,6 +37,9 @@ PREFIX = "LABELLOOP_"
 NO_LEARNER = "none"
 """The flavor of `[learner]` with which people are asked, heard and exported, and nothing is learned."""
 
+NEAREST = "nearest"
+"""The flavor that learns any kind that has no learner of its own."""
+
 Origin = Literal["default", "file", "environment", "flag"]
 
 
@@ -462,19 +465,18 @@ class Config(_Section):
         )
 
     def learner_of(self) -> LearnerConfig:
-        """The learner: the one that is set, else the one with the name of the main control's kind, if there is one."""
+        """The learner: the one that is set, else that with the name of the main control's kind, else `nearest`.
+
+        `none` where a label config asks for what no kind reads, or about what no learner does.
+        """
         if "flavor" in self.learner.model_fields_set:
             return self.learner
-        if self._own is not None:
-            main = self._main(self._own)
-            kind = main.flavor if main.sees else NO_LEARNER
-        else:
-            names = [] if self.dataset.labels else list(self.controls)
-            kind = self.controls[names[0]].kind if names else "choices"
-        is_known = kind in flavors("learner") or kind == "choices"
-        if kind == NO_LEARNER or (self._own is not None and not is_known):
+        if self._own is not None and not self._main(self._own).sees:
             return LearnerConfig(flavor=NO_LEARNER)
-        return self.learner.model_copy(update={"flavor": kind}) if kind in flavors("learner") else self.learner
+        kind = self.kinds_asked().get(self.schema_of().control, "choices")
+        if self.schema_of().asked is None:
+            return self.learner
+        return self.learner.model_copy(update={"flavor": kind if kind in flavors("learner") else NEAREST})
 
     def kinds_asked(self) -> Mapping[str, str]:
         """The kind of each control by name, the main one among them where it asks for something else than choices."""
