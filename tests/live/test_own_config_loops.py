@@ -241,3 +241,18 @@ def test_what_the_page_does_not_know_is_said(desk: Desk) -> None:
     said = desk.says("init", "--template", "chat_rlhf")
 
     assert "the page of Label Studio's open edition does not know Chat: people see an error there" in said
+
+
+def test_a_config_outside_of_the_workspace_is_never_sent_anywhere(desk: Desk, tmp_path: Path) -> None:
+    begin(desk)
+    (tmp_path / "secret.xml").write_text(CONFIG)
+    (desk.root / "link.xml").symlink_to(tmp_path / "secret.xml")
+    toml = desk.root / "labelloop.toml"
+    written = toml.read_text()
+
+    for name in (str(tmp_path / "secret.xml"), "../secret.xml", "link.xml"):
+        toml.write_text(written.replace('"mine.xml"', json.dumps(name)))
+        assert "leads out of the workspace" in desk.says("check", code=2)
+    (desk.root / "large.xml").write_text("<View>" + " " * 5_000_000 + "</View>")
+    toml.write_text(written.replace('"mine.xml"', '"large.xml"'))
+    assert "large.xml has 5,000,013 bytes" in desk.says("check", code=2)

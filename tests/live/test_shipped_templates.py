@@ -50,8 +50,8 @@ HEAD = """# Templates
 The label configs that Label Studio 1.23.2 ships, as `labelloop init --template NAME` begins with them. Each of them is
 created unchanged, asked with fitting data, pre-annotated where something is learned, answered in every control, heard,
 exported as Label Studio's JSON, and imported again equal: `tests/live/test_shipped_templates.py` does so on a real
-server, and holds this table. Those with a `Chat` are taken by the server of the open edition, whose page does not know
-it: people see an error there.
+server, and holds this table. Those with a `Chat`, and the one with `OcrLabels`, are taken by the server of the open
+edition, whose page does not know them: people see an error there.
 
 *Learned by* is the default learner of the main control; `none` asks, hears and exports. A control in *kept as it is* is
 asked, heard and exported without being compared or scored.

@@ -223,11 +223,12 @@ def _help(meaning: str, *, required: bool, default: Any) -> str:
 
 
 def template_name(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The templates that the annotator ships, where it is installed."""
+    """The templates that Label Studio ships, where it is installed: a key must not begin an installation."""
+    from labelloop.backends.label_studio.environment import is_there
+    from labelloop.backends.label_studio.templates import shipped
     from labelloop.errors import LabelLoopError
-    from labelloop.machine.registry import resolve
 
     try:
-        return items([one.name for one in resolve("annotator", BUILT_IN["annotator"]).templates()], incomplete)
+        return items([one.name for one in shipped()], incomplete) if is_there() else []
     except LabelLoopError:
         return []

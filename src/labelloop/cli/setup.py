@@ -48,8 +48,9 @@ def init(
     there stays, and options given again are updated. A label config of your own says by itself what is asked; each
     $name in it is a column of the table that you add.
 
-    Examples:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
-               labelloop init --template response-grading && labelloop add answers.jsonl
+    Example:  labelloop init --labels cat,dog && labelloop add photos/ && labelloop watch
+
+    Example:  labelloop init --template response-grading && labelloop add answers.jsonl
     """
     from labelloop.cli.output import show
     from labelloop.workspace.config import load

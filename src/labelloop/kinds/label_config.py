@@ -21,7 +21,7 @@ LONGEST = 1 << 20
 READ = ("Text", "HyperText", *IN_PARTS)
 """Objects whose content is text, flat or in parts, that a learner can read."""
 
-NOT_ON_THE_PAGE = ("Chat",)
+NOT_ON_THE_PAGE = ("Chat", "OcrLabels")
 """Tags that the server of Label Studio's open edition takes, up to 1.23.2, and its page does not know."""
 
 _ANSWERING = ("Chat",)
@@ -107,7 +107,8 @@ class LabelConfig:
     @property
     def unseen(self) -> tuple[str, ...]:
         """Tags in it that people see an error in place of."""
-        return tuple(dict.fromkeys(one.tag for one in self.shown if one.tag in NOT_ON_THE_PAGE))
+        tags = [*(one.tag for one in self.shown), *(one.tag for one in self.asked)]
+        return tuple(dict.fromkeys(tag for tag in tags if tag in NOT_ON_THE_PAGE))
 
     def modality(self, main: ControlTag) -> Modality:
         """What learners are given of an item: a picture, or its texts."""

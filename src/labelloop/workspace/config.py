@@ -773,9 +773,7 @@ def _with_label_config(config: Config, path: Path, text: str, origins: Mapping[s
             f"{where}: {key} is set, and dataset.config = {name!r} says what is asked",
             f"take out one of the two: {key}, or dataset.config",
         )
-    file = path.parent / name
-    if not file.is_file():
-        raise NotFoundError(f"no label config in {file}", "labelloop init --config FILE brings one")
+    file = own_config.file_of(path.parent, name)
     config._own = own_config.read(read_text(file), file, config.dataset.main)
     found = config.model_copy(update=own_config.implied(config, config._main(config._own)))
     found._own = config._own

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelloop.errors import ConfigError
-from labelloop.kinds.label_config import ControlTag, LabelConfig, read_label_config
+from labelloop.errors import ConfigError, NotFoundError
+from labelloop.kinds.label_config import LONGEST, ControlTag, LabelConfig, read_label_config
 from labelloop.machine.registry import classes
 
 if TYPE_CHECKING:
@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 
 _SAID = ("modality", "task", "labels", "show", "instruction")
 """Settings of a dataset that a label config says itself."""
+
+
+def file_of(root: Path, name: str) -> Path:
+    """The file of a label config, whose content the annotator is sent: in the workspace, also where links lead.
+
+    Raises:
+        ConfigError: It lies elsewhere, or is too large.
+        NotFoundError: There is no such file.
+    """
+    file = root / name
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(
+            f"dataset.config = {name!r} leads out of the workspace {root}", "labelloop init --config FILE copies it"
+        )
+    if not file.is_file():
+        raise NotFoundError(f"no label config in {file}", "labelloop init --config FILE brings one")
+    if file.stat().st_size > 4 * LONGEST:
+        raise ConfigError(f"{file} has {file.stat().st_size:,} bytes", "name a label config, which is shorter")
+    return file
 
 
 def read(xml: str, source: Path | str, main: str = "") -> LabelConfig:
