@@ -18,6 +18,7 @@ from labelloop.kinds.dates import Day
 from labelloop.kinds.kind import Kind
 from labelloop.kinds.numbers import Number
 from labelloop.kinds.preferences import Preference
+from labelloop.kinds.rankings import Ranking
 from labelloop.kinds.ratings import Rating
 from labelloop.kinds.spans import TextSpans
 from labelloop.kinds.taxonomies import Taxonomy
@@ -221,6 +222,72 @@ class TestPreference(KindContract):
     def refused(self) -> Sequence[Sequence[Region]]:
         odd = ("both", "", None, ["left"])
         return [*([region("pairwise", selected=one)] for one in odd), [region("pairwise", selected="left")] * 2]
+
+
+class TestRanking(KindContract):
+    SHOWN = ("List",)
+
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Ranking(key="name")
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [(("name", ("a", "b", "c")),), (("name", ("c", "a", "b")),), (("name", ("c", "b", "a")),)]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        odd = (None, ["a"], {"name": "a"}, {"name": ["a", "a"]}, {"one": ["a"], "two": ["b"]}, {"name": [["a"]]})
+        long = {"name": [str(number) for number in range(1001)]}
+        return [*([region("ranker", ranker=one)] for one in (*odd, long)), [region("ranker", ranker={})] * 2]
+
+
+class TestBuckets(TestRanking):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Ranking(("good & <new>", "bad"), key="name")
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        put = ((("a", "b"), ("c",)), (("b", "a"), ("c",)), ((), ("a", "b", "c")))
+        return [(("good & <new>", good), ("bad", bad)) for good, bad in put]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        odd = ({"worse": ["a"]}, {"bad": ["a"], "good & <new>": ["a"]}, {"bad": [None]})
+        return [[region("ranker", ranker=one)] for one in odd]
+
+
+def test_what_nobody_has_put_anywhere_is_in_no_bucket() -> None:
+    kind = Ranking(("good", "bad"))
+
+    assert kind.read([region("ranker", ranker={"_": ["c"], "good": ["a"]})]) == (("good", ("a",)), ("bad", ()))
+
+
+def test_the_list_is_known_by_the_name_of_its_control() -> None:
+    kind = Ranking(key="order")
+
+    assert kind.read([region("ranker", ranker={"order": [2, 1]})]) == (("order", ("2", "1")),)
+    assert kind.write((("order", ("2", "1")),))[0]["value"] == {"ranker": {"order": ["2", "1"]}}
+
+
+def test_pairs_in_order_are_kendalls_tau() -> None:
+    from scipy.stats import kendalltau
+
+    kind, rng, ids = Ranking(), np.random.default_rng(0), [f"id {number}" for number in range(7)]
+    for _ in range(200):
+        one, other = rng.permutation(7), rng.permutation(7)
+        given, wanted = ((("rank", tuple(ids[place] for place in order)),) for order in (one, other))
+        same, pairs, *_ = kind.counts(given, wanted)
+        assert 2 * same / pairs - 1 == pytest.approx(kendalltau(np.argsort(one), np.argsort(other)).statistic, abs=1e-9)
+
+
+def test_people_who_disagree_are_heard_by_the_mean_place() -> None:
+    kind = Ranking()
+    said = [(("rank", order),) for order in (("a", "b", "c"), ("a", "c", "b"), ("b", "a", "c"))]
+
+    assert kind.consensus(said) == (("rank", ("a", "b", "c")),)
+    assert kind.consensus([said[0], (("rank", ("c", "b", "a")),)]) == (("rank", ("c", "b", "a")),)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from labelloop.kinds import LabelSchema
 from labelloop.kinds.dates import Day
 from labelloop.kinds.kind import Kind
 from labelloop.kinds.preferences import Preference
+from labelloop.kinds.rankings import Ranking
 from labelloop.kinds.spans import TextSpans
 from labelloop.kinds.texts import FreeText
 from labelloop.learners.nearest import Nearest, NearestPredictor
@@ -134,7 +135,8 @@ def test_one_example_is_enough_to_guess_and_too_few_to_be_sure(tmp_path: Path) -
     ("schema", "options", "why"),
     [
         (LabelSchema("text", ("a", "b")), {}, "asks for choices"),
-        (schema_of(TextSpans(("a",))), {}, "asks for places in a text"),
+        (schema_of(TextSpans(("a",))), {}, "asks for parts of one item"),
+        (schema_of(Ranking()), {}, "asks for parts of one item"),
         (schema_of(FreeText()), {"neighbours": 0}, "neighbours is 0"),
         (schema_of(FreeText()), {"neighbours": 26}, "neighbours is 26"),
     ],

@@ -168,6 +168,15 @@ class Placed(Protocol):
 
 
 @runtime_checkable
+class Parted(Protocol):
+    """A kind whose answers name parts of the one item that they are about: none can be carried over to another."""
+
+    def parts_in(self, answer: Answer) -> Sequence[str]:
+        """The ids of these parts."""
+        ...
+
+
+@runtime_checkable
 class TagReader(Protocol):
     """A class of kinds that reads a control of a label config, so that people may bring a config of their own."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from labelloop.errors import BadItemError, ConfigError
 from labelloop.kinds import LabelSchema
-from labelloop.kinds.kind import Kind, Placed, answer_in
+from labelloop.kinds.kind import Kind, Parted, Placed, answer_in
 from labelloop.kinds.predicted import Predicted
 from labelloop.learners.model_folder import DESCRIPTION, damage_named, described, digest
 from labelloop.learners.on_backbone import OnBackbone, embeddings_in, embeddings_of
@@ -36,13 +36,13 @@ class Nearest(OnBackbone):
     that was right (isotonic regression).
 
     Args:
-        schema: What people are asked; the main control asks for something else than choices, and not for places in a
-            text, which are about one text alone.
+        schema: What people are asked; the main control asks for something else than choices, and not for parts of an
+            item, such as places in a text, which are about that one alone.
         backbone: See `labelloop.learners.backbones.backbone`.
         neighbours: How many of the nearest are asked for their consensus.
 
     Raises:
-        ConfigError: The schema asks for choices or places in a text, or the neighbours are none or too many.
+        ConfigError: The schema asks for choices or parts of an item, or the neighbours are none or too many.
         NotFoundError: There is no backbone of this name.
     """
 
@@ -50,10 +50,10 @@ class Nearest(OnBackbone):
 
     def __init__(self, *, schema: LabelSchema, backbone: str = "auto", neighbours: int = 1) -> None:
         super().__init__(schema.modality, backbone)
-        if schema.asked is None or isinstance(schema.asked, Placed):
+        if schema.asked is None or isinstance(schema.asked, Placed | Parted):
             raise ConfigError(
                 f"the learner nearest carries whole answers over, and {schema.control!r} asks for "
-                f"{'choices' if schema.asked is None else 'places in a text'}",
+                f"{'choices' if schema.asked is None else 'parts of one item'}",
                 "leave flavor out under [learner], or name one that learns it",
             )
         if not 1 <= neighbours <= _MOST_NEIGHBOURS:

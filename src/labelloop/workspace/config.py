@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from labelloop.errors import BusyError, ConfigError, NotFoundError
 from labelloop.evaluation.budget import Budget
 from labelloop.kinds import Control, LabelSchema
+from labelloop.kinds.kind import Parted, Placed
 from labelloop.kinds.label_config import ControlTag, LabelConfig
 from labelloop.kinds.schema import OwnConfig, object_of, schema_around
 from labelloop.machine.modules import look_in
@@ -467,15 +468,18 @@ class Config(_Section):
     def learner_of(self) -> LearnerConfig:
         """The learner: the one that is set, else that with the name of the main control's kind, else `nearest`.
 
-        `none` where a label config asks for what no kind reads, or about what no learner does.
+        `none` where a label config asks for what no kind reads, or about what no learner does, or where an answer names
+        parts of its one item.
         """
         if "flavor" in self.learner.model_fields_set:
             return self.learner
         if self._own is not None and not self._main(self._own).sees:
             return LearnerConfig(flavor=NO_LEARNER)
-        kind = self.kinds_asked().get(self.schema_of().control, "choices")
-        if self.schema_of().asked is None:
+        asked, kind = self.schema_of().asked, self.kinds_asked().get(self.schema_of().control, "choices")
+        if asked is None:
             return self.learner
+        if kind not in flavors("learner") and isinstance(asked, Placed | Parted):
+            return LearnerConfig(flavor=NO_LEARNER)
         return self.learner.model_copy(update={"flavor": kind if kind in flavors("learner") else NEAREST})
 
     def kinds_asked(self) -> Mapping[str, str]:
