@@ -65,24 +65,25 @@ class Task:
 
 def tasks() -> Iterator[Task]:
     """Thirteen tasks: image and text, balanced and not, with near-duplicates, junk, and people who err."""
-    yield _task("mnist", "images, balanced", "mnist")
-    yield _task("mnist copies", "images, five near-duplicates of each", "copies")
-    fashion = _task("fashion", "images", "fashion")
+    yield named("mnist", "images, balanced", "mnist")
+    yield named("mnist copies", "images, five near-duplicates of each", "copies")
+    fashion = named("fashion", "images", "fashion")
     yield _long_tailed(fashion, "fashion tail", "images, long-tailed 20 : 1")
     yield _with_junk(fashion, _read("clipart"), "fashion junk", "images, half of the pool is clip art")
-    yield _task("clipart", "images, ragged classes", "clipart", batch=50)
-    news = _task("news", "texts, balanced", "news", batch=50)
+    yield named("clipart", "images, ragged classes", "clipart", batch=50)
+    news = named("news", "texts, balanced", "news", batch=50)
     yield news
     yield replace(news, name="news noisy", what="texts, a fifth of the answers is wrong", noise=0.2)
-    yield _task("reuters", "texts, long-tailed", "reuters", batch=50)
-    yield _task("digits", "images, balanced, small", "digits")
+    yield named("reuters", "texts, long-tailed", "reuters", batch=50)
+    yield named("digits", "images, balanced, small", "digits")
     yield replace(fashion, what="images, balanced")
-    yield _task("stamps", "pictures, 703, ragged classes", "stamps")
-    yield _task("tweets", "short texts of two authors", "tweets")
-    yield _task("mail", "texts, a third is spam", "mail")
+    yield named("stamps", "pictures, 703, ragged classes", "stamps")
+    yield named("tweets", "short texts of two authors", "tweets")
+    yield named("mail", "texts, a third is spam", "mail")
 
 
-def _task(name: str, what: str, source: str, batch: int = 25) -> Task:
+def named(name: str, what: str, source: str, batch: int = 25) -> Task:
+    """A task by the name of its items."""
     return Task(name, what, *_read(source), batch=batch)
 
 
