@@ -237,7 +237,15 @@ class TestRanking(KindContract):
 
     @pytest.fixture
     def refused(self) -> Sequence[Sequence[Region]]:
-        odd = (None, ["a"], {"name": "a"}, {"name": ["a", "a"]}, {"one": ["a"], "two": ["b"]}, {"name": [["a"]]})
+        odd = (
+            None,
+            ["a"],
+            {"name": "a"},
+            {"name": ["a", "a"]},
+            {"one": ["a"], "two": ["b"]},
+            {"name": [["a"]]},
+            {"name": [True]},
+        )
         long = {"name": [str(number) for number in range(1001)]}
         return [*([region("ranker", ranker=one)] for one in (*odd, long)), [region("ranker", ranker={})] * 2]
 
@@ -262,6 +270,11 @@ def test_what_nobody_has_put_anywhere_is_in_no_bucket() -> None:
     kind = Ranking(("good", "bad"))
 
     assert kind.read([region("ranker", ranker={"_": ["c"], "good": ["a"]})]) == (("good", ("a",)), ("bad", ()))
+
+
+@pytest.mark.parametrize("said", [{}, {"_": ["a", "b"]}, {"rank": []}])
+def test_where_nobody_has_put_anything_nothing_is_said(said: dict[str, list[str]]) -> None:
+    assert Ranking().read([region("ranker", ranker=said)]) is None
 
 
 def test_the_list_is_known_by_the_name_of_its_control() -> None:

@@ -256,3 +256,23 @@ def test_a_config_outside_of_the_workspace_is_never_sent_anywhere(desk: Desk, tm
     (desk.root / "large.xml").write_text("<View>" + " " * 5_000_000 + "</View>")
     toml.write_text(written.replace('"mine.xml"', '"large.xml"'))
     assert "large.xml has 5,000,013 bytes" in desk.says("check", code=2)
+
+
+def test_what_a_workspace_asks_already_is_not_thrown_away(desk: Desk) -> None:
+    desk.root.mkdir()
+    (desk.root / "mine.xml").write_text(CONFIG)
+    desk.says("init", "--labels", "cat,dog", "--modality", "text")
+    before = (desk.root / "labelloop.toml").read_text()
+
+    said = desk.says("init", "--config", str(desk.root / "mine.xml"), code=2)
+
+    assert "has dataset.labels already, and a label config says what is asked" in said
+    assert (desk.root / "labelloop.toml").read_text() == before
+
+
+def test_a_config_that_was_brought_may_be_brought_again(desk: Desk) -> None:
+    begin(desk)
+
+    desk.says("init", "--config", str(desk.root / "mine.xml"), "--main", "better")
+
+    assert json.loads(desk.says("--json", "config"))["dataset.main"]["value"] == "better"

@@ -92,10 +92,10 @@ class Ranking:
             raise ConfigError(
                 f"result[0].value.ranker is {brief(found)}, not lists of ids", 'ranker = {"rank": ["b", "a"]}'
             )
-        said = {str(bucket): tuple(map(str, ids)) for bucket, ids in found.items()}
+        said = {str(bucket): tuple(map(str, ids)) for bucket, ids in found.items() if bucket != REST}
         if not self.buckets and len(said) == 1:
             said = {self.key: next(iter(said.values()))}
-        return self._sound({bucket: ids for bucket, ids in said.items() if bucket != REST})
+        return self._sound(said) if any(said.values()) else None
 
     def write(self, answer: Any) -> tuple[Region, ...]:
         """One region.
@@ -169,7 +169,9 @@ class Ranking:
 
 
 def _is_ids(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(one, str | int) for one in value)
+    return isinstance(value, list | tuple) and all(
+        isinstance(one, str | int) and not isinstance(one, bool) for one in value
+    )
 
 
 def _same_pairs(one: Ranked, other: Ranked) -> tuple[float, float]:

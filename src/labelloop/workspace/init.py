@@ -24,6 +24,7 @@ from labelloop.workspace.config import (
     editing,
     load,
     make,
+    parse,
     read_text,
     replace_text,
     table_of,
@@ -77,6 +78,7 @@ def create(root: Path, chosen: Mapping[str, Any]) -> bool:
     return is_new
 
 
+DEFAULT_FLAVOR = "frozen"
 LABEL_CONFIG = "label_config.xml"
 """Where a template is written to, or a label config from outside of the workspace."""
 
@@ -91,9 +93,10 @@ def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelCon
         main: The control that is learned from; empty is the first that can be.
 
     Raises:
-        ConfigError: It is none, or another one is there.
+        ConfigError: It is none, another one is there, or the workspace asks for labels or controls already.
     """
     own = own_config.read(xml, source or "the template", main)
+    _refuse_another_question(root)
     inside = source is not None and source.resolve().is_relative_to(root.resolve())
     name = source.resolve().relative_to(root.resolve()).as_posix() if source and inside else LABEL_CONFIG
     path = root / name
@@ -106,8 +109,23 @@ def bring(root: Path, xml: str, source: Path | None, main: str = "") -> LabelCon
         for key in ("modality", "task", "labels", "instruction", "show", "main"):
             section.pop(key, None)
         section.update({"config": name, **({"main": main} if main else {})})
-        document.get("learner", {}).pop("flavor", None)
+        if document.get("learner", {}).get("flavor") == DEFAULT_FLAVOR:  # as `create` writes it
+            document["learner"].pop("flavor")
     return own
+
+
+def _refuse_another_question(root: Path) -> None:
+    """What somebody has set to be asked is not thrown away."""
+    path = root / FILE
+    written = parse(read_text(path), path)
+    asked = ["controls"] if written.controls else []
+    if not written.label_config:
+        asked += [f"dataset.{key}" for key in ("labels", "instruction", "show") if getattr(written.dataset, key)]
+    if asked:
+        raise ConfigError(
+            f"{path} has {asked[0]} already, and a label config says what is asked",
+            f"take {' and '.join(asked)} out of it first, or make another folder",
+        )
 
 
 @dataclass(frozen=True, slots=True)
