@@ -204,10 +204,10 @@ def _region_problems(schema: LabelSchema, region: Region, where: str) -> list[st
 
 def _answer_problems(kind: Kind, regions: Sequence[Region]) -> list[str]:
     try:
-        answer_in(kind, regions)
+        says = answer_in(kind, regions)
     except ConfigError as error:
         return [error.message]
-    return []
+    return [] if says is not None or not regions else ["result[0].value says nothing"]
 
 
 def _value_problems(schema: LabelSchema, value: Any, where: str) -> list[str]:
