@@ -1,4 +1,4 @@
-"""SIGKILL of a loop whose main question are spans, at random moments: it ends as if nobody had been killed."""
+"""SIGKILL at random moments of loops of spans, and of three controls of a label config that people brought."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import pytest
 from labelloop.backends.label_studio.annotator import LabelStudioAnnotator
 
 from support.chaos_form import FULL
+from support.graded_world import GradedWorld
+from support.live_world import LiveWorld
 from support.mothers import Mother
 from support.span_world import SpanWorld
 
 pytestmark = [pytest.mark.chaos, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800 if FULL else 600)]
 
-NAME = "spans, killed"
+NAME = "another kind, killed"
 ITEMS = 60
 ROUNDS = 5 if FULL else 3
 KILLS = 20 if FULL else 4
@@ -31,10 +33,11 @@ def gone_afterwards(annotator: LabelStudioAnnotator) -> Iterator[None]:
     annotator.delete(NAME)
 
 
-def test_kills_over_rounds_of_spans_change_nothing_in_the_end(
-    annotator: LabelStudioAnnotator, tmp_path: Path, mother: Mother
+@pytest.mark.parametrize("kind", [SpanWorld, GradedWorld])
+def test_kills_over_rounds_of_another_kind_change_nothing_in_the_end(
+    annotator: LabelStudioAnnotator, tmp_path: Path, mother: Mother, kind: type[LiveWorld]
 ) -> None:
-    calm = SpanWorld(tmp_path / "undisturbed", annotator, NAME)
+    calm = kind(tmp_path / "undisturbed", annotator, NAME)
     calm.draw(ITEMS)
     effects = []
     for _ in range(ROUNDS):
@@ -45,7 +48,7 @@ def test_kills_over_rounds_of_spans_change_nothing_in_the_end(
     assert any(task[1] for task in wanted["tasks"]), "no question had a guess"
     annotator.delete(NAME)
 
-    world = SpanWorld(tmp_path / "disturbed", annotator, NAME)
+    world = kind(tmp_path / "disturbed", annotator, NAME)
     world.draw(ITEMS)
     random, killed = Random(int(os.environ.get("LABELLOOP_CHAOS_SEED", "4"))), 0
     for number in range(1, ROUNDS + 1):
