@@ -15,6 +15,7 @@ from labelloop.errors import ConfigError
 from labelloop.evaluation.metrics import evaluate
 from labelloop.kinds.choices import Choices
 from labelloop.kinds.dates import Day
+from labelloop.kinds.dialogues import DialogueSpans
 from labelloop.kinds.kind import Kind
 from labelloop.kinds.numbers import Number
 from labelloop.kinds.preferences import Preference
@@ -222,6 +223,46 @@ class TestPreference(KindContract):
     def refused(self) -> Sequence[Sequence[Region]]:
         odd = ("both", "", None, ["left"])
         return [*([region("pairwise", selected=one)] for one in odd), [region("pairwise", selected="left")] * 2]
+
+
+class TestDialogueSpans(KindContract):
+    SHOWN = ("Paragraphs",)
+
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return DialogueSpans(("who", "where"))
+
+    @pytest.fixture
+    def answers(self) -> Sequence[Any]:
+        return [
+            (),
+            (((0, 0), (0, 3), "who"),),
+            (((0, 0), (0, 4), "who"), ((1, 2), (3, 1), "where")),
+            (((0, 0), (0, 3), "where"), ((2, 0), (2, 20_000), "who")),
+        ]
+
+    @pytest.fixture
+    def refused(self) -> Sequence[Sequence[Region]]:
+        sound = {"start": "0", "end": "0", "startOffset": 0, "endOffset": 3, "paragraphlabels": ["who"]}
+        odd = {
+            "start": (None, "-1", "x", -1, True, 1.5, "²", "9" * 12),
+            "end": (None, [], ""),
+            "startOffset": (None, -1, 3, 9),
+            "endOffset": (None, 0, "x"),
+            "paragraphlabels": (None, [], ["who", "where"], ["nobody"], "who"),
+        }
+        spoilt = [{**sound, field: one} for field, some in odd.items() for one in some]
+        overlapping = [region("paragraphlabels", **{**sound, "endOffset": end}) for end in (2, 3)]
+        return [[region("paragraphlabels", **value)] for value in spoilt] + [overlapping, [{"type": "labels"}]]
+
+
+def test_spans_of_a_dialogue_are_alike_by_characters_within_a_turn_and_as_a_whole_over_several() -> None:
+    kind = DialogueSpans(("who",), overlapping=True)
+
+    assert kind.similarity((((0, 0), (0, 4), "who"),), (((0, 2), (0, 4), "who"),)) == pytest.approx(0.5)
+    assert kind.similarity((((0, 0), (0, 4), "who"),), (((1, 0), (1, 4), "who"),)) == 0.0
+    assert kind.similarity((((0, 0), (1, 4), "who"),), (((0, 0), (1, 5), "who"),)) == 0.0
+    assert kind.parts_in((((0, 0), (2, 4), "who"),)) == ["0", "2"]
 
 
 class TestRanking(KindContract):

@@ -15,6 +15,7 @@ from labelloop.backends.label_studio.config import checked_version
 from labelloop.errors import ConfigError
 from labelloop.kinds import LabelSchema
 from labelloop.kinds.dates import Day
+from labelloop.kinds.dialogues import DialogueSpans
 from labelloop.kinds.kind import Kind
 from labelloop.kinds.labels import problems, regions_saying
 from labelloop.kinds.numbers import Number
@@ -29,6 +30,7 @@ from labelloop.types import Item, Prediction, Question
 ITEM = Item("one", "text", text="Ann met Bob in Oslo.")
 KINDS: Mapping[str, tuple[Kind, Any]] = {
     "spans": (TextSpans(("PER", "LOC")), ((0, 3, "PER"), (15, 19, "LOC"))),
+    "dialogue": (DialogueSpans(("who",)), (((0, 0), (0, 5), "who"),)),
     "rating": (Rating(5), 4),
     "number": (Number(0, 10, 0.5), 2.5),
     "date": (Day("2020-01-01", "2030-12-31"), "2026-12-01"),
