@@ -161,3 +161,9 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="19 answers"):
         Nearest(schema=schema_of(FreeText())).load(tmp_path / "model")
+
+
+def test_half_a_sign_that_somebody_wrote_is_carried_over_as_it_is(tmp_path: Path) -> None:
+    known = said(FreeText(), ("half \ud800 of it",), 5)
+
+    assert trained(known, tmp_path / "model").predict(known.inputs).answers[0] == "half \ud800 of it"

@@ -98,7 +98,7 @@ class Nearest(OnBackbone):
             **_trust(self._kind, features, answers, self._neighbours),
             "digests": {_FEATURES: digest(out / _FEATURES)},
         }
-        text = json.dumps(description, ensure_ascii=False) + "\n"
+        text = json.dumps(description) + "\n"  # lone surrogates, too
         (out / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
 
     def load(self, model: Path) -> NearestPredictor:
